@@ -1,0 +1,5 @@
+"""hmbench: benchmark and evaluation toolkit for hybrid memory in video world models."""
+
+from __future__ import annotations
+
+__version__ = "0.1.0"

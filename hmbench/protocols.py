@@ -1,0 +1,119 @@
+"""The plug-in points: what a world model, a tracker and a metric must offer.
+
+A stranger's package offers a model by an entry point in the group ``hmbench.models`` that names a factory::
+
+    # pyproject.toml
+    [project.entry-points."hmbench.models"]
+    freeze = "my_package:freeze"
+
+    # my_package.py
+    class Freeze:
+        info = ModelInfo(name="freeze", description="repeats the last context frame")
+
+        def generate(self, prompt: Prompt, *, seed: int) -> Video:
+            return np.repeat(prompt.context[-1:], prompt.num_target_frames, axis=0)
+
+    def freeze(*, profile: str = "mini", device: str = "cpu") -> WorldModel:
+        return Freeze()
+
+A factory takes keyword arguments only. ``profile`` and ``device`` are passed if it accepts them; its other arguments
+are the options that ``--option name=value`` sets, converted by their annotations.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from hmbench.types import Prompt, Score, Track, Truth, Video
+
+if TYPE_CHECKING:
+    from hmbench.case import Case
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelInfo:
+    """What a run records of the model that it evaluated."""
+
+    name: str
+    """Short name, as in tables."""
+    description: str
+    """One line: what it does."""
+    trained: bool | None = None
+    """False: weights are untrained and its numbers are no result. None: it has no weights."""
+    notice: str | None = None
+    """A sentence that every surface (screen, run.json, table) must show beside the numbers."""
+    weights: dict[str, str] = field(default_factory=dict)
+    """Weight files or names to their sha256 digests."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    """Resolved settings (JSON types): size it works at, frames, steps, guidance, memory."""
+
+
+@runtime_checkable
+class WorldModel(Protocol):
+    """Generates the future of a clip."""
+
+    info: ModelInfo
+
+    def generate(self, prompt: Prompt, *, seed: int) -> Video:
+        """The frames after the context, uint8 ``[Tt, H, W, 3]`` at the prompt's size.
+
+        The same prompt and seed give the same frames, whatever was generated before.
+        """
+        ...
+
+
+@runtime_checkable
+class TruthModel(Protocol):
+    """A model that is shown the truth, to mark the bound that metrics can reach; tables flag it."""
+
+    info: ModelInfo
+
+    def generate_from_truth(self, prompt: Prompt, truth: Truth, *, seed: int) -> Video:
+        """As `WorldModel.generate`, with the answer in sight."""
+        ...
+
+
+class SubjectTracker(Protocol):
+    """Follows subjects through a video, from its frames alone."""
+
+    name: str
+
+    def track(self, video: Video) -> tuple[Track, ...]:
+        """Tracks, longest first; empty if no subject was found."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricInfo:
+    """What a number means; a change of any number it may give is a change of `version`."""
+
+    name: str
+    """Column name, for example ``psnr_subject``."""
+    version: int
+    """Raised whenever the metric's numbers may change; unequal versions are never ranked together."""
+    higher_is_better: bool | None
+    """Direction; None for descriptive numbers that must not rank (an early or late re-entry in frames)."""
+    unit: str = ""
+    """``dB``, ``frames``, or empty for a ratio."""
+    bounds: tuple[float | None, float | None] = (None, None)
+    """Smallest and largest possible value, None where there is none; a perfect model reaches the better one."""
+    needs: frozenset[str] = frozenset()
+    """What a case must have: any of ``truth``, ``labels``, ``tracks``, ``events``, and names of backbones."""
+    source: str = ""
+    """Paper, section or equation it follows."""
+    headline: bool = False
+    """Shown in the table on screen; the others are in the files."""
+
+
+class Metric(Protocol):
+    """Scores one prediction.
+
+    A row exists for every metric and sample: what cannot be measured is ``Score.skipped(reason)``, never 0.
+    """
+
+    info: MetricInfo
+
+    def __call__(self, case: Case) -> Score:
+        """The score of one case."""
+        ...

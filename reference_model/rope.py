@@ -1,0 +1,64 @@
+"""Rotary position embedding at any position, whole or fractional.
+
+Wan rotates the channels of each head in three groups, for time, row and column. Diffusers' `WanRotaryPosEmbed` tabulates
+whole positions; compressed memory tokens stand between them (the centre of two frames is ``t = 0.5``), so the same angles
+are computed here from the positions themselves.
+
+Letters: B batch, N tokens, H heads, d channels a head.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Rotation(NamedTuple):
+    """Cosine and sine of every token's angles, float32 ``[N, 1, d / 2]`` or ``[B, N, 1, d / 2]``."""
+
+    cos: Tensor
+    sin: Tensor
+
+
+def rotation(positions: Tensor, head_dim: int, theta: float = 10000.0) -> Rotation:
+    """Angles of tokens at the given positions.
+
+    Args:
+        positions: Time, row, column of each token in units of full-resolution tokens, ``[..., N, 3]``.
+        head_dim: Channels a head (d), even.
+        theta: Base of the frequencies.
+    """
+    if head_dim % 2:
+        raise ValueError(f"rotary embedding needs an even number of channels a head, got {head_dim=}")
+    # float64: at t = 40 a float32 product already costs 4e-6 of an angle, as much as the whole parity budget
+    place = positions.to(torch.float64)
+    angles = torch.cat(
+        [place[..., axis, None] * _frequencies(dim, theta, place) for axis, dim in enumerate(axis_dims(head_dim))],
+        dim=-1,
+    )
+    return Rotation(angles.cos().float().unsqueeze(-2), angles.sin().float().unsqueeze(-2))
+
+
+def rotate(x: Tensor, by: Rotation) -> Tensor:
+    """Turns each pair of channels (2i, 2i + 1) of ``x [B, N, H, d]`` by its token's angle, in float32."""
+    even, odd = x.float().unflatten(-1, (-1, 2)).unbind(-1)
+    turned = torch.stack((even * by.cos - odd * by.sin, even * by.sin + odd * by.cos), dim=-1)
+    return turned.flatten(-2).type_as(x)
+
+
+def axis_dims(head_dim: int) -> tuple[int, int, int]:
+    """Channels given to time, row and column, as Wan divides them."""
+    side = 2 * (head_dim // 6)
+    return head_dim - 2 * side, side, side
+
+
+def grid_positions(frames: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Positions of all tokens of a grid, time slowest: ``[len(frames) * len(rows) * len(columns), 3]``."""
+    return torch.stack(torch.meshgrid(frames, rows, columns, indexing="ij"), dim=-1).flatten(0, 2)
+
+
+def _frequencies(dim: int, theta: float, like: Tensor) -> Tensor:
+    steps = torch.arange(0, dim, 2, dtype=like.dtype, device=like.device)
+    return 1.0 / theta ** (steps / dim) if dim else steps
