@@ -138,6 +138,4 @@ def _brackets(text: Any, where: str) -> Poses:
         raise SampleError(f"{where} does not parse: {str(text)[:60]!r}.", "Fetch the camera file again.") from error
     if matrix.shape != (4, 4):
         raise SampleError(f"{where} has shape {matrix.shape}, expected 4x4.", "Fetch the camera file again.")
-    if np.allclose(matrix[:3, 3], 0) and not np.allclose(matrix[3, :3], 0):
-        matrix = matrix.T  # some exports bracket rows
     return matrix
