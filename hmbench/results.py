@@ -39,6 +39,14 @@ class Row:
     """Why it was skipped."""
     cluster: str = ""
     """Scene, by which intervals are clustered."""
+    model: str = ""
+    """Model name."""
+    trained: bool | None = None
+    """False: the model's weights are untrained and this is no result."""
+    profile: str = ""
+    """``mini`` or ``paper``."""
+    data_revision: str = ""
+    """Digest of the run's samples."""
     details: dict[str, Any] = field(default_factory=dict)
     """Numbers behind the value."""
 

@@ -1,0 +1,69 @@
+"""``caption.txt``: one file of captions for all samples, in whichever of four forms it comes.
+
+HM-World's line format is not documented. Accepted: ``<id><tab>caption``; ``<id>: caption`` or ``<id> caption``; a JSON
+object or JSON lines with an id and a caption; and bare captions, a line a sample, only if there are exactly as many
+lines as samples (then in sorted order of the ids).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+
+def read_captions(path: Path, ids: Sequence[str]) -> dict[str, str]:
+    """Captions by id; ids without one are absent. An unreadable or missing file gives none.
+
+    Args:
+        path: The file; it may be missing.
+        ids: Sample ids that captions are wanted for, sorted.
+    """
+    if not path.is_file():
+        return {}
+    text = path.read_text(encoding="utf-8", errors="replace")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return _json_object(text, ids) or _labelled(lines, set(ids)) or _bare(lines, ids)
+
+
+def _json_object(text: str, ids: Sequence[str]) -> dict[str, str]:
+    try:
+        content = json.loads(text)
+    except json.JSONDecodeError:
+        return {}
+    if not isinstance(content, dict):
+        return _entries(content if isinstance(content, list) else [], set(ids))
+    return {key: value for key in ids if isinstance(value := content.get(key), str)}
+
+
+def _labelled(lines: Iterable[str], ids: set[str]) -> dict[str, str]:
+    captions: dict[str, str] = {}
+    for line in lines:
+        if line.startswith("{"):
+            try:
+                captions |= _entries([json.loads(line)], ids)
+            except json.JSONDecodeError:
+                continue
+            continue
+        words = line.split(maxsplit=1)
+        name = words[0].rstrip(":,").removesuffix(".mp4").rsplit("/", 1)[-1]
+        if name in ids and len(words) == 2:
+            captions[name] = words[1].strip()
+    return captions
+
+
+def _entries(entries: Sequence[Any], ids: set[str]) -> dict[str, str]:
+    """Captions from JSON objects, whichever of their strings is an id; the longest other string is the caption."""
+    captions = {}
+    for entry in entries:
+        strings = [v for v in entry.values() if isinstance(v, str)] if isinstance(entry, dict) else []
+        names = [s for s in strings if s in ids]
+        rest = [s for s in strings if s not in ids]
+        if names and rest:
+            captions[names[0]] = max(rest, key=len)
+    return captions
+
+
+def _bare(lines: Sequence[str], ids: Sequence[str]) -> dict[str, str]:
+    return dict(zip(ids, lines, strict=True)) if len(lines) == len(ids) else {}

@@ -1,0 +1,364 @@
+"""Evaluates a model, or anyone's videos: generate -> track -> score, each stage from files to files, each resumable.
+
+    >>> from hmbench.evaluate import EvalRequest, evaluate          # doctest: +SKIP
+    >>> result = evaluate(EvalRequest(model="hydra", data="mini", out=Path("runs/hydra")))
+
+A sample's files are complete or absent. A killed run that is started again goes on where it was and ends with the same
+rows and summary, bit for bit; so does a run whose samples were shared among processes with `shard`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from hmbench.data.dataset import Dataset, open_dataset
+from hmbench.environment import environment
+from hmbench.errors import UserError, did_you_mean
+from hmbench.protocols import Metric, SubjectTracker, TruthModel, WorldModel
+from hmbench.registry import create_model
+from hmbench.results import (
+    MetricSummary,
+    Row,
+    RunFolder,
+    RunManifest,
+    read_json,
+    summarise,
+    write_json,
+    write_rows,
+    write_text,
+)
+from hmbench.stages import RowTags, Scorer, each, failed_sample, generate_sample, score_sample
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalRequest:
+    """What to evaluate on what, and where to put it."""
+
+    out: Path
+    """Run folder."""
+    model: str | None = None
+    """Model name, ``module:factory`` or folder; None to score videos that exist already."""
+    options: Mapping[str, str] = field(default_factory=dict)
+    """The model's own options, as text."""
+    predictions: Path | None = None
+    """Folder of ``<sample>.mp4`` to score instead of generating."""
+    data: str = "mini"
+    """``mini``, or a folder in HM-World's layout."""
+    split: str = "all"
+    """Split of the data."""
+    samples: tuple[str, ...] = ()
+    """These ids only; empty for all of the split."""
+    limit: int | None = None
+    """The first so many ids only."""
+    seed: int = 0
+    """Seed of the run."""
+    device: str = "cpu"
+    """Torch device."""
+    profile: str = "mini"
+    """``mini`` or ``paper``: the model's scale and the metrics' backbones."""
+    weights: Path | None = None
+    """Folder of backbone weights (`hmbench weights pull`)."""
+    metrics: tuple[str, ...] = ()
+    """These metrics only; empty for all."""
+    quality: bool = False
+    """Also the optional no-reference quality metrics of pyiqa."""
+    tracking: bool = True
+    """Whether to track subjects."""
+    shard: tuple[int, int] = (0, 1)
+    """(k, n): only every n-th sample, from the k-th on, so that n processes can share a run folder."""
+
+
+class Reporter(Protocol):
+    """Hears how a run goes; the command line shows it, tests count it."""
+
+    def stage(self, name: str, total: int, done: int) -> None:
+        """A stage begins, with so many samples, some of which were complete."""
+
+    def advance(self, sample_id: str) -> None:
+        """One more sample is done."""
+
+    def failed(self, sample_id: str, stage: str, message: str) -> None:
+        """A sample failed; the run goes on."""
+
+    def notice(self, text: str) -> None:
+        """Something that the reader must know about the numbers."""
+
+
+class Silent:
+    """Reports nothing."""
+
+    def stage(self, name: str, total: int, done: int) -> None:
+        """Ignores it."""
+
+    def advance(self, sample_id: str) -> None:
+        """Ignores it."""
+
+    def failed(self, sample_id: str, stage: str, message: str) -> None:
+        """Ignores it."""
+
+    def notice(self, text: str) -> None:
+        """Ignores it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalResult:
+    """What a run found."""
+
+    manifest: RunManifest
+    """What was run."""
+    summary: dict[str, MetricSummary]
+    """Metric name to mean and interval, in table order."""
+    failures: dict[str, str]
+    """Sample id to what went wrong."""
+    missing: tuple[str, ...] = ()
+    """Samples that other shards have yet to do."""
+
+
+def evaluate(request: EvalRequest, reporter: Reporter | None = None) -> EvalResult:
+    """All stages. Raises `UserError` for what the user can mend before anything is computed."""
+    generate(request, reporter)
+    return score(request, reporter)
+
+
+def generate(request: EvalRequest, reporter: Reporter | None = None) -> RunManifest:
+    """The first stage: a video for every sample that has none yet.
+
+    Raises:
+        UserError: If the model or data do not exist, or the folder holds another run.
+    """
+    reporter = reporter or Silent()
+    if request.model is None:
+        raise UserError("No model was named.", "Give --model, or score existing videos with `hmbench score`.")
+    data = open_dataset(request.data)
+    ids = select_samples(data, request)
+    model = create_model(request.model, profile=request.profile, device=request.device, options=request.options)
+    run = RunFolder(request.out)
+    manifest = _open_run(request, data, ids, asdict(model.info), run)
+    if model.info.notice:
+        reporter.notice(model.info.notice)
+    todo = [i for i in _shard(ids, request) if not run.prediction(i).is_file()]
+    mine = len(_shard(ids, request))
+    reporter.stage("generate", mine, mine - len(todo))
+    errors = run.path / "errors"
+
+    def work(sample_id: str) -> None:
+        generate_sample(model, data.load(sample_id), run, request.seed)
+        (errors / f"{sample_id}.generate.json").unlink(missing_ok=True)
+        reporter.advance(sample_id)
+
+    each(todo, work, _recorder(errors, "generate", reporter))
+    return manifest
+
+
+def score(
+    request: EvalRequest,
+    reporter: Reporter | None = None,
+    *,
+    metrics: Sequence[Metric] | None = None,
+    tracker: SubjectTracker | None = None,
+) -> EvalResult:
+    """The other stages: tracks and scores, then rows, summary and tables.
+
+    Args:
+        request: What to score; with `predictions` the videos in that folder, else those of the run in `out`.
+        reporter: Hears how it goes.
+        metrics: Instead of the profile's metrics.
+        tracker: Instead of the profile's tracker.
+
+    Raises:
+        UserError: If the folder is no run, or the data are not the run's data.
+    """
+    reporter = reporter or Silent()
+    data = open_dataset(request.data)
+    run = RunFolder(request.out)
+    if request.predictions is not None:
+        ids = select_samples(data, request)
+        manifest = _open_run(request, data, ids, _videos_info(request.predictions), run)
+        source = request.predictions
+    else:
+        manifest, source = run.read_manifest(), run.predictions
+        ids = manifest.samples
+        if data.revision(ids) != manifest.data_revision:
+            raise UserError(
+                f"The data at {request.data!r} are not those that {run.path} was generated for.",
+                f"Give the --data that was used: {manifest.data!r}, unchanged.",
+            )
+    scorer, manifest = _scorer(request, manifest, metrics, tracker)
+    run.write_manifest(manifest)
+    mine = _shard(ids, request)
+    reporter.stage("score", len(mine), 0)
+    errors = run.path / "errors"
+
+    def work(sample_id: str) -> None:
+        failure = errors / f"{sample_id}.generate.json"
+        video = source / f"{sample_id}.mp4"
+        if not video.is_file() and failure.is_file():
+            failed_sample(sample_id, "generate", read_json(failure)["message"], scorer, run)
+        else:
+            score_sample(data.load(sample_id), video, run, scorer)
+            (errors / f"{sample_id}.score.json").unlink(missing_ok=True)
+        reporter.advance(sample_id)
+
+    def on_error(sample_id: str, message: str, trace: str) -> None:
+        failed_sample(sample_id, "score", message, scorer, run)
+        _recorder(errors, "score", reporter)(sample_id, message, trace)
+
+    each(mine, work, on_error)
+    return assemble(run, manifest)
+
+
+def assemble(run: RunFolder, manifest: RunManifest) -> EvalResult:
+    """Writes ``rows.jsonl``, ``events.jsonl``, ``samples.jsonl``, ``summary.json`` and the tables from what is scored."""
+    contents = [read_json(run.scores(i)) for i in manifest.samples if run.scores(i).is_file()]
+    missing = tuple(i for i in manifest.samples if not run.scores(i).is_file())
+    rows = [Row(**row) for content in contents for row in content["rows"]]
+    summary = {name: found for name, found in summarise(rows, seed=0).items() if name in manifest.metrics}
+    failures = {c["sample"]["id"]: _failure_text(c["failure"]) for c in contents if c["failure"]}
+    write_rows(run.path / "rows.jsonl", rows)
+    _write_lines(run.path / "events.jsonl", [event for content in contents for event in content["events"]])
+    _write_lines(run.path / "samples.jsonl", [content["sample"] for content in contents])
+    result = EvalResult(manifest=manifest, summary=summary, failures=failures, missing=missing)
+    record = {
+        "metrics": {name: asdict(found) for name, found in summary.items()},
+        "failures": failures,
+        "samples": len(manifest.samples),
+        "scored_samples": len(contents) - len(failures),
+        "notice": manifest.model_info.get("notice"),
+        "trained": manifest.model_info.get("trained"),
+    }
+    write_json(run.path / "summary.json", record)
+    from hmbench.tables import write_run_tables
+
+    write_run_tables(run.path, result.manifest, result.summary)
+    return result
+
+
+def select_samples(data: Dataset, request: EvalRequest) -> tuple[str, ...]:
+    """Ids that a request asks for.
+
+    Raises:
+        UserError: If it names an unknown id, or nothing is left.
+    """
+    ids = data.ids(request.split)
+    for wanted in request.samples:
+        if wanted not in ids:
+            raise UserError(f"{data.name} has no sample {wanted!r} in split {request.split!r}.", did_you_mean(wanted, ids))
+    ids = tuple(i for i in ids if not request.samples or i in request.samples)[: request.limit]
+    if not ids:
+        raise UserError(f"No samples in split {request.split!r} of {data.name}.", "Choose another --split or --limit.")
+    return ids
+
+
+def _open_run(
+    request: EvalRequest, data: Dataset, ids: tuple[str, ...], info: dict[str, Any], run: RunFolder
+) -> RunManifest:
+    """The folder's manifest: a new one, or the one that is there if it is the same run."""
+    manifest = RunManifest(
+        model=request.model or str(request.predictions),
+        options=dict(request.options),
+        model_info=info,
+        data=request.data,
+        data_name=data.name,
+        data_revision=data.revision(ids),
+        split=request.split,
+        samples=ids,
+        seed=request.seed,
+        profile=request.profile,
+        device=request.device,
+        environment=environment(),
+    )
+    if (run.path / "run.json").is_file():
+        there = run.read_manifest()
+        ours, theirs = manifest.identity(), there.identity()
+        differing = [key for key in ours if ours[key] != theirs[key]]
+        if differing:
+            raise UserError(
+                f"{run.path} holds another run: its {' and '.join(differing)} differ.",
+                "Choose another --out, or delete that folder.",
+            )
+        return there
+    if run.path.is_dir() and any(run.path.iterdir()):
+        raise UserError(f"{run.path} is not empty and holds no run.", "Choose a new --out folder.")
+    run.write_manifest(manifest)
+    return manifest
+
+
+def _videos_info(folder: Path) -> dict[str, Any]:
+    if not folder.is_dir():
+        raise UserError(f"There is no folder of predictions {folder}.", "Give the folder that holds <sample>.mp4 files.")
+    return {"name": folder.name, "description": "videos from a folder", "trained": None, "notice": None}
+
+
+def _scorer(
+    request: EvalRequest, manifest: RunManifest, metrics: Sequence[Metric] | None, tracker: SubjectTracker | None
+) -> tuple[Scorer, RunManifest]:
+    """Metrics and tracker of the request, and the manifest that records them."""
+    if metrics is None:
+        metrics = _default_metrics(request)
+        if request.tracking and tracker is None:
+            from hmbench.subjects import create_tracker
+
+            tracker = create_tracker(profile=request.profile, weights=request.weights, device=request.device)
+    described = {metric.info.name: _describe_metric(metric) for metric in metrics}
+    manifest = replace(
+        manifest, profile=request.profile, metrics=described, tracker=tracker.name if tracker else None
+    )
+    fingerprint = hashlib.sha256(
+        json.dumps([described, manifest.tracker, manifest.profile, manifest.data_revision], sort_keys=True).encode()
+    ).hexdigest()[:16]
+    tags = RowTags(
+        str(manifest.model_info["name"]), manifest.model_info["trained"], manifest.profile, manifest.data_revision
+    )
+    return Scorer(metrics=metrics, tracker=tracker, tags=tags, fingerprint=fingerprint), manifest
+
+
+def _default_metrics(request: EvalRequest) -> tuple[Metric, ...]:
+    from hmbench.metrics import default_metrics
+
+    found = default_metrics(
+        profile=request.profile, weights=request.weights, device=request.device, quality=request.quality
+    )
+    names = {metric.info.name for metric in found}
+    for name in request.metrics:
+        if name not in names:
+            raise UserError(f"There is no metric {name!r}.", did_you_mean(name, names))
+    return tuple(metric for metric in found if not request.metrics or metric.info.name in request.metrics)
+
+
+def _describe_metric(metric: Metric) -> dict[str, Any]:
+    described = asdict(metric.info)
+    described["needs"] = sorted(described["needs"])
+    described["bounds"] = list(described["bounds"])
+    described["backbone"] = getattr(metric, "backbone", None)
+    return described
+
+
+def _shard(ids: Sequence[str], request: EvalRequest) -> list[str]:
+    number, count = request.shard
+    if not 0 <= number < count:
+        raise UserError(f"There is no shard {number} of {count}.", "Shards count from 0: 0/4, 1/4, 2/4, 3/4.")
+    return list(ids[number::count])
+
+
+def _recorder(errors: Path, stage: str, reporter: Reporter) -> Callable[[str, str, str], None]:
+    """Writes a failure beside the results and tells the reporter."""
+
+    def record(sample_id: str, message: str, trace: str) -> None:
+        write_json(errors / f"{sample_id}.{stage}.json", {"stage": stage, "message": message, "traceback": trace})
+        reporter.failed(sample_id, stage, message)
+        reporter.advance(sample_id)
+
+    return record
+
+
+def _failure_text(failure: Mapping[str, str]) -> str:
+    return f"{failure['stage']}: {failure['message']}"
+
+
+def _write_lines(path: Path, entries: Sequence[Any]) -> None:
+    write_text(path, "".join(json.dumps(entry, sort_keys=True, allow_nan=False) + "\n" for entry in entries))

@@ -1,0 +1,256 @@
+"""The three stages on one sample: generate, track, score. Each reads and writes files of a run folder, nothing else.
+
+`hmbench.evaluate` runs them over all samples; a stranger's cluster may call them one by one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from hmbench.case import Case
+from hmbench.errors import SampleError, UserError
+from hmbench.metrics import unmet_need
+from hmbench.metrics.reentry import event_rows
+from hmbench.protocols import Metric, SubjectTracker, TruthModel, WorldModel
+from hmbench.results import Row, RunFolder, read_json, write_json
+from hmbench.subjects import tracks_from_json, tracks_to_json
+from hmbench.types import Sample, Track, Video
+from hmbench.video import read_video, resize_video, write_lossless
+
+
+class RowTags(NamedTuple):
+    """What every row of a run carries."""
+
+    model: str
+    trained: bool | None
+    profile: str
+    data_revision: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scorer:
+    """Everything that scoring a sample needs, made once for a run."""
+
+    metrics: Sequence[Metric]
+    """Metrics in table order."""
+    tracker: SubjectTracker | None
+    """Follows subjects in predictions; None if there is none."""
+    tags: RowTags
+    """What rows carry."""
+    fingerprint: str
+    """Digest of metrics, versions, backbones and tracker; scores with another one are computed again."""
+
+
+def sample_seed(seed: int, sample_id: str) -> int:
+    """The seed of one sample: it depends on the run's seed and the sample's id, not on order or process."""
+    return int.from_bytes(hashlib.sha256(f"{seed}:{sample_id}".encode()).digest()[:4], "big") >> 1
+
+
+def generate_sample(model: WorldModel | TruthModel, sample: Sample, run: RunFolder, seed: int) -> None:
+    """Generates one prediction and stores it losslessly.
+
+    Raises:
+        SampleError: If the model needs a truth that is unknown, or its output has the wrong type, length or size.
+    """
+    started = time.monotonic()
+    number = sample_seed(seed, sample.id)
+    if isinstance(model, TruthModel):
+        if sample.truth is None:
+            raise SampleError(f"{model.info.name} needs the real future, which {sample.id} does not have.", "")
+        video = model.generate_from_truth(sample.prompt, sample.truth, seed=number)
+    else:
+        video = model.generate(sample.prompt, seed=number)
+    _check_output(video, sample, model.info.name)
+    write_lossless(run.prediction(sample.id), video, fps=sample.prompt.fps)
+    seconds = round(time.monotonic() - started, 3)
+    write_json(run.prediction(sample.id).with_suffix(".json"), {"seed": number, "seconds": seconds})
+
+
+def read_prediction(path: Path, sample: Sample) -> tuple[Video, dict[str, Any]]:
+    """The target part of a prediction at the sample's size, and what had to be changed to get it.
+
+    Args:
+        path: The video: target frames alone, or context and target.
+        sample: The sample that it continues.
+
+    Raises:
+        SampleError: If the file is missing, damaged or of another length.
+    """
+    video = read_video(path)
+    before, after = sample.num_context_frames, sample.prompt.num_target_frames
+    if len(video) not in {after, before + after}:
+        raise SampleError(
+            f"{path} has {len(video)} frames, expected {after} (the target) or {before + after} (context and target).",
+            "Generate as many frames as the sample's target has.",
+        )
+    changes: dict[str, Any] = {}
+    if len(video) == before + after:
+        changes["context_frames_dropped"] = before
+    height, width = sample.prompt.size
+    if video.shape[1:3] != (height, width):
+        changes["resized_from"] = [int(video.shape[2]), int(video.shape[1])]
+    return resize_video(video[-after:], height, width), changes
+
+
+def score_sample(sample: Sample, prediction: Path, run: RunFolder, scorer: Scorer) -> dict[str, Any]:
+    """Tracks and scores one prediction; reuses tracks and scores that are complete.
+
+    Returns:
+        The content of ``scores/<sample>.json``: rows, events and what the sample is.
+
+    Raises:
+        SampleError: If the prediction cannot be read.
+    """
+    stamp = f"{scorer.fingerprint}:{_file_digest(prediction)}"
+    stored = run.scores(sample.id)
+    if stored.is_file() and (content := read_json(stored)).get("stamp") == stamp:
+        return dict(content)
+    video, changes = read_prediction(prediction, sample)
+    tracks = _tracks(sample, video, run, scorer.tracker, stamp)
+    case = Case(sample, video, tracks[0], tracks[1])
+    rows = [_row(metric, case, scorer.tags) for metric in scorer.metrics]
+    content = {
+        "stamp": stamp,
+        "failure": None,
+        "sample": describe_sample(sample, changes),
+        "rows": rows,
+        "events": event_rows(case) if sample.truth is not None else [],
+    }
+    write_json(stored, content)
+    return content
+
+
+def failed_sample(sample_id: str, stage: str, message: str, scorer: Scorer, run: RunFolder) -> dict[str, Any]:
+    """Records a sample that could not be evaluated: a row with the reason for each metric, so that it is counted."""
+    reason = f"{stage} failed: {message}"
+    rows = [_skipped_row(metric, sample_id, reason, scorer.tags) for metric in scorer.metrics]
+    failure = {"stage": stage, "message": message}
+    content = {"stamp": None, "failure": failure, "sample": {"id": sample_id}, "rows": rows, "events": []}
+    write_json(run.scores(sample_id), content)
+    return content
+
+
+def describe_sample(sample: Sample, changes: dict[str, Any]) -> dict[str, Any]:
+    """What comparisons break results down by."""
+    truth, meta = sample.truth, sample.meta
+    return {
+        "id": sample.id,
+        "scene": meta.scene,
+        "cell": meta.cell,
+        "camera_path": meta.camera_path,
+        "subject_path": meta.subject_path,
+        "num_subjects": len(truth.subjects) if truth and truth.subjects else None,
+        "categories": sorted({subject.category for subject in truth.subjects}) if truth else [],
+        "num_events": len(truth.events) if truth else None,
+        "max_hidden": max((event.hidden for event in truth.events), default=None) if truth else None,
+        "warnings": list(meta.warnings),
+        **changes,
+    }
+
+
+def _check_output(video: Video, sample: Sample, name: str) -> None:
+    want = (sample.prompt.num_target_frames, *sample.prompt.size, 3)
+    if not isinstance(video, np.ndarray) or video.dtype != np.uint8 or video.shape != want:
+        got = f"{video.dtype} {video.shape}" if isinstance(video, np.ndarray) else type(video).__name__
+        raise SampleError(
+            f"Model {name} returned {got} for {sample.id}, expected uint8 {want}.",
+            "generate() must return uint8 frames [Tt, H, W, 3] at the prompt's size.",
+        )
+
+
+def _tracks(
+    sample: Sample, video: Video, run: RunFolder, tracker: SubjectTracker | None, stamp: str
+) -> tuple[tuple[Track, ...] | None, tuple[Track, ...] | None]:
+    """Tracks of the prediction and of the real clip; None without a tracker, or without a truth for the latter."""
+    if tracker is None:
+        return None, None
+    stored = run.tracks(sample.id)
+    if stored.is_file() and (content := read_json(stored)).get("stamp") == stamp:
+        reference = content["reference"]
+        return tracks_from_json(content["prediction"]), None if reference is None else tracks_from_json(reference)
+    found = tracker.track(video)
+    real = None
+    if sample.truth is not None:
+        real = tracker.track(np.concatenate([sample.prompt.context, sample.truth.target]))
+    content = {
+        "stamp": stamp,
+        "tracker": tracker.name,
+        "prediction": tracks_to_json(found),
+        "reference": None if real is None else tracks_to_json(real),
+    }
+    write_json(stored, content)
+    return found, real
+
+
+def _row(metric: Metric, case: Case, tags: RowTags) -> dict[str, Any]:
+    if reason := unmet_need(metric.info, case):
+        return _skipped_row(metric, case.sample.id, reason, tags, _cluster(case.sample))
+    score = metric(case)
+    value = None if score.reason is not None else float(score.value)
+    return _as_dict(metric, case.sample.id, value, score.reason, tags, _cluster(case.sample), score.details)
+
+
+def _skipped_row(metric: Metric, sample_id: str, reason: str, tags: RowTags, cluster: str = "") -> dict[str, Any]:
+    return _as_dict(metric, sample_id, None, reason, tags, cluster or sample_id, {})
+
+
+def _as_dict(
+    metric: Metric,
+    sample_id: str,
+    value: float | None,
+    reason: str | None,
+    tags: RowTags,
+    cluster: str,
+    details: dict[str, Any],
+) -> dict[str, Any]:
+    row = Row(
+        sample=sample_id,
+        metric=metric.info.name,
+        version=metric.info.version,
+        value=value,
+        reason=reason,
+        cluster=cluster,
+        details=details,
+        **tags._asdict(),
+    )
+    return dict(vars(row))
+
+
+def _cluster(sample: Sample) -> str:
+    """Clips of one scene share their looks, so intervals resample scenes; without one, a clip is its own cluster."""
+    return sample.meta.scene or sample.id
+
+
+def _file_digest(path: Path) -> str:
+    if not path.is_file():
+        raise SampleError(f"There is no prediction {path}.", "Generate it first, or name the file after the sample.")
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def each(ids: Sequence[str], work: Callable[[str], None], on_error: Callable[[str, str, str], None]) -> None:
+    """Runs `work` on every id; an error of one sample is passed to `on_error` and does not stop the others.
+
+    This is the one place that catches everything: a model, a codec or a metric may raise whatever it likes on one
+    clip, and a night's results must not be lost for it. The text is recorded and shown, and the run exits non-zero.
+
+    Args:
+        ids: Sample ids.
+        work: What to do with one.
+        on_error: Receives the id, the message, and the traceback (empty for errors that explain themselves).
+    """
+    for sample_id in ids:
+        try:
+            work(sample_id)
+        except UserError as error:
+            on_error(sample_id, str(error), "")
+        except Exception as error:  # noqa: BLE001
+            on_error(sample_id, f"{type(error).__name__}: {error}", traceback.format_exc())
