@@ -15,8 +15,6 @@ from hmbench.results import Row, RunFolder, RunManifest
 RunRows = Mapping[str, Mapping[str, Row]]
 """Metric to sample to row."""
 MUST_AGREE = {
-    "data_revision": "data",
-    "split": "splits",
     "profile": "profiles",
     "tracker": "trackers",
 }
@@ -85,11 +83,29 @@ def check_comparable(runs: Sequence[ComparedRun]) -> list[str]:
                     f"({key} {_short(ours)} and {_short(theirs)}).",
                     "Evaluate both in the same way, for example with `hmbench compare MODEL MODEL --data ...`.",
                 )
+    _check_data(runs)
     warnings = [run.notice for run in runs if run.notice]
     seeds = sorted({run.manifest.seed for run in runs})
     if len(seeds) > 1:
         warnings.append(f"The runs used different seeds ({', '.join(map(str, seeds))}): chance differs between them.")
     return list(dict.fromkeys(warnings))
+
+
+def _check_data(runs: Sequence[ComparedRun]) -> None:
+    """Raises unless the shared clips are the same bytes: a run's revision, or its clips' own where samples differ."""
+    first, shared = runs[0], shared_samples(runs)
+    kept = [read_samples(run.path) or {} for run in runs]
+    for run, samples in zip(runs[1:], kept[1:], strict=True):
+        if run.manifest.data_revision == first.manifest.data_revision:
+            continue
+        ours, theirs = ([entries.get(s, {}).get("revision") for s in shared] for entries in (kept[0], samples))
+        if ours != theirs or None in ours:
+            same_names = set(run.manifest.samples) == set(first.manifest.samples)
+            raise UserError(
+                f"{first.label} and {run.label} cannot be compared: they used different data (data_revision "
+                f"{_short(first.manifest.data_revision)} and {_short(run.manifest.data_revision)}).",
+                "Evaluate both on the same data." if same_names else "Evaluate both with the same --split and --limit.",
+            )
 
 
 def shared_samples(runs: Sequence[ComparedRun]) -> list[str]:
@@ -128,7 +144,14 @@ def check_versions(runs: Sequence[ComparedRun], rows: Sequence[RunRows], names: 
     """Raises UserError if a metric's numbers mean different things in different runs."""
     for name in names:
         versions = [sorted({row.version for row in columns[name].values()}) for columns in rows]
-        for run, version in zip(runs, versions, strict=True):
+        backbones = [run.manifest.metrics.get(name, {}).get("backbone") for run in runs]
+        for run, version, backbone in zip(runs, versions, backbones, strict=True):
+            if backbone != backbones[0]:
+                raise UserError(
+                    f"{runs[0].label} and {run.label} cannot be compared: they used different backbones for {name} "
+                    f"({backbones[0]} and {backbone}).",
+                    "Score both again with the same --profile and --weights.",
+                )
             if version != versions[0]:
                 raise UserError(
                     f"{runs[0].label} and {run.label} cannot be compared: they used different versions of {name} "

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from hmbench.data.dataset import Dataset, open_dataset
 from hmbench.environment import environment
 from hmbench.errors import UserError, did_you_mean
-from hmbench.protocols import Metric, SubjectTracker, TruthModel, WorldModel
+from hmbench.protocols import Metric, SubjectTracker
 from hmbench.registry import create_model
 from hmbench.results import (
     MetricSummary,
@@ -247,7 +247,9 @@ def select_samples(data: Dataset, request: EvalRequest) -> tuple[str, ...]:
     ids = data.ids(request.split)
     for wanted in request.samples:
         if wanted not in ids:
-            raise UserError(f"{data.name} has no sample {wanted!r} in split {request.split!r}.", did_you_mean(wanted, ids))
+            raise UserError(
+                f"{data.name} has no sample {wanted!r} in split {request.split!r}.", did_you_mean(wanted, ids)
+            )
     ids = tuple(i for i in ids if not request.samples or i in request.samples)[: request.limit]
     if not ids:
         raise UserError(f"No samples in split {request.split!r} of {data.name}.", "Choose another --split or --limit.")
@@ -290,7 +292,9 @@ def _open_run(
 
 def _videos_info(folder: Path) -> dict[str, Any]:
     if not folder.is_dir():
-        raise UserError(f"There is no folder of predictions {folder}.", "Give the folder that holds <sample>.mp4 files.")
+        raise UserError(
+            f"There is no folder of predictions {folder}.", "Give the folder that holds <sample>.mp4 files."
+        )
     return {"name": folder.name, "description": "videos from a folder", "trained": None, "notice": None}
 
 
@@ -305,9 +309,7 @@ def _scorer(
 
             tracker = create_tracker(profile=request.profile, weights=request.weights, device=request.device)
     described = {metric.info.name: _describe_metric(metric) for metric in metrics}
-    manifest = replace(
-        manifest, profile=request.profile, metrics=described, tracker=tracker.name if tracker else None
-    )
+    manifest = replace(manifest, profile=request.profile, metrics=described, tracker=tracker.name if tracker else None)
     fingerprint = hashlib.sha256(
         json.dumps([described, manifest.tracker, manifest.profile, manifest.data_revision], sort_keys=True).encode()
     ).hexdigest()[:16]

@@ -120,7 +120,9 @@ def _flags(content: Any, num_context: int, num_target: int, warnings: list[str])
         for name, entries in _characters(content, key):
             parsed = _one_flag_list(entries, count)
             if parsed is None:
-                warnings.append(f"check.json, {key}: the entries of {name!r} do not parse or do not cover {count} frames")
+                warnings.append(
+                    f"check.json, {key}: the entries of {name!r} do not parse or do not cover {count} frames"
+                )
             else:
                 half[name] = parsed
         halves.append(half)
@@ -135,10 +137,7 @@ def _characters(content: Any, key: str) -> list[tuple[str, Any]]:
     if not isinstance(half, dict):
         return []
     return [
-        (str(name), entries)
-        for actor in half.values()
-        if isinstance(actor, dict)
-        for name, entries in actor.items()
+        (str(name), entries) for actor in half.values() if isinstance(actor, dict) for name, entries in actor.items()
     ]
 
 

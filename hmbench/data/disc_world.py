@@ -61,9 +61,7 @@ class DiscWorld:
         """All ids; the world has the splits ``all`` and ``test``, which are the same."""
         if split not in {"all", "test"}:
             raise UserError(f"The disc world has no split {split!r}.", did_you_mean(split, ["all", "test"]))
-        return tuple(
-            f"{k:05d}_{SCENES[k % len(SCENES)]}_loc0_Straight_Sweep_0" for k in range(self.config.samples)
-        )
+        return tuple(f"{k:05d}_{SCENES[k % len(SCENES)]}_loc0_Straight_Sweep_0" for k in range(self.config.samples))
 
     def revision(self, ids: tuple[str, ...]) -> str:
         """Digest of the configuration and ids: the frames follow from them."""
@@ -148,7 +146,11 @@ def _background(pose: Floats, intrinsics: Intrinsics, number: int) -> Video:
     """A panorama, a function of the viewing direction alone."""
     y, x = np.mgrid[: intrinsics.height, : intrinsics.width] + 0.5
     local = np.stack(
-        [(x - intrinsics.width / 2) / intrinsics.focal, (y - intrinsics.height / 2) / intrinsics.focal, np.ones_like(x)],
+        [
+            (x - intrinsics.width / 2) / intrinsics.focal,
+            (y - intrinsics.height / 2) / intrinsics.focal,
+            np.ones_like(x),
+        ],
         axis=-1,
     )
     direction = local @ pose[:3, :3].T

@@ -1,0 +1,52 @@
+"""The command line: ``hmbench eval``, ``compare``, ``train-reference`` and their companions.
+
+A module a command group; each offers ``register(app)``. Importing this package imports no torch: ``--help`` is instant.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+
+import typer
+from click.exceptions import Abort, ClickException
+
+from hmbench.cli.console import errors, show_error
+from hmbench.errors import UserError
+
+app = typer.Typer(
+    name="hmbench",
+    help="Benchmark and evaluation toolkit for hybrid memory in video world models.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_show_locals=False,
+)
+data_app = typer.Typer(name="data", help="Get, make, look at and check data.", no_args_is_help=True)
+app.add_typer(data_app)
+
+ROOT_MODULES = ("evaluate", "compare", "train", "models", "inspect", "validate", "weights", "doctor", "leaderboard")
+"""Modules of this package that register commands on `hmbench`, in the order of the help."""
+DATA_MODULES = ("data", "mini", "hub")
+"""Modules that register commands on `hmbench data`."""
+
+for _names, _target in ((ROOT_MODULES, app), (DATA_MODULES, data_app)):
+    for _name in _names:
+        if importlib.util.find_spec(f"hmbench.cli.{_name}"):
+            importlib.import_module(f"hmbench.cli.{_name}").register(_target)
+
+
+def main() -> None:
+    """Entry point: user mistakes end in one readable sentence and exit code 2, without a traceback."""
+    try:
+        code = app(standalone_mode=False)
+    except UserError as error:
+        show_error(error)
+        sys.exit(2)
+    except ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (Abort, KeyboardInterrupt):
+        errors.print("Stopped. What was complete is kept; the same command goes on from there.")
+        sys.exit(130)
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,80 @@
+"""Where the command line prints: results on stdout, everything about the way there on stderr."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from hmbench.errors import UserError
+
+out = Console()
+errors = Console(stderr=True)
+
+
+def show_error(error: UserError) -> None:
+    """A user's mistake: what happened, and what to do about it."""
+    errors.print(f"[bold red]Error:[/] {escape(error.what)}", soft_wrap=True, highlight=False)
+    if error.hint:
+        errors.print(f"  {escape(error.hint)}", soft_wrap=True, highlight=False)
+
+
+def progress_bar() -> Progress:
+    """A bar with count, elapsed and remaining time, on stderr."""
+    return Progress(
+        TextColumn("[bold]{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=errors,
+    )
+
+
+class RichReporter:
+    """Shows the stages of a run as progress bars (see `hmbench.evaluate.Reporter`); use as a context manager."""
+
+    def __init__(self) -> None:
+        self._progress = progress_bar()
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> RichReporter:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def stage(self, name: str, total: int, done: int) -> None:
+        """Starts a new bar; a note says how many samples were complete already."""
+        self._task = self._progress.add_task(name, total=total, completed=done, note="")
+        if done:
+            self._progress.console.print(f"{name}: {done} of {total} were complete already")
+
+    def advance(self, sample_id: str) -> None:
+        """Moves the bar."""
+        assert self._task is not None, "advance before stage"
+        self._progress.update(self._task, advance=1, note=sample_id)
+
+    def failed(self, sample_id: str, stage: str, message: str) -> None:
+        """Prints a failure above the bar."""
+        text = f"[bold red]{stage} failed[/] for {escape(sample_id)}: {escape(message)}"
+        self._progress.console.print(text, highlight=False, soft_wrap=True)
+
+    def notice(self, text: str) -> None:
+        """Prints what the reader must know."""
+        self._progress.console.print(f"[bold yellow]Note:[/] {escape(text)}", highlight=False, soft_wrap=True)

@@ -1,0 +1,74 @@
+"""``hmbench data import-examples``, ``show`` and ``check``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands to ``hmbench data``."""
+    app.command("import-examples")(import_examples_command)
+    app.command("show")(show_command)
+    app.command("check")(check_command)
+
+
+Folder = Annotated[str, typer.Argument(help="'mini', or a folder in HM-World's layout.")]
+Split = Annotated[str, typer.Option(help="Split of the data.")]
+
+
+def import_examples_command(
+    source: Annotated[Path, typer.Argument(help="Folder with 1.mp4, cam1.json, ..., caption.txt.")],
+    target: Annotated[Path, typer.Argument(help="HM-World folder to write.")],
+    context_frames: Annotated[int, typer.Option(help="Frames that become the context (4k + 1).")] = 37,
+    target_frames: Annotated[int, typer.Option(help="Frames after them that become the target (4k + 1).")] = 37,
+) -> None:
+    """Turn example clips into HM-World samples with real targets by splitting each in two, pixels unchanged."""
+    from hmbench.cli.console import out
+    from hmbench.data.examples import import_examples
+
+    ids = import_examples(source, target, context_frames=context_frames, target_frames=target_frames)
+    out.print(f"{len(ids)} samples in {target}: {', '.join(ids)}", highlight=False)
+
+
+def show_command(
+    data: Folder,
+    sample: Annotated[str | None, typer.Argument(help="Show this sample in detail.")] = None,
+    split: Split = "all",
+) -> None:
+    """Tell what is in a folder, or in one of its samples."""
+    from hmbench.cli.console import out
+    from hmbench.data.dataset import open_dataset
+    from hmbench.data.overview import dataset_table, sample_table
+
+    source = open_dataset(data)
+    out.print(sample_table(source.load(sample)) if sample else dataset_table(source, split))
+
+
+def check_command(
+    data: Folder,
+    split: Split = "all",
+    report: Annotated[Path | None, typer.Option(help="Also write the findings here, an object a line.")] = None,
+) -> None:
+    """Read every sample and tell which cannot be used and what deviates; exits 1 if any cannot be used."""
+    from hmbench.cli.console import errors, out, progress_bar
+    from hmbench.data.dataset import open_dataset
+    from hmbench.data.overview import check_sample, findings_table, write_findings
+
+    source = open_dataset(data)
+    ids = source.ids(split)
+    with progress_bar() as progress:
+        task = progress.add_task("check", total=len(ids), note="")
+        findings = []
+        for sample_id in ids:
+            findings.append(check_sample(source, sample_id))
+            progress.update(task, advance=1, note=sample_id)
+    out.print(findings_table(findings))
+    if report is not None:
+        write_findings(report, findings)
+    broken = [finding for finding in findings if finding.error]
+    if broken:
+        errors.print(f"[bold red]{len(broken)} of {len(ids)} samples cannot be used.[/]")
+        raise typer.Exit(1)

@@ -1,0 +1,277 @@
+"""``hmbench eval`` and its halves, ``generate`` and ``score``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hmbench.errors import UserError
+
+if TYPE_CHECKING:
+    from hmbench.evaluate import EvalRequest, EvalResult
+
+RUN, DATA, METRICS = "Run", "Data", "Scoring"
+
+Model = Annotated[
+    str, typer.Option("--model", "-m", help="Model name (see `hmbench models`), package.module:factory, or folder.")
+]
+Data = Annotated[
+    str, typer.Option("--data", "-d", help="'mini', or a folder in HM-World's layout.", rich_help_panel=DATA)
+]
+Split = Annotated[str, typer.Option(help="Split of the data.", rich_help_panel=DATA)]
+Limit = Annotated[int | None, typer.Option(min=1, help="The first so many samples only.", rich_help_panel=DATA)]
+SampleIds = Annotated[
+    list[str] | None, typer.Option("--sample", help="This sample only; repeatable.", rich_help_panel=DATA)
+]
+Seed = Annotated[int, typer.Option(help="Seed of the run; each sample's seed follows from it.", rich_help_panel=RUN)]
+Device = Annotated[str, typer.Option(help="Torch device: cpu, cuda, cuda:1.", rich_help_panel=RUN)]
+Profile = Annotated[
+    str, typer.Option(help="'mini' (weights in the package) or 'paper' (the paper's models).", rich_help_panel=RUN)
+]
+Out = Annotated[Path | None, typer.Option("--out", "-o", help="Run folder.", rich_help_panel=RUN)]
+Option = Annotated[
+    list[str] | None,
+    typer.Option("--option", "-O", help="Model option name=value; repeatable.", rich_help_panel=RUN),
+]
+Shard = Annotated[str, typer.Option(help="k/n: every n-th sample from the k-th, to share a run.", rich_help_panel=RUN)]
+Weights = Annotated[
+    Path | None,
+    typer.Option(help="Folder of backbone weights (`hmbench weights pull`).", rich_help_panel=METRICS),
+]
+MetricNames = Annotated[
+    list[str] | None, typer.Option("--metric", help="This metric only; repeatable.", rich_help_panel=METRICS)
+]
+Quality = Annotated[
+    bool, typer.Option("--quality/--no-quality", help="Also no-reference quality (pyiqa).", rich_help_panel=METRICS)
+]
+Tracking = Annotated[
+    bool, typer.Option("--tracking/--no-tracking", help="Follow subjects in the videos.", rich_help_panel=METRICS)
+]
+AllMetrics = Annotated[
+    bool, typer.Option("--all-metrics", help="Show every metric, not only the headline ones.", rich_help_panel=METRICS)
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds ``eval``, ``generate`` and ``score``."""
+    app.command("eval")(evaluate_command)
+    app.command("generate")(generate_command)
+    app.command("score")(score_command)
+
+
+def evaluate_command(
+    model: Model,
+    data: Data = "mini",
+    split: Split = "all",
+    limit: Limit = None,
+    sample: SampleIds = None,
+    seed: Seed = 0,
+    device: Device = "cpu",
+    profile: Profile = "mini",
+    out: Out = None,
+    option: Option = None,
+    shard: Shard = "0/1",
+    weights: Weights = None,
+    metric: MetricNames = None,
+    quality: Quality = False,
+    tracking: Tracking = True,
+    all_metrics: AllMetrics = False,
+) -> None:
+    """Evaluate a model: generate, track, score, and show the table.
+
+    A run that was stopped goes on where it was when the same command is given again.
+    """
+    from hmbench.cli.console import RichReporter
+    from hmbench.evaluate import evaluate
+
+    request = _request(
+        model, data, split, limit, sample, seed, device, profile, out or _default_out(model, data, seed), option, shard
+    )
+    request = _with_scoring(request, weights, metric, quality, tracking)
+    with RichReporter() as reporter:
+        result = evaluate(request, reporter)
+    _finish(result, request.out, all_metrics)
+
+
+def generate_command(
+    model: Model,
+    data: Data = "mini",
+    split: Split = "all",
+    limit: Limit = None,
+    sample: SampleIds = None,
+    seed: Seed = 0,
+    device: Device = "cpu",
+    profile: Profile = "mini",
+    out: Out = None,
+    option: Option = None,
+    shard: Shard = "0/1",
+) -> None:
+    """Generate videos only; `hmbench score --run` scores them, on another machine if you like."""
+    from hmbench.cli.console import RichReporter
+    from hmbench.cli.console import out as screen
+    from hmbench.evaluate import generate
+
+    request = _request(
+        model, data, split, limit, sample, seed, device, profile, out or _default_out(model, data, seed), option, shard
+    )
+    with RichReporter() as reporter:
+        manifest = generate(request, reporter)
+    missing = [i for i in manifest.samples if not (request.out / "predictions" / f"{i}.mp4").is_file()]
+    screen.print(
+        f"{len(manifest.samples) - len(missing)} of {len(manifest.samples)} videos in {request.out}/predictions"
+    )
+    if missing and request.shard == (0, 1):
+        raise typer.Exit(1)
+
+
+def score_command(
+    run: Annotated[Path | None, typer.Option(help="A run folder made by `hmbench generate`.")] = None,
+    predictions: Annotated[
+        Path | None, typer.Option(help="Anyone's videos: <sample>.mp4, the target alone or context and target.")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option("--data", "-d", help="The data; by default those the run was made with.")
+    ] = None,
+    split: Split = "all",
+    limit: Limit = None,
+    sample: SampleIds = None,
+    device: Device = "cpu",
+    profile: Profile = "mini",
+    out: Out = None,
+    shard: Shard = "0/1",
+    weights: Weights = None,
+    metric: MetricNames = None,
+    quality: Quality = False,
+    tracking: Tracking = True,
+    all_metrics: AllMetrics = False,
+) -> None:
+    """Score videos that exist: those of a run, or anyone's, without any model."""
+    from hmbench.cli.console import RichReporter
+    from hmbench.evaluate import score
+    from hmbench.results import RunFolder
+
+    if (run is None) == (predictions is None):
+        raise UserError("Give either --run or --predictions.", "--run RUN_FOLDER, or --predictions DIR --data DATA.")
+    if run is not None:
+        data = data or RunFolder(run).read_manifest().data
+        folder = run
+    else:
+        assert predictions is not None
+        data = data or "mini"
+        folder = out or _default_out(predictions.resolve().name, data, 0)
+    request = _request(None, data, split, limit, sample, 0, device, profile, folder, None, shard, predictions)
+    request = _with_scoring(request, weights, metric, quality, tracking)
+    with RichReporter() as reporter:
+        result = score(request, reporter)
+    _finish(result, folder, all_metrics)
+
+
+def parse_options(pairs: list[str] | None) -> dict[str, str]:
+    """``name=value`` pairs as a dictionary.
+
+    Raises:
+        UserError: If one has no ``=``.
+    """
+    options = {}
+    for pair in pairs or []:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise UserError(f"Option {pair!r} has no value.", "Write it as --option name=value.")
+        options[name.strip()] = value.strip()
+    return options
+
+
+def _request(
+    model: str | None,
+    data: str,
+    split: str,
+    limit: int | None,
+    samples: list[str] | None,
+    seed: int,
+    device: str,
+    profile: str,
+    out: Path,
+    options: list[str] | None,
+    shard: str,
+    predictions: Path | None = None,
+) -> EvalRequest:
+    from hmbench.evaluate import EvalRequest
+
+    if profile not in {"mini", "paper"}:
+        raise UserError(f"There is no profile {profile!r}.", "Available: mini, paper.")
+    number, _, count = shard.partition("/")
+    if not (number.isdigit() and count.isdigit()):
+        raise UserError(f"--shard {shard!r} is not of the form k/n.", "For the first of four processes: --shard 0/4.")
+    return EvalRequest(
+        model=model,
+        data=data,
+        split=split,
+        limit=limit,
+        samples=tuple(samples or ()),
+        seed=seed,
+        device=checked_device(device),
+        profile=profile,
+        out=out,
+        options=parse_options(options),
+        shard=(int(number), int(count)),
+        predictions=predictions,
+    )
+
+
+def checked_device(device: str) -> str:
+    """The device, if this machine has it.
+
+    Raises:
+        UserError: If torch does not know it or cannot use it here.
+    """
+    import torch
+
+    try:
+        kind = torch.device(device).type
+    except RuntimeError as error:
+        raise UserError(f"There is no device {device!r}.", "Use cpu, cuda, cuda:1, ...") from error
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise UserError(
+            f"--device {device} was asked for, but torch sees no GPU.", "Use --device cpu; `hmbench doctor` tells more."
+        )
+    return device
+
+
+def _with_scoring(
+    request: EvalRequest, weights: Path | None, metrics: list[str] | None, quality: bool, tracking: bool
+) -> EvalRequest:
+    from dataclasses import replace
+
+    return replace(request, weights=weights, metrics=tuple(metrics or ()), quality=quality, tracking=tracking)
+
+
+def _default_out(model: str, data: str, seed: int) -> Path:
+    """``runs/<model>-<data>-seed<n>``: the same command finds its folder again and resumes."""
+    parts = (Path(model).name.replace(":", "."), Path(data).resolve().name if Path(data).exists() else data)
+    return Path("runs") / f"{parts[0]}-{parts[1]}-seed{seed}"
+
+
+def _finish(result: EvalResult, folder: Path, all_metrics: bool) -> None:
+    """Prints the table, what was skipped and why, and where the files are; exits non-zero if a sample failed."""
+    from rich.markup import escape
+
+    from hmbench.cli.console import errors
+    from hmbench.cli.console import out as screen
+    from hmbench.tables import screen_table, skipped_reasons
+
+    screen.print(screen_table(result.manifest, result.summary, headline_only=not all_metrics))
+    for reason, names in skipped_reasons(result.summary).items():
+        shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+        errors.print(f"[dim]skipped: {escape(shown)}: {escape(reason)}[/]", highlight=False, soft_wrap=True)
+    if notice := result.manifest.model_info.get("notice"):
+        screen.print(f"[bold yellow]Note:[/] {escape(notice)}", highlight=False, soft_wrap=True)
+    if result.missing:
+        screen.print(f"{len(result.missing)} samples are left to other shards.")
+    screen.print(f"Rows, events and tables: {folder}", highlight=False, soft_wrap=True)
+    if result.failures:
+        errors.print(
+            f"[bold red]{len(result.failures)} of {len(result.manifest.samples)} samples failed[/] (see {folder}/errors)"
+        )
+        raise typer.Exit(1)
