@@ -1,0 +1,64 @@
+"""What a metric needs and a sample may lack, with the sentence that its row then carries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hmbench.case import Case
+from hmbench.protocols import MetricInfo
+from hmbench.types import Truth
+
+TRUTH = "truth"
+LABELS = "labels"
+TRACKS = "tracks"
+EVENTS = "events"
+
+
+def unmet_need(info: MetricInfo, case: Case) -> str | None:
+    """Why this case cannot be scored by this metric; None if it can.
+
+    Only the clip itself is asked (truth, labels, events, tracks). Missing weights are the metric's own affair: it
+    answers with `Score.skipped` and the command that fetches them.
+    """
+    for need in (TRUTH, LABELS, EVENTS, TRACKS):
+        if need in info.needs:
+            reason = _CHECKS[need](case)
+            if reason:
+                return reason
+    return None
+
+
+def _truth(case: Case) -> Truth | None:
+    return case.sample.truth
+
+
+def _lacks_truth(case: Case) -> str | None:
+    return None if _truth(case) else "the sample has no real continuation to compare with (open-domain clip)"
+
+
+def _lacks_labels(case: Case) -> str | None:
+    truth = _truth(case)
+    if truth is None:
+        return _lacks_truth(case)
+    if truth.target_labels is None:
+        return "the sample has no subject masks"
+    return None if truth.subjects else "the sample's masks show no subject"
+
+
+def _lacks_events(case: Case) -> str | None:
+    truth = _truth(case)
+    if truth is None:
+        return _lacks_truth(case)
+    return None if truth.events else "no subject leaves the view and returns in this clip"
+
+
+def _lacks_tracks(case: Case) -> str | None:
+    return None if case.tracks is not None else "no tracker ran on the prediction"
+
+
+_CHECKS: dict[str, Callable[[Case], str | None]] = {
+    TRUTH: _lacks_truth,
+    LABELS: _lacks_labels,
+    EVENTS: _lacks_events,
+    TRACKS: _lacks_tracks,
+}
