@@ -213,7 +213,7 @@ def score(
 
 
 def assemble(run: RunFolder, manifest: RunManifest) -> EvalResult:
-    """Writes ``rows.jsonl``, ``events.jsonl``, ``samples.jsonl``, ``summary.json`` and the tables from what is scored."""
+    """Writes rows, events, samples, summary and tables from what is scored so far."""
     contents = [read_json(run.scores(i)) for i in manifest.samples if run.scores(i).is_file()]
     missing = tuple(i for i in manifest.samples if not run.scores(i).is_file())
     rows = [Row(**row) for content in contents for row in content["rows"]]

@@ -96,7 +96,8 @@ class RunFolder:
     """The files of a run.
 
     ``run.json``, ``predictions/<sample>.mp4``, ``tracks/<sample>.json``, ``scores/<sample>.json`` (what resuming
-    reads), and what people and programs read: ``rows.jsonl``, ``events.jsonl``, ``summary.json``, ``table.{md,csv,tex}``.
+    reads), and what people and programs read: ``rows.jsonl``, ``events.jsonl``, ``samples.jsonl``, ``summary.json``,
+    ``table.{md,csv,tex}``.
     """
 
     def __init__(self, path: Path) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 HEADER = ("metric", "better", "mean", "95 % interval", "scored")
+CSV_HEADER = "model trained data data_revision split profile metric version higher_is_better mean low high scored total"
 
 
 def write_run_tables(folder: Path, manifest: RunManifest, summary: Mapping[str, MetricSummary]) -> None:
@@ -97,17 +98,12 @@ def csv_text(manifest: RunManifest, summary: Mapping[str, MetricSummary]) -> str
     """A CSV file at full precision, with everything that tells unequal rows apart."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(
-        ["model", "trained", "data", "data_revision", "split", "profile", "metric", "version", "higher_is_better"]
-        + ["mean", "low", "high", "scored", "total"]
-    )
+    writer.writerow(CSV_HEADER.split())
     for s in summary.values():
         info = manifest.metrics[s.metric]
-        writer.writerow(
-            [manifest.model_info["name"], manifest.model_info["trained"], manifest.data_name, manifest.data_revision]
-            + [manifest.split, manifest.profile, s.metric, s.version, info["higher_is_better"]]
-            + [s.mean, s.low, s.high, s.scored, s.total]
-        )
+        model, data = manifest.model_info, (manifest.data_name, manifest.data_revision, manifest.split)
+        kind = (manifest.profile, s.metric, s.version, info["higher_is_better"])
+        writer.writerow([model["name"], model["trained"], *data, *kind, s.mean, s.low, s.high, s.scored, s.total])
     return out.getvalue()
 
 

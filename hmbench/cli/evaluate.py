@@ -271,7 +271,6 @@ def _finish(result: EvalResult, folder: Path, all_metrics: bool) -> None:
         screen.print(f"{len(result.missing)} samples are left to other shards.")
     screen.print(f"Rows, events and tables: {folder}", highlight=False, soft_wrap=True)
     if result.failures:
-        errors.print(
-            f"[bold red]{len(result.failures)} of {len(result.manifest.samples)} samples failed[/] (see {folder}/errors)"
-        )
+        counts = f"{len(result.failures)} of {len(result.manifest.samples)}"
+        errors.print(f"[bold red]{counts} samples failed[/] (see {folder}/errors)")
         raise typer.Exit(1)

@@ -1,9 +1,9 @@
 """HM-World's ``camera.json`` and its axes: the only place that knows Unreal's conventions.
 
-The files hold Unreal camera-to-world matrices: left-handed world, centimetres, columns = forward, right, up, translation.
-hmbench uses OpenCV axes (x right, y down, z forward), right-handed, metres. The released conversion (H-EmbodVis/HyDRA)
-reorders the columns and scales, which leaves a left-handed world that is harmless for relative poses. Here the world's y
-axis is mirrored as well, so that every matrix is a proper rotation; relative poses are the same (tested).
+The files hold Unreal camera-to-world matrices: left-handed world, centimetres, columns = forward, right, up and
+translation. hmbench uses OpenCV axes (x right, y down, z forward), right-handed, metres. The released conversion
+(H-EmbodVis/HyDRA) reorders the columns and scales, which leaves a left-handed world, harmless for relative poses. Here
+the world's y axis is mirrored as well, so that every matrix is a proper rotation; relative poses are the same (tested).
 
 Two forms exist: ``{"cond_cam": {"0": 4x4, ...}, "tgt_cam": {...}}``, and an older one with keys ``"0"`` .. ``"148"``
 and strings ``"[a b c d] [..] [..] [..]"``, each bracket a column.
@@ -30,7 +30,7 @@ def from_unreal(matrices: Poses) -> Poses:
 
     World axes become (x, -y, z) of Unreal's: right-handed with z up.
     """
-    poses = matrices[..., [1, 2, 0, 3]].copy()  # columns: right, up, forward, position
+    poses: Poses = matrices[..., [1, 2, 0, 3]].copy()  # columns: right, up, forward, position
     poses[..., :3, 1] *= -1  # down instead of up
     poses[..., :3, 3] /= CENTIMETRES
     poses[..., 1, :] *= -1  # mirror the world: left-handed to right-handed

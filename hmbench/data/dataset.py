@@ -36,7 +36,7 @@ def open_dataset(spec: str) -> Dataset:
     """The data that ``--data`` names.
 
     Args:
-        spec: ``mini`` (the embedded world), ``disc`` (the tiny world of the unit tests), or a folder in HM-World's layout.
+        spec: ``mini`` (the embedded world), ``disc`` (the unit tests' tiny world), or a folder in HM-World's layout.
 
     Raises:
         UserError: If there is no such folder or nothing in it looks like HM-World.

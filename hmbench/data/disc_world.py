@@ -77,7 +77,7 @@ class DiscWorld:
             raise SampleError(f"The disc world has no sample {sample_id!r}.", did_you_mean(sample_id, self.ids("all")))
         parts = parse_id(sample_id)
         assert parts is not None, sample_id
-        return _draw(sample_id, parts.index, self.config)
+        return _draw(sample_id, parts.number, self.config)
 
 
 def _draw(sample_id: str, number: int, config: DiscWorldConfig) -> Sample:
@@ -161,7 +161,8 @@ def _background(pose: Floats, intrinsics: Intrinsics, number: int) -> Video:
     red = np.where(ground, 105 + 35 * stripes, 120 + 60 * slope)
     green = np.where(ground, 130 + 25 * stripes, 150 + 30 * np.sin(5 * heading))
     blue = np.where(ground, 85.0, 200 + 40 * slope)
-    return np.clip(np.stack([red, green, blue], axis=-1), 0, 255).astype(np.uint8)
+    image: Video = np.clip(np.stack([red, green, blue], axis=-1), 0, 255).astype(np.uint8)
+    return image
 
 
 def _paint(

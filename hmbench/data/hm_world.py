@@ -63,7 +63,8 @@ class HMWorld:
             return tuple(sorted(set(splits[split]) & set(self._ids)))
         from hmbench.data.splits import split_ids
 
-        return split_ids(self._ids, split)
+        found: tuple[str, ...] = split_ids(self._ids, split)
+        return found
 
     def load(self, sample_id: str) -> Sample:
         """Reads one sample whole.

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from hmbench.errors import SampleError
 
 _PATTERN = re.compile(
-    r"^(?P<index>\d+)_(?P<scene>[A-Za-z0-9-]+)_(?P<location>loc[A-Za-z0-9-]+)"
+    r"^(?P<number>\d+)_(?P<scene>[A-Za-z0-9-]+)_(?P<location>loc[A-Za-z0-9-]+)"
     r"_(?P<subject_path>[A-Za-z0-9-]+)_(?P<camera_path>[A-Za-z0-9-]+)_(?P<take>\d+)$"
 )
 
@@ -20,7 +20,7 @@ _PATTERN = re.compile(
 class IdParts(NamedTuple):
     """The parts of a sample id."""
 
-    index: int
+    number: int
     scene: str
     location: str
     subject_path: str
@@ -35,7 +35,7 @@ def parse_id(sample_id: str) -> IdParts | None:
         return None
     parts = match.groupdict()
     return IdParts(
-        int(parts["index"]),
+        int(parts["number"]),
         parts["scene"],
         parts["location"],
         parts["subject_path"],

@@ -38,7 +38,8 @@ def subjects_from_labels(labels: LabelMaps, known: Annotations) -> tuple[Subject
 def boxes_from_masks(masks: NDArray[np.bool_]) -> Boxes:
     """Tight boxes of masks ``[T, H, W]``: float32 ``[T, 4]`` xyxy half-open, NaN rows where a mask is empty."""
     boxes = np.full((len(masks), 4), np.nan, dtype=np.float32)
-    columns, rows = masks.any(axis=1), masks.any(axis=2)
+    columns: NDArray[np.bool_] = np.asarray(masks.any(axis=1))
+    rows: NDArray[np.bool_] = np.asarray(masks.any(axis=2))
     for frame in np.flatnonzero(rows.any(axis=1)):
         x, y = np.flatnonzero(columns[frame]), np.flatnonzero(rows[frame])
         boxes[frame] = (x[0], y[0], x[-1] + 1, y[-1] + 1)

@@ -65,7 +65,7 @@ def findings_table(findings: Sequence[Finding]) -> Table:
     errors = [(f"[red]{escape(f.error)}[/]", f.sample) for f in findings if f.error]
     notes = [(escape(text), f.sample) for f in findings for text in f.warnings]
     for group in (errors, notes):
-        examples = {text: sample for text, sample in reversed(group)}
+        examples = dict(reversed(group))
         for text, count in Counter(text for text, _ in group).most_common():
             table.add_row(text, str(count), examples[text])
     return table

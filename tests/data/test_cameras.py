@@ -1,0 +1,99 @@
+import json
+
+import numpy as np
+import pytest
+
+from hmbench.data.cameras import from_unreal, parse_cameras, point_from_unreal, to_unreal
+from hmbench.errors import SampleError
+from hmbench.geometry import pose_problem, relative_to
+
+
+def unreal_path(count: int) -> np.ndarray:
+    """A camera in Unreal axes that walks along x and turns right (left-handed, centimetres)."""
+    matrices = np.tile(np.eye(4), (count, 1, 1))
+    for i in range(count):
+        angle = np.radians(2.0 * i)
+        matrices[i, :3, 0] = (np.cos(angle), np.sin(angle), 0)  # forward
+        matrices[i, :3, 1] = (-np.sin(angle), np.cos(angle), 0)  # right
+        matrices[i, :3, 2] = (0, 0, 1)  # up
+        matrices[i, :3, 3] = (10.0 * i, 0, 170)
+    return matrices
+
+
+def as_json(matrices: np.ndarray) -> dict:
+    return {str(i): m.tolist() for i, m in enumerate(matrices)}
+
+
+def released_relative(matrices: np.ndarray, anchor: int) -> np.ndarray:
+    """The released conversion, written out: reorder columns, flip one, scale, then relative to an anchor."""
+    world = matrices[:, :, [1, 2, 0, 3]].copy()
+    world[:, :3, 1] *= -1
+    world[:, :3, 3] /= 100
+    return np.linalg.inv(world[anchor]) @ world
+
+
+def test_poses_are_proper_and_relative_poses_equal_the_released_ones() -> None:
+    matrices = unreal_path(9)
+    poses = from_unreal(matrices)
+    assert pose_problem(poses) is None
+    np.testing.assert_allclose(relative_to(poses, poses[4]), released_relative(matrices, 4), atol=1e-12)
+    forward = relative_to(poses, poses[0])[1, :3, 3]
+    np.testing.assert_allclose(forward, [0, 0, 0.1], atol=1e-12)  # 10 cm ahead is 0.1 m along z
+
+
+def test_there_and_back() -> None:
+    matrices = unreal_path(5)
+    np.testing.assert_allclose(to_unreal(from_unreal(matrices)), matrices, atol=1e-12)
+
+
+def test_points_move_with_cameras() -> None:
+    matrices = unreal_path(3)
+    point = matrices[2, :3, 3] + 300 * matrices[2, :3, 0]  # three metres ahead of the last camera
+    pose = from_unreal(matrices)[2]
+    local = np.linalg.inv(pose) @ np.append(point_from_unreal(point), 1)
+    np.testing.assert_allclose(local[:3], [0, 0, 3], atol=1e-9)
+
+
+def test_the_older_form_is_padded_like_its_videos() -> None:
+    matrices = unreal_path(149)
+    text = {str(i): " ".join("[" + " ".join(map(str, c)) + "]" for c in m.T) for i, m in enumerate(matrices)}
+    context, target = parse_cameras(text, 77, 77, "camera.json")
+    full = from_unreal(matrices)
+    np.testing.assert_allclose(context[0], full[1])
+    np.testing.assert_allclose(context[1], full[1])
+    np.testing.assert_allclose(context[2], full[1])
+    np.testing.assert_allclose(context[3], full[2])
+    np.testing.assert_allclose(context[75], full[74])
+    np.testing.assert_allclose(context[76], full[74])
+    np.testing.assert_allclose(target[1], full[75])
+    np.testing.assert_allclose(target[76], full[148])
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda c: c["cond_cam"].pop("3"), "has 4 cameras, expected frames 0 to 4"),
+        (lambda c: c["tgt_cam"].update({"5": c["tgt_cam"]["0"]}), "has 6 cameras for 5 frames"),
+        (lambda c: c["cond_cam"]["2"][0].__setitem__(3, float("nan")), "the pose of frame 2 has a NaN"),
+        (lambda c: c["cond_cam"]["1"].__setitem__(0, [2.0, 0, 0, 0]), "the pose of frame 1 is not rigid"),
+        (lambda c: c["tgt_cam"].update({"4": [[1, 0], [0, 1]]}), r"frame 4 has shape \(2, 2\), expected 4x4"),
+        (lambda c: c["tgt_cam"].update({"4": "hello"}), "frame 4 is no matrix of numbers"),
+        (lambda c: c.clear(), "in no known camera format"),
+    ],
+)
+def test_wrong_cameras_are_named(change, sentence: str) -> None:
+    content = {"cond_cam": as_json(unreal_path(5)), "tgt_cam": as_json(unreal_path(5))}
+    content = json.loads(json.dumps(content))
+    parse_cameras(content, 5, 5, "camera.json")
+    change(content)
+    with pytest.raises(SampleError, match=sentence):
+        parse_cameras(content, 5, 5, "camera.json")
+
+
+def test_real_cameras_are_proper(real_clips) -> None:
+    for path in sorted(real_clips.glob("cam*.json")):
+        content = json.loads(path.read_text())
+        context, target = parse_cameras(content, 77, 77, path.name)
+        assert pose_problem(np.concatenate([context, target])) is None
+        raw = np.array([content["tgt_cam"][str(i)] for i in range(77)])
+        np.testing.assert_allclose(relative_to(target, target[0]), released_relative(raw, 0), atol=2e-5)

@@ -1,0 +1,165 @@
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hmbench.data.captions_file import read_captions
+from hmbench.data.disc_world import DiscWorld, DiscWorldConfig
+from hmbench.data.hm_world import HMWorld
+from hmbench.data.ids import check_id, parse_id
+from hmbench.errors import SampleError, UserError
+from hmbench.video import read_video, write_labels, write_lossless
+
+FIRST = "00000_Dawn_loc0_Straight_Sweep_0"
+
+
+def test_a_written_sample_reads_back_the_same(disc_folder: Path) -> None:
+    world = DiscWorld(DiscWorldConfig(samples=2, frames=9))
+    data = HMWorld(disc_folder)
+    assert data.ids("all") == world.ids("all")
+    got, want = data.load(FIRST), world.load(FIRST)
+    np.testing.assert_array_equal(got.prompt.context, want.prompt.context)
+    np.testing.assert_allclose(got.prompt.target_poses, want.prompt.target_poses, atol=1e-9)
+    assert got.truth is not None and want.truth is not None
+    np.testing.assert_array_equal(got.truth.target, want.truth.target)
+    np.testing.assert_array_equal(got.truth.target_labels, want.truth.target_labels)
+    assert got.truth.subjects[0].name == "disc-1" and got.truth.separate_subjects
+    assert got.truth.events == want.truth.events
+    assert (got.prompt.caption, got.meta.scene, got.meta.camera_path) == (want.prompt.caption, "Dawn", "Sweep")
+    assert got.meta.warnings == ("character.json has no positions that could be read",)
+
+
+def test_two_subjects_under_one_mask_are_one(disc_folder: Path) -> None:
+    sample = HMWorld(disc_folder).load("00001_Noon_loc0_Straight_Sweep_0")
+    assert sample.truth is not None and not sample.truth.separate_subjects
+    assert len(sample.truth.subjects) == 1
+    assert any("one mask for all subjects" in w for w in sample.meta.warnings)
+
+
+def test_exact_masks_win_over_the_red_ones(disc_folder: Path) -> None:
+    labels = np.zeros((18, 48, 80), dtype=np.uint8)
+    labels[:, 10:20, 10:20] = 3
+    write_labels(disc_folder / FIRST / "masks.mkv", labels, fps=15)
+    sample = HMWorld(disc_folder).load(FIRST)
+    assert sample.truth is not None
+    assert [s.label for s in sample.truth.subjects] == [3]
+    np.testing.assert_array_equal(sample.truth.subjects[0].boxes[0], [10, 10, 20, 20])
+
+
+def test_flags_that_contradict_the_masks_are_reported(disc_folder: Path) -> None:
+    path = disc_folder / FIRST / "check.json"
+    check = json.loads(path.read_text())
+    for entry in check["tgt_check"]["actor"]["disc-1"]:
+        entry["inFrame"] = not entry["inFrame"]
+    path.write_text(json.dumps(check))
+    assert any(
+        "check.json contradicts the masks of disc-1" in w for w in HMWorld(disc_folder).load(FIRST).meta.warnings
+    )
+
+
+def test_without_masks_nothing_is_invented(disc_folder: Path) -> None:
+    (disc_folder / FIRST / "tgt_mask.mp4").unlink()
+    sample = HMWorld(disc_folder).load(FIRST)
+    assert sample.truth is not None
+    assert sample.truth.target_labels is None and sample.truth.subjects == () and sample.truth.events == ()
+    assert any("no masks (tgt_mask.mp4)" in w for w in sample.meta.warnings)
+
+
+@pytest.mark.parametrize(
+    ("damage", "sentence"),
+    [
+        (lambda f: (f / "tgt.mp4").unlink(), "There is no video"),
+        (lambda f: (f / "tgt.mp4").write_bytes(b"\0" * 5000), "damaged or no video"),
+        (lambda f: (f / "camera.json").unlink(), "There is no file"),
+        (lambda f: (f / "camera.json").write_text('{"cond_cam": {'), "no valid JSON"),
+        (lambda f: write_lossless(f / "tgt.mp4", np.zeros((7, 48, 80, 3), np.uint8), fps=15), "cameras for 7 frames"),
+        (lambda f: write_lossless(f / "tgt.mp4", np.zeros((9, 32, 80, 3), np.uint8), fps=15), "is 80x32 pixels"),
+        (lambda f: write_lossless(f / "tgt_mask.mp4", np.zeros((5, 48, 80, 3), np.uint8), fps=15), "expected 9"),
+        (lambda f: (f / "truth.json").write_text("{}"), "truth.json does not parse"),
+    ],
+)
+def test_damage_is_a_sentence(disc_folder: Path, damage, sentence: str) -> None:
+    damage(disc_folder / FIRST)
+    with pytest.raises(SampleError, match=sentence):
+        HMWorld(disc_folder).load(FIRST)
+
+
+def test_an_empty_folder_tells_how_to_fill_it(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"No HM-World samples in .*hmbench data make-mini"):
+        HMWorld(tmp_path)
+
+
+def test_the_folder_above_works_too(disc_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "up").mkdir()
+    shutil.move(disc_folder, tmp_path / "up" / "HM-World")
+    assert len(HMWorld(tmp_path / "up").ids("all")) == 2
+
+
+def test_revision_follows_what_matters(disc_folder: Path) -> None:
+    ids = HMWorld(disc_folder).ids("all")
+    before = HMWorld(disc_folder).revision(ids)
+    assert HMWorld(disc_folder).revision(ids[::-1]) == before
+    camera = disc_folder / FIRST / "camera.json"
+    camera.write_text(camera.read_text().replace("1.0", "1.00", 1))
+    assert HMWorld(disc_folder).revision(ids) != before
+
+
+def test_listed_splits(disc_folder: Path) -> None:
+    (disc_folder / "splits.json").write_text(json.dumps({"tiny": [FIRST]}))
+    assert HMWorld(disc_folder).ids("tiny") == (FIRST,)
+    with pytest.raises(UserError, match="Did you mean 'tiny'"):
+        HMWorld(disc_folder).ids("tinny")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a\tA dog runs.\nb\tA cat sits.\n",
+        "a: A dog runs.\nb: A cat sits.\n",
+        "HM-World/a.mp4 A dog runs.\nb A cat sits.\n",
+        '{"a": "A dog runs.", "b": "A cat sits."}',
+        '{"id": "a", "caption": "A dog runs."}\n{"id": "b", "caption": "A cat sits."}\n',
+        "A dog runs.\n\nA cat sits.\n",
+    ],
+)
+def test_captions_in_every_form(tmp_path: Path, text: str) -> None:
+    (tmp_path / "caption.txt").write_text(text)
+    assert read_captions(tmp_path / "caption.txt", ["a", "b"]) == {"a": "A dog runs.", "b": "A cat sits."}
+
+
+def test_captions_that_fit_nothing_are_none(tmp_path: Path) -> None:
+    (tmp_path / "caption.txt").write_text("one line\ntwo lines\nthree lines\n")
+    assert read_captions(tmp_path / "caption.txt", ["a", "b"]) == {}
+    assert read_captions(tmp_path / "missing.txt", ["a"]) == {}
+
+
+def test_ids() -> None:
+    parts = parse_id("00001_City_loc10_Complex_Follow_1")
+    assert parts == (1, "City", "loc10", "Complex", "Follow", 1)
+    assert parse_id("sample7") is None
+    for bad in ("../x", ".hidden", "a/b", "", "a\\b"):
+        with pytest.raises(SampleError, match="cannot name a file"):
+            check_id(bad)
+
+
+def test_import_splits_real_clips_without_touching_pixels(real_clips: Path, tmp_path: Path) -> None:
+    from hmbench.data.examples import import_examples
+
+    source = tmp_path / "one"
+    source.mkdir()
+    for name in ("2.mp4", "cam2.json"):
+        (source / name).symlink_to(real_clips / name)
+    assert import_examples(source, tmp_path / "out", context_frames=33, target_frames=41) == ["example-2"]
+    sample = HMWorld(tmp_path / "out").load("example-2")
+    clip = read_video(real_clips / "2.mp4")
+    assert sample.truth is not None
+    np.testing.assert_array_equal(sample.prompt.context, clip[:33])
+    np.testing.assert_array_equal(sample.truth.target, clip[33:74])
+    with pytest.raises(UserError, match="not of the form 4k"):
+        import_examples(source, tmp_path / "out", context_frames=36)
+    with pytest.raises(SampleError, match="has 77 frames, fewer than 41 \\+ 41"):
+        import_examples(source, tmp_path / "out", context_frames=41, target_frames=41)
+    with pytest.raises(UserError, match="No example clips"):
+        import_examples(tmp_path, tmp_path / "out")
