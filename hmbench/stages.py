@@ -17,7 +17,7 @@ import numpy as np
 
 from hmbench.case import Case
 from hmbench.errors import SampleError, UserError
-from hmbench.metrics import unmet_need
+from hmbench.metrics.needs import unmet_need
 from hmbench.metrics.reentry import event_rows
 from hmbench.protocols import Metric, SubjectTracker, TruthModel, WorldModel
 from hmbench.results import Row, RunFolder, read_json, write_json

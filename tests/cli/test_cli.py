@@ -1,0 +1,108 @@
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hmbench.cli import app, main
+
+
+@pytest.fixture
+def hmbench(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path):
+    """Runs the command line in this process, in an empty folder: (exit code, everything printed)."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def call(*arguments: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["hmbench", *arguments])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        captured = capfd.readouterr()
+        return int(stop.value.code or 0), captured.out + captured.err
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentences"),
+    [
+        (["eval", "-m", "hydrra", "-d", "disc"], ["There is no model named 'hydrra'", "Did you mean 'hydra'"]),
+        (["eval", "-m", "noise", "-d", "nowhere"], ["There is no data folder 'nowhere'", "'mini'"]),
+        (["eval", "-m", "noise", "-d", "disc", "--profile", "huge"], ["no profile 'huge'", "mini, paper"]),
+        (["eval", "-m", "noise", "-d", "disc", "--device", "gpu7"], ["There is no device 'gpu7'"]),
+        (["eval", "-m", "noise", "-d", "disc", "--shard", "1of2"], ["is not of the form k/n", "0/4"]),
+        (["eval", "-m", "noise", "-d", "disc", "--metric", "pnsr"], ["no metric 'pnsr'", "Did you mean 'psnr'"]),
+        (["eval", "-m", "noise", "-d", "disc", "-O", "speed"], ["Option 'speed' has no value", "name=value"]),
+        (["eval", "-m", "noise", "-d", "disc", "-O", "speed=3"], ["has no option 'speed'"]),
+        (["eval", "-m", ".", "-d", "disc"], ["is not a saved model", "hmbench_model.json"]),
+        (["eval", "-m", "no_such_package:model", "-d", "disc"], ["module 'no_such_package'", "cannot be imported"]),
+        (["score"], ["Give either --run or --predictions"]),
+        (["score", "--run", "."], ["is not a run: it has no run.json"]),
+        (["score", "--predictions", "none", "-d", "disc"], ["There is no folder of predictions none"]),
+        (["data", "show", "."], ["No HM-World samples in", "make-mini"]),
+        (["data", "import-examples", ".", "out"], ["No example clips in", "cam1.json"]),
+        (["evaluate"], ["No such command"]),
+    ],
+)
+def test_mistakes_end_in_a_sentence_without_traceback(hmbench, arguments: list[str], sentences: list[str]) -> None:
+    code, text = hmbench(*arguments)
+    assert code == 2
+    for sentence in sentences:
+        assert sentence in text
+    assert "Traceback" not in text
+
+
+def test_eval_shows_a_table_and_says_where_the_rest_is(hmbench, tmp_path: Path) -> None:
+    code, text = hmbench("eval", "-m", "copy-last", "-d", "disc", "--limit", "2", "--no-tracking")
+    assert code == 0, text
+    assert "copy-last on disc" in text and "psnr" in text and "runs/copy-last-disc-seed0" in text
+    assert (tmp_path / "runs" / "copy-last-disc-seed0" / "rows.jsonl").is_file()
+    code, text = hmbench("eval", "-m", "copy-last", "-d", "disc", "--limit", "2", "--no-tracking")
+    assert code == 0 and "2 of 2 were complete already" in text
+
+
+def test_generate_then_score_elsewhere(hmbench, tmp_path: Path) -> None:
+    code, text = hmbench("generate", "-m", "noise", "-d", "disc", "--limit", "1", "--out", "one")
+    assert code == 0 and "1 of 1 videos" in text
+    shutil.move(tmp_path / "one", tmp_path / "two")
+    code, text = hmbench("score", "--run", "two", "--no-tracking", "--all-metrics")
+    assert code == 0 and "noise on disc" in text and "ssim" in text
+
+
+def test_a_failed_sample_makes_the_exit_code_non_zero(hmbench, disc_folder: Path) -> None:
+    (disc_folder / "00000_Dawn_loc0_Straight_Sweep_0" / "tgt.mp4").write_bytes(b"broken")
+    code, text = hmbench("eval", "-m", "copy-last", "-d", str(disc_folder), "--no-tracking")
+    assert code == 1
+    assert "1 of 2 samples failed" in text and "damaged or no video" in text
+
+
+def test_data_check_names_what_is_wrong(hmbench, disc_folder: Path) -> None:
+    code, text = hmbench("data", "check", str(disc_folder))
+    assert code == 0 and "usable" in text and "9 + 9 frames (HM-World has 77 + 77)" in text
+    (disc_folder / "00000_Dawn_loc0_Straight_Sweep_0" / "camera.json").write_text("{}")
+    code, text = hmbench("data", "check", str(disc_folder), "--report", "findings.jsonl")
+    assert code == 1 and "in no known camera format" in text and Path("findings.jsonl").is_file()
+
+
+def test_data_show(hmbench, disc_folder: Path) -> None:
+    code, text = hmbench("data", "show", str(disc_folder))
+    assert code == 0 and "80x48" in text and "9+9" in text
+    code, text = hmbench("data", "show", str(disc_folder), "00000_Dawn_loc0_Straight_Sweep_0")
+    assert code == 0 and "field of view" in text and "disc-1" in text
+
+
+def test_doctor(hmbench) -> None:
+    code, text = hmbench("doctor")
+    assert code == 0 and "codecs" in text and "memory" in text and "problem" not in text
+
+
+def test_the_commands_are_these() -> None:
+    """A new command is a decision: it is added here too."""
+    names = {command.name for command in app.registered_commands}
+    assert {"eval", "generate", "score", "compare", "doctor"} <= names
+
+
+def test_the_script_is_installed() -> None:
+    done = subprocess.run([shutil.which("hmbench") or "hmbench", "--help"], capture_output=True, text=True, check=True)
+    assert "hybrid memory" in done.stdout

@@ -1,0 +1,60 @@
+"""Small models and metrics that behave badly on purpose; found as ``toys:<factory>`` once this folder is on the path."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+
+from hmbench.case import Case
+from hmbench.protocols import MetricInfo, ModelInfo
+from hmbench.types import Prompt, Score, Video
+
+
+class Toy:
+    def __init__(self, *, fail_at: str = "", shape: str = "", pause: float = 0.0, log: Path | None = None) -> None:
+        self.info = ModelInfo(name="toy", description="seeded brightness", settings={"fail_at": fail_at})
+        self.fail_at, self.shape, self.pause, self.log = fail_at, shape, pause, log
+
+    def generate(self, prompt: Prompt, *, seed: int) -> Video:
+        time.sleep(self.pause)
+        if self.log is not None:
+            with self.log.open("a") as file:
+                file.write(f"{prompt.caption} {os.getpid()}\n")
+        if self.fail_at and self.fail_at in prompt.caption:
+            raise RuntimeError("the toy broke")
+        frames = prompt.num_target_frames - (3 if self.shape == "short" else 0)
+        shift = np.random.default_rng(seed).integers(-20, 20, (frames, 1, 1, 1))
+        return np.clip(prompt.context[-1].astype(int) + shift, 0, 255).astype(np.uint8)
+
+
+def toy(*, fail_at: str = "", shape: str = "", pause: float = 0.0, log: Path | None = None) -> Toy:
+    return Toy(fail_at=fail_at, shape=shape, pause=pause, log=log)
+
+
+def untrained(*, profile: str = "mini") -> Toy:
+    model = Toy()
+    model.info = ModelInfo(name="untrained", description="", trained=False, notice="Untrained weights: no result.")
+    return model
+
+
+class MeanError:
+    """Mean absolute error, skipped where the subject is a disc that moved away; enough to see rows and reasons."""
+
+    info = MetricInfo(name="mae", version=3, higher_is_better=False, needs=frozenset({"truth"}), headline=True)
+
+    def __call__(self, case: Case) -> Score:
+        return Score(float(np.abs(case.prediction.astype(float) - case.truth.target).mean()), details={"frames": 1})
+
+
+class Sometimes:
+    """Skips every sample whose caption tells of two discs."""
+
+    info = MetricInfo(name="sometimes", version=1, higher_is_better=True, headline=True)
+
+    def __call__(self, case: Case) -> Score:
+        if "2 coloured" in case.sample.prompt.caption:
+            return Score.skipped("two discs")
+        return Score(1.0)
