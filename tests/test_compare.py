@@ -318,4 +318,4 @@ def test_command(tmp_path) -> None:
 def test_command_says_what_models_need(tmp_path) -> None:
     result = run_cli(str(make_run(tmp_path / "a", "a")), "oracle")
     assert isinstance(result.exception, UserError)
-    assert str(result.exception).startswith("oracle is no run folder, and to evaluate it as a model")
+    assert str(result.exception).startswith("oracle is no run folder, and to evaluate it as a model --data")

@@ -7,27 +7,32 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hmbench.cli.evaluate import Device, Limit, Profile, Seed, Split, Weights
 from hmbench.errors import UserError
 
 if TYPE_CHECKING:
     from hmbench.compare import Comparison
     from hmbench.evaluate import EvalRequest
 
+FILES = "Files"
+
 Targets = Annotated[list[str], typer.Argument(help="Run folders; or models by name or folder, with --data.")]
-Out = Annotated[Path | None, typer.Option("--out", help="Folder for tables, plot, videos, and runs of models.")]
+Data = Annotated[
+    str | None, typer.Option("--data", "-d", help="Evaluate models first: 'mini', or a folder.", rich_help_panel="Data")
+]
 Metrics = Annotated[
     str, typer.Option("--metrics", help="headline, all, or names with commas; fewer tests are corrected less.")
 ]
 AllPairs = Annotated[bool, typer.Option("--all-pairs", help="Every pair, not only against the first.")]
-Videos = Annotated[int, typer.Option("--videos", help="Side-by-side videos of so many most different clips.")]
-VideosBy = Annotated[str | None, typer.Option("--videos-by", help="Metric that finds these clips; default: the first.")]
-Data = Annotated[str | None, typer.Option("--data", help="Evaluate models first: mini, or a folder.")]
-Split = Annotated[str, typer.Option("--split", help="Split of the data.")]
-Limit = Annotated[int | None, typer.Option("--limit", help="Only the first so many clips.")]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of generation, bootstrap and random flips.")]
-Device = Annotated[str, typer.Option("--device", help="Torch device.")]
-Profile = Annotated[str, typer.Option("--profile", help="mini or paper.")]
-Weights = Annotated[Path | None, typer.Option("--weights", help="Folder of backbone weights.")]
+Out = Annotated[
+    Path | None, typer.Option("--out", "-o", help="Folder for tables, plot and videos.", rich_help_panel=FILES)
+]
+Videos = Annotated[
+    int, typer.Option("--videos", help="Side-by-side videos of so many most different clips.", rich_help_panel=FILES)
+]
+VideosBy = Annotated[
+    str | None, typer.Option("--videos-by", help="Metric that finds these clips; the first.", rich_help_panel=FILES)
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -37,9 +42,9 @@ def register(app: typer.Typer) -> None:
 
 def compare(
     targets: Targets,
-    out: Out = None,
     metrics: Metrics = "headline",
     all_pairs: AllPairs = False,
+    out: Out = None,
     videos: Videos = 0,
     videos_by: VideosBy = None,
     data: Data = None,
@@ -52,24 +57,25 @@ def compare(
 ) -> None:
     """Compare runs on the clips they share: paired differences, intervals, Holm-corrected p-values.
 
-    The first run is the reference. Models are evaluated first (into --out/runs) and need --data and --out.
+    The first one is the reference. Models are evaluated first, into the folders that `hmbench eval` would use.
     """
+    from hmbench.cli.evaluate import checked_device
     from hmbench.compare import CompareSettings, compare_runs
     from hmbench.evaluate import EvalRequest
 
     if videos and out is None:
         raise UserError("--videos needs a folder to write to.", "Give --out DIR.")
     request = EvalRequest(
-        out=out or Path(),
+        out=Path(),
         data=data or "",
         split=split,
         limit=limit,
         seed=seed,
-        device=device,
+        device=checked_device(device),
         profile=profile,
         weights=weights,
     )
-    folders = [_run_folder(target, number, request) for number, target in enumerate(targets, start=1)]
+    folders = [_run_folder(target, request) for target in targets]
     wanted = metrics if metrics in {"headline", "all"} else tuple(name.strip() for name in metrics.split(","))
     settings = CompareSettings(metrics=wanted, pairs="all" if all_pairs else "first", seed=seed)
     comparison = compare_runs(folders, settings)
@@ -78,45 +84,48 @@ def compare(
         _write(comparison, out, videos, videos_by)
 
 
-def _run_folder(target: str, number: int, request: EvalRequest) -> Path:
-    """The run that a target names; a model is evaluated into ``--out/runs/<number>-<name>`` first."""
+def _run_folder(target: str, request: EvalRequest) -> Path:
+    """The run that a target names; a model is evaluated first."""
     from dataclasses import replace
 
+    from hmbench.cli.console import RichReporter
+    from hmbench.cli.evaluate import _default_out
     from hmbench.evaluate import evaluate
 
     if (Path(target) / "run.json").is_file():
         return Path(target)
-    if not request.data or request.out == Path():
+    if not request.data:
         raise UserError(
-            f"{target} is no run folder, and to evaluate it as a model --data and --out are needed.",
-            "Give run folders of `hmbench eval`, or: hmbench compare MODEL MODEL --data mini --out DIR",
+            f"{target} is no run folder, and to evaluate it as a model --data is needed.",
+            "Give run folders of `hmbench eval`, or: hmbench compare MODEL MODEL --data mini",
         )
-    folder = request.out / "runs" / f"{number}-{Path(target.replace(':', '-')).name}"
-    evaluate(replace(request, model=target, out=folder))
+    folder = _default_out(target, request.data, request.seed)
+    with RichReporter() as reporter:
+        evaluate(replace(request, model=target, out=folder), reporter)
     return folder
 
 
 def _show(comparison: Comparison) -> None:
-    from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
+    from hmbench.cli.console import out as screen
     from hmbench.compare_report import report_tables
 
-    console = Console()
     for warning in comparison.warnings:
-        console.print(f"[bold yellow]{warning}[/]")
+        screen.print(f"[bold yellow]Note:[/] {escape(warning)}", highlight=False)
     for text in report_tables(comparison):
         table = Table(title=text.title, title_justify="left", caption="\n".join(text.notes), caption_justify="left")
         for column, name in enumerate(text.header):
-            table.add_column(name, justify="left" if column < text.text_columns else "right")
+            table.add_column(escape(name), justify="left" if column < text.text_columns else "right")
         for r, row in enumerate(text.rows):
-            table.add_row(*(f"[bold]{cell}[/]" if (r, c) in text.bold else cell for c, cell in enumerate(row)))
-        console.print(table)
+            cells = [escape(cell) for cell in row]
+            table.add_row(*(f"[bold]{cell}[/]" if (r, c) in text.bold else cell for c, cell in enumerate(cells)))
+        screen.print(table)
 
 
 def _write(comparison: Comparison, out: Path, videos: int, videos_by: str | None) -> None:
-    from rich.console import Console
-
+    from hmbench.cli.console import out as screen
     from hmbench.compare_report import write_report
     from hmbench.side_by_side import most_different, write_side_by_side
 
@@ -124,4 +133,4 @@ def _write(comparison: Comparison, out: Path, videos: int, videos_by: str | None
     if videos:
         metric = videos_by or comparison.means[0].metric
         paths += write_side_by_side(comparison, most_different(comparison, metric, videos), out / "videos")
-    Console().print("Wrote " + ", ".join(map(str, paths)), soft_wrap=True)
+    screen.print(f"Wrote {', '.join(path.name for path in paths)} to {out}", highlight=False, soft_wrap=True)

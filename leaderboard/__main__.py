@@ -1,0 +1,12 @@
+"""Runs `leaderboard.cli`; a user's mistake ends in one sentence and exit code 2."""
+
+import sys
+
+from hmbench.errors import UserError
+from leaderboard.cli import app
+
+try:
+    app()
+except UserError as error:
+    sys.stderr.write(f"Error: {error.what}\n  {error.hint}\n")
+    sys.exit(2)

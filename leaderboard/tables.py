@@ -1,0 +1,200 @@
+"""Leaderboards from accepted entries: Markdown, CSV, LaTeX; the paper's own numbers apart.
+
+Entries are ranked within a board (equal data revision, split, profile, tracker), by one metric, and only against
+entries with the same version of it. Published numbers were measured by others, on clips nobody else has: they stand in
+a table of their own, marked as reported, and are never ranked together with ours.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hmbench.errors import UserError, did_you_mean
+from hmbench.statistics import holm, paired_test
+from hmbench.text_table import TextTable, number, to_csv
+from leaderboard.submission import RESULTS, Entry
+
+PUBLISHED = RESULTS / "published.csv"
+SEPARATED = 0.05
+"""Corrected p-value below which an entry is worse than the first one beyond chance."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Board:
+    """Entries that may be compared, best first, bounds last."""
+
+    data_name: str
+    """Data."""
+    data_revision: str
+    """Digest of its samples."""
+    split: str
+    """Split."""
+    profile: str
+    """``mini`` or ``paper``."""
+    tracker: str
+    """Tracker; empty if none ran."""
+    rank_by: str
+    """Metric that orders."""
+    entries: tuple[Entry, ...]
+    """Ranked entries, best first, then bounds by name."""
+    ranks: tuple[int | None, ...]
+    """Rank of each entry, None for bounds."""
+    with_best: tuple[bool, ...]
+    """True for entries that a paired test does not separate from the first."""
+
+    @property
+    def title(self) -> str:
+        """What its numbers were measured on."""
+        clips = len(self.entries[0].samples)
+        return f"{self.data_name}, {self.split}: {clips} clips, {self.profile} profile, data {self.data_revision[:12]}"
+
+    @property
+    def columns(self) -> list[str]:
+        """Metrics to show: the ranking one, then those that a metric's author calls headline."""
+        shared = [m for m in self.entries[0].metrics if all(m in e.metrics for e in self.entries)]
+        headline = [m for m in shared if any(e.metrics[m].get("headline") for e in self.entries)]
+        return [self.rank_by, *(m for m in headline if m != self.rank_by)]
+
+
+def make_boards(entries: Sequence[Entry], *, rank_by: Sequence[str]) -> list[Board]:
+    """Groups and ranks entries.
+
+    Args:
+        entries: Accepted entries.
+        rank_by: Metrics to rank by; each board uses the first that all of its entries have.
+
+    Raises:
+        UserError: If entries of a board have none of these metrics in common, or in different versions.
+    """
+    groups: dict[tuple[str, ...], list[Entry]] = {}
+    for entry in entries:
+        groups.setdefault(entry.board, []).append(entry)
+    return [_make_board(group, rank_by) for _, group in sorted(groups.items())]
+
+
+def board_table(board: Board) -> TextTable:
+    """A row an entry; bold: not separated from the best by a paired test."""
+    columns = board.columns
+    rank_column = 2
+    return TextTable(
+        title=board.title,
+        header=["#", "model", *(_heading(board, metric) for metric in columns)],
+        rows=[
+            [str(rank or "–"), entry.name, *(_cell(entry, metric) for metric in columns)]
+            for entry, rank in zip(board.entries, board.ranks, strict=True)
+        ],
+        notes=[
+            f"Ranked by {board.rank_by}; bold: a paired test does not separate it from the first. "
+            "Brackets: 95 % intervals over scenes. –: a bound that saw the truth, not ranked."
+        ],
+        bold=frozenset((i, rank_column) for i, same in enumerate(board.with_best) if same),
+        text_columns=2,
+    )
+
+
+def board_csv(board: Board) -> str:
+    """Full precision, a line an entry and metric."""
+    header = [
+        "rank",
+        "model",
+        "metric",
+        "version",
+        "mean",
+        "low",
+        "high",
+        "scored",
+        "total",
+        "data_revision",
+        "profile",
+    ]
+    keys = ("mean", "low", "high", "scored", "total")
+    rows = [
+        [rank, e.name, m, e.metrics[m]["version"], *(e.means[m][k] for k in keys), board.data_revision, board.profile]
+        for e, rank in zip(board.entries, board.ranks, strict=True)
+        for m in e.metrics
+    ]
+    return to_csv(header, rows)
+
+
+def published_table(path: Path = PUBLISHED) -> TextTable:
+    """Numbers from papers, in the order of their tables."""
+    with path.open(encoding="utf-8", newline="") as file:
+        lines = list(csv.DictReader(file))
+    if not lines:
+        raise UserError(f"{path} is empty.", "Restore it from the repository.")
+    metrics = [name for name in lines[0] if name not in {"method", "setting", "source", "data"}]
+    return TextTable(
+        title="Reported by papers (not measured here, not comparable with the boards above)",
+        header=["method", "setting", *metrics, "source"],
+        rows=[[line["method"], line["setting"], *(line[m] for m in metrics), line["source"]] for line in lines],
+        notes=[f"Data: {lines[0]['data']}. The clips were not released, so nobody else can measure on them."],
+        text_columns=2,
+    )
+
+
+def _make_board(entries: Sequence[Entry], rank_by: Sequence[str]) -> Board:
+    metric = next((m for m in rank_by if all(m in e.metrics for e in entries)), None)
+    if metric is None:
+        known = set.intersection(*(set(e.metrics) for e in entries))
+        raise UserError(
+            f"The entries on {entries[0].data_name} share none of the metrics {', '.join(rank_by)}.",
+            did_you_mean(rank_by[0], known),
+        )
+    described = {(e.metrics[metric]["version"], e.metrics[metric].get("backbone")) for e in entries}
+    if len(described) > 1:
+        raise UserError(
+            f"Entries on {entries[0].data_name} have different versions or backbones of {metric}: "
+            f"{', '.join(sorted(map(str, described)))}.",
+            "Score the older runs again and replace their entries.",
+        )
+    upward = entries[0].metrics[metric]["higher_is_better"] is not False
+    ranked = [e for e in entries if e.kind == "model" and e.means[metric]["mean"] is not None]
+    ranked.sort(key=lambda e: (-e.means[metric]["mean"] if upward else e.means[metric]["mean"], e.name))
+    others = sorted((e for e in entries if e not in ranked), key=lambda e: e.name)
+    first = entries[0]
+    return Board(
+        data_name=first.data_name,
+        data_revision=first.data_revision,
+        split=first.split,
+        profile=first.profile,
+        tracker=first.tracker or "",
+        rank_by=metric,
+        entries=(*ranked, *others),
+        ranks=(*range(1, len(ranked) + 1), *(None for _ in others)),
+        with_best=(*_with_best(ranked, metric), *(False for _ in others)),
+    )
+
+
+def _with_best(ranked: Sequence[Entry], metric: str) -> list[bool]:
+    """Which entries a paired test, corrected by Holm, does not separate from the first; itself included."""
+    p_values = [_p(ranked[0], other, metric) for other in ranked[1:]]
+    return [True, *(p >= SEPARATED for p in holm(p_values))] if ranked else []
+
+
+def _p(best: Entry, other: Entry, metric: str) -> float:
+    """1 without a common clip: nothing is separated by nothing."""
+    columns = zip(best.clusters, best.values[metric], other.values[metric], strict=True)
+    both = [(c, a, b) for c, a, b in columns if a is not None and b is not None]
+    if not both:
+        return 1.0
+    clusters, ours, theirs = zip(*both, strict=True)
+    return paired_test(np.array(ours, dtype=float), np.array(theirs, dtype=float), clusters).p
+
+
+def _heading(board: Board, metric: str) -> str:
+    info = board.entries[0].metrics[metric]
+    arrow = {True: " ↑", False: " ↓", None: ""}[info["higher_is_better"]]
+    return f"{metric}{arrow}" + (f" ({info['unit']})" if info.get("unit") else "")
+
+
+def _cell(entry: Entry, metric: str) -> str:
+    found = entry.means[metric]
+    text = number(found["mean"])
+    if found["low"] is not None:
+        text += f" [{number(found['low'])}, {number(found['high'])}]"
+    return text if found["scored"] == found["total"] else f"{text} ({found['scored']} of {found['total']})"
