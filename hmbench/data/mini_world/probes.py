@@ -1,0 +1,181 @@
+"""Faults on purpose: the same clip with one thing wrong with its first subject, from a frame on where nobody sees it.
+
+A probe switches on at the plan's `safe_switch` frame: neither the subject, nor any variant of it, nor its shadow can be in
+the picture there, so every earlier frame is bit-identical and nothing pops. Strength 0 is the clean clip, 1 the full fault:
+
+    frozen      time runs (1 - strength) as fast: 1 stands still in its step
+    vanished    absent for a share `strength` of the remaining frames: 1 never returns
+    swapped     another look; strength picks how far away among the other 48 (1 the farthest)
+    distorted   limbs grow and shrink by up to 1.9 and 0.45
+    delayed     stands still for 25 * strength frames, then goes on
+    displaced   walks 1.6 * strength metres beside its path
+    duplicated  a second copy beside it, `strength` times its size
+    wrongway    its path from there on turned by 180 * strength degrees
+"""
+
+import math
+from typing import Literal, NamedTuple, get_args
+
+import numpy as np
+
+from hmbench.data.mini_world.bodies import PLAIN, Look, build_body, stride
+from hmbench.data.mini_world.looks import LOOKS, look_distance
+from hmbench.data.mini_world.motion import FRAMES, Pose2D, Walk
+from hmbench.data.mini_world.scenes import Scene
+from hmbench.data.mini_world.spec import ClipSpec, Plan
+
+ProbeKind = Literal[
+    "frozen", "vanished", "swapped", "distorted", "delayed", "displaced", "duplicated", "wrongway"
+]
+PROBE_KINDS: tuple[ProbeKind, ...] = get_args(ProbeKind)
+DELAY, OFFSET = 25.0, 1.6
+"""Frames and metres at full strength."""
+_LIMB_FACTORS = (0.45, 0.5, 1.9, 1.8, 1.8, 1.7, 1.9)
+
+
+class Probe(NamedTuple):
+    """One fault."""
+
+    kind: ProbeKind
+    strength: float = 1.0
+
+    @classmethod
+    def parse(cls, text: str) -> "Probe":
+        """Read ``frozen`` or ``frozen:0.5``.
+
+        Raises:
+            ValueError: If the kind is unknown or the strength is not in (0, 1].
+        """
+        kind, _, strength = text.partition(":")
+        try:
+            value = float(strength) if strength else 1.0
+        except ValueError:
+            raise ValueError(f"the strength of probe {text!r} is not a number") from None
+        if kind not in PROBE_KINDS:
+            raise ValueError(f"unknown probe {kind!r}; there are {', '.join(PROBE_KINDS)}")
+        if not 0 < value <= 1:
+            raise ValueError(f"the strength of probe {text!r} must be in (0, 1]")
+        return cls(kind, value)
+
+    def __str__(self) -> str:
+        return f"{self.kind}-{self.strength:g}"
+
+
+class Switch(NamedTuple):
+    """When faults start, and to which side they move a subject."""
+
+    frame: int
+    """First frame that may differ."""
+    side: tuple[float, float]
+    """Unit vector on the ground, away from the view."""
+
+
+class Instance(NamedTuple):
+    """One body to draw."""
+
+    label: int
+    look: Look
+    pose: Pose2D
+    limbs: tuple[float, ...] = PLAIN
+    scale: float = 1.0
+
+
+def instances(
+    spec: ClipSpec, plan: Plan, t: float, probe: Probe | None, switch: Switch | None
+) -> list[Instance]:
+    """Return the bodies at frame t, faults included."""
+    out = []
+    for k, (index, walk) in enumerate(zip(spec.subjects, plan.walks, strict=True)):
+        clean = Instance(k + 1, LOOKS[index], walk.at(t))
+        if k > 0 or probe is None or switch is None or t < switch.frame:
+            out.append(clean)
+        else:
+            out.extend(_faulty(clean, walk, t, probe, switch, len(spec.subjects) + 1))
+    return out
+
+
+def _faulty(
+    clean: Instance, walk: Walk, t: float, probe: Probe, switch: Switch, new_label: int
+) -> list[Instance]:
+    kind, strength = probe
+    start = float(switch.frame)
+    pose = clean.pose
+    if kind == "frozen":
+        return [clean._replace(pose=walk.at(start + (t - start) * (1 - strength)))]
+    if kind == "vanished":
+        return [] if t < start + strength * (FRAMES - start) else [clean]
+    if kind == "swapped":
+        return [clean._replace(look=swap_for(clean.look, strength))]
+    if kind == "distorted":
+        return [clean._replace(limbs=tuple(f**strength for f in _LIMB_FACTORS))]
+    if kind == "delayed":
+        return [clean._replace(pose=walk.at(max(start, t - DELAY * strength)))]
+    if kind == "displaced":
+        return [clean._replace(pose=_beside(pose, switch, OFFSET * strength))]
+    if kind == "duplicated":
+        return [
+            clean,
+            Instance(new_label, clean.look, _beside(pose, switch, beside(clean.look)), PLAIN, strength),
+        ]
+    turned, origin = math.pi * strength, walk.at(start)
+    c, s = math.cos(turned), math.sin(turned)
+    dx, dy = pose.x - origin.x, pose.y - origin.y
+    return [
+        clean._replace(
+            pose=Pose2D(
+                origin.x + dx * c - dy * s, origin.y + dx * s + dy * c, pose.yaw + turned, pose.walked
+            )
+        )
+    ]
+
+
+def beside(look: Look) -> float:
+    """Return how far a duplicate walks from the original, metres."""
+    return max(0.9, 0.65 * look.height)
+
+
+def _beside(pose: Pose2D, switch: Switch, offset: float) -> Pose2D:
+    return pose._replace(x=pose.x + offset * switch.side[0], y=pose.y + offset * switch.side[1])
+
+
+def swap_for(look: Look, strength: float) -> Look:
+    """Return the look at quantile `strength` of the distances to all others; ties by table order."""
+    others = sorted((o for o in LOOKS if o != look), key=lambda o: look_distance(look, o))
+    return others[round(strength * (len(others) - 1))]
+
+
+def safe_switch(spec: ClipSpec, plan: Plan, scene: Scene) -> Switch | None:
+    """Return the first frame from which every probe is out of sight together with its shadow, or None.
+
+    The test is geometric and conservative: an upright prism that holds the subject and all its variants, and the prism's
+    shadow on the ground, must lie beyond one side plane of a slightly widened view; so the frame is the same at any size.
+    """
+    camera = plan.camera
+    first = max(int(camera.leave), 20)
+    for t in range(first, min(int(camera.turn_back + camera.turn_back_for), FRAMES)):
+        side = 1 if camera.sweep > 0 else -1  # a camera that turns left loses the subject on the right
+        if _outside(spec, plan, scene, t, side):
+            pose = camera.pose(t)
+            return Switch(t, (float(side * pose[0, 0]), float(side * pose[1, 0])))
+    return None
+
+
+def _outside(spec: ClipSpec, plan: Plan, scene: Scene, t: int, side: int) -> bool:
+    look, at, pose = LOOKS[spec.subjects[0]], plan.walks[0].at(t), plan.camera.pose(t)
+    body = build_body(look, 2 * math.pi * at.walked / stride(look))
+    radius = max(0.9, 1.25 * max(abs(body.low[0]), body.high[0], body.high[1]))
+    height = 1.25 * max(body.high[2], 2.0)
+    sun = scene.surroundings.light[0]
+    corners = []
+    for k in range(8):
+        x, y = at.x + radius * math.cos(k * math.pi / 4), at.y + radius * math.sin(k * math.pi / 4)
+        corners += [
+            (x, y, 0.0),
+            (x, y, height),
+            (x - height * sun[0] / sun[2], y - height * sun[1] / sun[2], 0.0),
+        ]
+    points = np.array(corners) - pose[:3, 3]
+    right, ahead = points @ pose[:3, 0], points @ pose[:3, 2]
+    # half the widest frame (16:9 and everything narrower), 1.5 % wider
+    edge = 0.5 / spec.focal * 1.015
+    return bool((side * right > edge * ahead).all())
