@@ -1,7 +1,7 @@
 """Cameras as HyDRA sees them: 12 numbers a latent frame (section 4.1; the way of ReCamMaster).
 
-Poses arrive as camera-to-world matrices with OpenCV axes (x right, y down, z forward) in metres. The model receives them
-relative to the first target camera, which becomes the identity, one for each latent frame.
+Poses arrive as camera-to-world matrices with OpenCV axes (x right, y down, z forward) in metres. The model receives
+them relative to the first target camera, which becomes the identity, one for each latent frame.
 """
 
 from __future__ import annotations

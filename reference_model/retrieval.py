@@ -9,6 +9,8 @@ L tokens that one frame sees, H heads, d channels a head, D = H * d.
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -17,7 +19,7 @@ BLOCKED = -1e9
 """Affinity of a slice that lies inside the query's own window."""
 
 _GATHERED_ELEMENTS = 2**27
-"""Keys gathered at once: 512 MiB in float32. Beyond it frames are taken in chunks, at the paper's scale 6 of 7 frames."""
+"""Keys gathered at once: 512 MiB in float32. Beyond it frames are taken in chunks: at the paper's scale 6 of 7."""
 
 
 def local_windows(num_frames: int, window: int) -> Tensor:
@@ -36,26 +38,30 @@ def slices_inside(windows: Tensor, num_slices: int, kernel: int, stride: int) ->
 
 def pooled_affinity(queries: Tensor, keys: Tensor) -> Tensor:
     """Mean query of a frame times mean key of a slice: ``[B, F, S, D], [B, M, s, D] -> [B, F, M]`` (released code)."""
-    return queries.float().mean(2) @ keys.float().mean(2).transpose(1, 2)
+    return queries.mean(2, dtype=torch.float32) @ keys.mean(2, dtype=torch.float32).transpose(1, 2)
 
 
-def aligned_affinity(queries: Tensor, keys: Tensor, grid: tuple[int, int], slice_grid: tuple[int, int]) -> Tensor:
+def aligned_affinity(
+    queries: Tensor, keys: Tensor, height: int, kernel: tuple[int, int], stride: tuple[int, int]
+) -> Tensor:
     """Eq. 4 of the paper: spatially aligned products, summed and scaled by 1 / sqrt(D).
 
     Args:
-        queries: ``[B, F, S, D]`` with S = height x width of `grid`; pooled to `slice_grid`.
-        keys: ``[B, M, s, D]`` with s = height x width of `slice_grid`.
-        grid: Height and width in tokens of a frame.
-        slice_grid: Height and width in tokens of a memory slice.
+        queries: ``[B, F, S, D]``, averaged over the same patches that the tokenizer sees.
+        keys: ``[B, M, s, D]``.
+        height: Rows of tokens of a query frame.
+        kernel: Rows and columns of the tokenizer's kernel.
+        stride: Rows and columns of its stride.
 
     Returns:
         Scores, float32 ``[B, F, M]``.
     """
     batch, frames, _, dim = queries.shape
-    image = queries.float().reshape(batch * frames, *grid, dim).permute(0, 3, 1, 2)
-    pooled = functional.adaptive_avg_pool2d(image, slice_grid).flatten(2).transpose(1, 2)
+    image = queries.float().reshape(batch * frames, height, -1, dim).permute(0, 3, 1, 2)
+    pooled = functional.avg_pool2d(image, kernel, stride).flatten(2).transpose(1, 2)
     aligned = pooled.reshape(batch, frames, -1)
-    return aligned @ keys.float().flatten(2).transpose(1, 2) / dim**0.5
+    scores = aligned @ keys.float().flatten(2).transpose(1, 2)
+    return scores / dim**0.5
 
 
 def select(affinity: Tensor, blocked: Tensor, top_k: int) -> tuple[Tensor, Tensor]:
@@ -69,17 +75,24 @@ def select(affinity: Tensor, blocked: Tensor, top_k: int) -> tuple[Tensor, Tenso
     Returns:
         The scores with `BLOCKED` filled in ``[B, F, M]``, and the chosen slices, best first, int64 ``[B, F, top_k]``.
 
-    Raises:
-        ValueError: If some frame has fewer than `top_k` slices to choose from.
+    A frame must have `top_k` slices to choose from (`check_available`), else blocked ones are chosen.
     """
-    available = int((~blocked).sum(1).min())
-    if top_k > available:
-        raise ValueError(
-            f"{top_k=} memory slices are wanted, but some frame has only {available} outside its window "
-            f"(of {blocked.shape[1]}): lower top_k or the temporal stride, or give more context frames"
-        )
     scores = affinity.masked_fill(blocked, BLOCKED)
     return scores, scores.topk(top_k, dim=-1).indices
+
+
+def available_slices(blocked: Tensor) -> int:
+    """How many slices the frame with the fewest may choose from, given ``[F, M]``."""
+    return int((~blocked).sum(1).min())
+
+
+def check_available(top_k: int, blocked: Tensor) -> None:
+    """Raises ValueError if some frame has fewer than `top_k` slices to choose from, given ``[F, M]``."""
+    if top_k > (available := available_slices(blocked)):
+        raise ValueError(
+            f"{top_k=} memory slices are wanted, but some frame has only {available} outside its window "
+            f"(of {blocked.shape[1]}): lower top_k or the temporal stride, or give a longer clip"
+        )
 
 
 def frame_tokens(frames: Tensor, tokens_per_frame: int, first: int = 0) -> Tensor:
@@ -121,14 +134,14 @@ def gathered_attention(queries: Tensor, keys: Tensor, values: Tensor, index: Ten
 
 def dense_attention(queries: Tensor, keys: Tensor, values: Tensor, index: Tensor) -> Tensor:
     """The same as `gathered_attention` by attention to the whole pool under a mask: cost ``F * S * P``."""
-    batch, frames, tokens = queries.shape[:3]
-    visible = torch.zeros(batch, frames, keys.shape[1], dtype=torch.bool, device=queries.device)
+    batch, _, tokens = queries.shape[:3]
+    visible = torch.zeros(*queries.shape[:2], keys.shape[1], dtype=torch.bool, device=queries.device)
     visible.scatter_(2, index.expand(batch, -1, -1), True)
     mask = visible.repeat_interleave(tokens, dim=1)[:, None]
     out = functional.scaled_dot_product_attention(
         queries.flatten(1, 2).transpose(1, 2), keys.transpose(1, 2), values.transpose(1, 2), attn_mask=mask
     )
-    return out.transpose(1, 2).unflatten(1, (frames, tokens))
+    return out.transpose(1, 2).reshape(queries.shape)
 
 
 def _attend_rows(queries: Tensor, keys: Tensor, values: Tensor, rows: Tensor) -> Tensor:
@@ -138,7 +151,5 @@ def _attend_rows(queries: Tensor, keys: Tensor, values: Tensor, rows: Tensor) ->
         chosen = pool.reshape(-1, heads * dim).index_select(0, rows.flatten())
         return chosen.view(batch * frames, -1, heads, dim).transpose(1, 2)
 
-    out = functional.scaled_dot_product_attention(
-        queries.flatten(0, 1).transpose(1, 2), gather(keys), gather(values)
-    )
-    return out.transpose(1, 2).unflatten(0, (batch, frames))
+    out = functional.scaled_dot_product_attention(queries.flatten(0, 1).transpose(1, 2), gather(keys), gather(values))
+    return out.transpose(1, 2).reshape(queries.shape)

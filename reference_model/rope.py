@@ -1,8 +1,8 @@
 """Rotary position embedding at any position, whole or fractional.
 
-Wan rotates the channels of each head in three groups, for time, row and column. Diffusers' `WanRotaryPosEmbed` tabulates
-whole positions; compressed memory tokens stand between them (the centre of two frames is ``t = 0.5``), so the same angles
-are computed here from the positions themselves.
+Wan rotates the channels of each head in three groups, for time, row and column. Diffusers' `WanRotaryPosEmbed`
+tabulates whole positions; compressed memory tokens stand between them (the centre of two frames is ``t = 0.5``), so the
+same angles are computed here from the positions themselves.
 
 Letters: B batch, N tokens, H heads, d channels a head.
 """
@@ -33,7 +33,8 @@ def rotation(positions: Tensor, head_dim: int, theta: float = 10000.0) -> Rotati
     if head_dim % 2:
         raise ValueError(f"rotary embedding needs an even number of channels a head, got {head_dim=}")
     # float64: at t = 40 a float32 product already costs 4e-6 of an angle, as much as the whole parity budget
-    place = positions.to(torch.float64)
+    # (Apple's mps has no float64)
+    place = positions.to(torch.float32 if positions.device.type == "mps" else torch.float64)
     angles = torch.cat(
         [place[..., axis, None] * _frequencies(dim, theta, place) for axis, dim in enumerate(axis_dims(head_dim))],
         dim=-1,

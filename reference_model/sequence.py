@@ -1,8 +1,8 @@
 """What a transformer block knows of its tokens besides their values: where and when they are, seen by which camera.
 
 A sequence is one or more grids of tokens: the context (one grid, or several of different resolution if a memory method
-packs it) and, last, the target. A *frame* of a sequence is one time slice of one grid; timestep and camera are given per
-frame and spread over its tokens here.
+packs it) and, last, the target. A *frame* of a sequence is one time slice of one grid; timestep and camera are given
+per frame and spread over its tokens here.
 
 Letters: B batch, G frames of all grids, N tokens of all grids, D channels.
 """

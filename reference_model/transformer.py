@@ -1,0 +1,321 @@
+"""HydraTransformer3DModel: Wan's video transformer with cameras and a memory (arXiv 2603.25716, figure 3).
+
+The parts are diffusers' own (`WanTransformer3DModel`'s embedders, attention, norms, feed-forward, under the same
+names, so a Wan checkpoint in diffusers' format fits the backbone as it is). New in each block: a linear camera encoder
+for context and one for target (zero at the start, added to the attention input), a `Memory` in place of
+self-attention, and a projector (identity at the start) between attention and gate. With memory ``full`` and the
+starting weights it computes exactly what `WanTransformer3DModel` computes.
+
+Letters: B batch, C latent channels, F latent frames, G frames of the token sequence, N tokens, D channels of a token.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar, Literal, NamedTuple, cast
+
+import torch
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.loaders.peft import PeftAdapterMixin
+from diffusers.models.modeling_utils import ModelMixin
+from diffusers.models.normalization import FP32LayerNorm
+from diffusers.models.transformers.transformer_wan import WanTimeTextImageEmbedding, WanTransformerBlock
+from torch import Tensor, nn
+
+from reference_model.camera import CAMERA_DIM
+from reference_model.memory import AttentionCall, Backbone, Memory, PackedContext, Recorder
+from reference_model.memory_kinds import build_memory
+from reference_model.rope import grid_positions, rotation
+from reference_model.sequence import Grid, TokenSequence
+
+TrainingRule = Literal["paper", "all"]
+Conditioning = Literal["shared", "clean_context"]
+
+_ADDITIONS = ("camera_context", "camera_target", "projector")
+
+
+class Velocity(NamedTuple):
+    """What the transformer predicts: noise minus clean latents."""
+
+    target: Tensor
+    """``[B, C, Ft, h, w]``."""
+    context: Tensor | None
+    """``[B, C, Fc, h, w]``, which no loss uses; None where the memory drops or compresses context tokens."""
+
+
+class HydraBlock(WanTransformerBlock):
+    """Wan's block with cameras, a memory and a projector."""
+
+    def __init__(self, dim: int, ffn_dim: int, heads: int, cross_attn_norm: bool, eps: float) -> None:
+        super().__init__(dim, ffn_dim, heads, cross_attn_norm=cross_attn_norm, eps=eps)
+        self.camera_context = nn.Linear(CAMERA_DIM, dim)
+        self.camera_target = nn.Linear(CAMERA_DIM, dim)
+        self.projector = nn.Linear(dim, dim)
+        self.reset_additions()
+
+    @torch.no_grad()
+    def reset_additions(self) -> None:
+        """Sets cameras to zero and the projector to the identity, so that the block starts as Wan's."""
+        for layer in (self.camera_context, self.camera_target):
+            layer.weight.zero_()
+            layer.bias.zero_()
+        nn.init.eye_(self.projector.weight)
+        self.projector.bias.zero_()
+
+    def forward(
+        self, tokens: Tensor, text: Tensor, modulation: Tensor, call: tuple[int, TokenSequence, Recorder | None],
+        memory: Memory, plan: Any,
+    ) -> Tensor:  # fmt: skip
+        """One block.
+
+        Args:
+            tokens: ``[B, N, D]``.
+            text: Text tokens, ``[B, L, D]``.
+            modulation: Projected timestep, ``[B, G, 6, D]`` or ``[B, 1, 6, D]``.
+            call: Number of the block, geometry of the tokens, listener.
+            memory: The method.
+            plan: What it prepared for this sequence.
+        """
+        number, sequence, record = call
+        parts = (self.scale_shift_table[None] + modulation.float()).unbind(2)
+        shift, scale, gate, ffn_shift, ffn_scale, ffn_gate = parts
+
+        # 1. self-attention through the memory
+        normed = self.norm1(tokens.float()) * (1 + sequence.spread(scale)) + sequence.spread(shift)
+        normed = normed.type_as(tokens) + sequence.spread(self._cameras(sequence, tokens))
+        attended = memory.attend(AttentionCall(number, self.attn1, normed, sequence, record), plan)
+        attended = self.attn1.to_out[1](self.attn1.to_out[0](attended))
+        if record:
+            record(number, "self_attention", attended)
+        tokens = (tokens.float() + self.projector(attended) * sequence.spread(gate)).type_as(tokens)
+
+        # 2. cross-attention to the text
+        tokens = tokens + self.attn2(self.norm2(tokens.float()).type_as(tokens), text, None, None)
+
+        # 3. feed-forward
+        normed = self.norm3(tokens.float()) * (1 + sequence.spread(ffn_scale)) + sequence.spread(ffn_shift)
+        change = self.ffn(normed.type_as(tokens)).float() * sequence.spread(ffn_gate)
+        tokens = (tokens.float() + change).type_as(tokens)
+        if record:
+            record(number, "block", tokens)
+        return tokens
+
+    def _cameras(self, sequence: TokenSequence, like: Tensor) -> Tensor:
+        cameras, past = sequence.cameras.type_as(like), sequence.context_frames
+        return torch.cat((self.camera_context(cameras[:, :past]), self.camera_target(cameras[:, past:])), dim=1)
+
+
+class HydraTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
+    """Predicts the velocity of noisy target latents from clean context latents, cameras and text.
+
+    Args:
+        memory_settings: The method, ``{"kind": "hydra" | "full" | "package.module:Class", **settings}``.
+        patch_size: Latents that make one token: frames, rows, columns.
+        num_attention_heads: Heads.
+        attention_head_dim: Channels a head, even.
+        in_channels: Channels of a latent (C).
+        text_dim: Channels of the text encoder's output.
+        freq_dim: Channels of the sinusoidal timestep embedding, even.
+        ffn_dim: Hidden channels of the feed-forward.
+        num_layers: Blocks.
+        cross_attn_norm: Normalise before cross-attention.
+        eps: Of all norms.
+        conditioning: ``shared``: context tokens carry the target's noise level, as released. ``clean_context``: they
+            carry level 0 (diffusion forcing).
+    """
+
+    _supports_gradient_checkpointing = True
+    _no_split_modules: ClassVar[list[str]] = ["HydraBlock"]
+    _repeated_blocks: ClassVar[list[str]] = ["HydraBlock"]
+    _keep_in_fp32_modules: ClassVar[list[str]] = ["time_embedder", "scale_shift_table", "norm1", "norm2", "norm3"]
+
+    @register_to_config
+    def __init__(
+        self,
+        *,
+        memory_settings: dict[str, Any],
+        patch_size: tuple[int, int, int] = (1, 2, 2),
+        num_attention_heads: int = 12,
+        attention_head_dim: int = 128,
+        in_channels: int = 16,
+        text_dim: int = 4096,
+        freq_dim: int = 256,
+        ffn_dim: int = 8960,
+        num_layers: int = 30,
+        cross_attn_norm: bool = True,
+        eps: float = 1e-6,
+        conditioning: Conditioning = "shared",
+    ) -> None:
+        super().__init__()
+        if conditioning not in ("shared", "clean_context"):
+            raise ValueError(f"conditioning must be 'shared' or 'clean_context', got {conditioning!r}")
+        if attention_head_dim % 2 or freq_dim % 2:
+            raise ValueError(f"{attention_head_dim=} and {freq_dim=} must be even")
+        dim = num_attention_heads * attention_head_dim
+        self.patch = cast(tuple[int, int, int], tuple(patch_size))
+        self.patch_embedding = nn.Conv3d(in_channels, dim, kernel_size=self.patch, stride=self.patch)
+        self.condition_embedder = WanTimeTextImageEmbedding(
+            dim=dim, time_freq_dim=freq_dim, time_proj_dim=dim * 6, text_embed_dim=text_dim
+        )
+        self.memory = build_memory(
+            memory_settings, Backbone(dim, num_attention_heads, num_layers, in_channels, self.patch)
+        )
+        self.blocks = nn.ModuleList(
+            HydraBlock(dim, ffn_dim, num_attention_heads, cross_attn_norm, eps) for _ in range(num_layers)
+        )
+        self.norm_out = FP32LayerNorm(dim, eps, elementwise_affine=False)
+        self.proj_out = nn.Linear(dim, in_channels * math.prod(self.patch))
+        self.scale_shift_table = nn.Parameter(torch.randn(1, 2, dim) / dim**0.5)
+        self.head_dim = attention_head_dim
+        self.gradient_checkpointing = False
+
+    def forward(
+        self,
+        context: Tensor,
+        target: Tensor,
+        timestep: Tensor,
+        text: Tensor,
+        cameras: tuple[Tensor, Tensor],
+        record: Recorder | None = None,
+    ) -> Velocity:
+        """One evaluation.
+
+        Args:
+            context: Clean latents of the past, ``[B, C, Fc, h, w]``.
+            target: Noisy latents of the future, ``[B, C, Ft, h, w]``.
+            timestep: Noise level on the 0..1000 scale: ``[B]``, or one for each context and target latent frame
+                ``[B, (Fc + Ft) / patch]``, which `conditioning` then leaves alone.
+            text: Text encoder's output, ``[B, L, text_dim]``.
+            cameras: Of context and target, ``[B, F / patch, 12]`` each (`reference_model.camera`).
+            record: Listener to what happens inside (see `reference_model.memory.Recorder`).
+        """
+        self._check(context, target, cameras)
+        packed = self.memory.pack(context, cameras[0], self.patch_embedding)
+        tokens, sequence = self._sequence(packed, target, cameras[1])
+        levels = self._levels(timestep, packed, context.shape[2] // self.patch[0], sequence)
+        # one row a frame: [B, G or 1] levels -> [B, G or 1, D] and [B, G or 1, 6, D]
+        embedded, projected, text, _ = self.condition_embedder(
+            levels.flatten(), text, None, timestep_seq_len=levels.shape[1]
+        )
+        modulation = projected.unflatten(2, (6, -1))
+        plan = self.memory.plan(sequence)
+        for number, block in enumerate(self.blocks):
+            call = (number, sequence, record)
+            if torch.is_grad_enabled() and self.gradient_checkpointing:
+                tokens = self._gradient_checkpointing_func(block, tokens, text, modulation, call, self.memory, plan)
+            else:
+                tokens = block(tokens, text, modulation, call, self.memory, plan)
+        return self._velocity(tokens, embedded, sequence, context.shape)
+
+    def grids(self, context_frames: int, target_frames: int, height: int, width: int) -> tuple[Grid, Grid]:
+        """Token grids of context and target of these many latent frames, rows and columns."""
+        t, h, w = self.patch
+        return Grid(context_frames // t, height // h, width // w), Grid(target_frames // t, height // h, width // w)
+
+    def _check(self, context: Tensor, target: Tensor, cameras: tuple[Tensor, Tensor]) -> None:
+        for name, latents, camera in (("context", context, cameras[0]), ("target", target, cameras[1])):
+            size = tuple(latents.shape[2:])
+            if latents.ndim != 5 or any(s % p for s, p in zip(size, self.patch, strict=True)):
+                raise ValueError(
+                    f"{name} latents {list(latents.shape)} must be [B, C, F, h, w] with F, h, w divisible by "
+                    f"patch_size={self.patch}"
+                )
+            expected = (len(latents), size[0] // self.patch[0], CAMERA_DIM)
+            if tuple(camera.shape) != expected:
+                raise ValueError(f"{name} cameras must be {list(expected)}, got {list(camera.shape)}")
+        if context.shape[3:] != target.shape[3:]:
+            raise ValueError(f"context and target differ in size: {list(context.shape)}, {list(target.shape)}")
+
+    def _sequence(self, packed: PackedContext, target: Tensor, cameras: Tensor) -> tuple[Tensor, TokenSequence]:
+        image = self.patch_embedding(target)
+        grid = Grid(*image.shape[2:])
+        rows = [torch.arange(n, device=image.device, dtype=torch.float64) for n in grid]
+        future = grid_positions(rows[0] + packed.target_start, rows[1], rows[2])
+        future = future.expand(*packed.positions.shape[:-2], -1, -1)
+        positions = torch.cat((packed.positions.to(future), future), dim=-2)
+        sequence = TokenSequence(
+            context=packed.grids,
+            target=grid,
+            positions=positions,
+            cameras=torch.cat((packed.cameras, cameras), dim=1),
+            rotation=rotation(positions, self.head_dim),
+        )
+        return torch.cat((packed.tokens, image.flatten(2).transpose(1, 2)), dim=1), sequence
+
+    def _levels(self, timestep: Tensor, packed: PackedContext, past: int, sequence: TokenSequence) -> Tensor:
+        """Noise level of each frame of the sequence ``[B, G]``, or ``[B, 1]`` if all share one."""
+        if timestep.ndim == 1:
+            timestep = timestep[:, None]
+            if self.config["conditioning"] == "shared":
+                return timestep
+            clean = torch.zeros_like(timestep).expand(-1, sequence.context_frames)
+            return torch.cat((clean, timestep.expand(-1, sequence.target.frames)), dim=1)
+        if timestep.ndim != 2 or timestep.shape[1] != past + sequence.target.frames:
+            raise ValueError(
+                f"timestep must be [B] or [B, {past + sequence.target.frames}] (a level for each context and "
+                f"target frame), got {list(timestep.shape)}"
+            )
+        return torch.cat((timestep[:, packed.source_frames], timestep[:, past:]), dim=1)
+
+    def _velocity(
+        self, tokens: Tensor, embedded: Tensor, sequence: TokenSequence, context_shape: torch.Size
+    ) -> Velocity:
+        table = self.scale_shift_table[None].to(embedded.device) + embedded[:, :, None]
+        shift, scale = (sequence.spread(part) for part in table.unbind(2))
+        normed = self.norm_out(tokens.float()) * (1 + scale) + shift
+        out = self.proj_out(normed.type_as(tokens))
+        past = sequence.context_tokens
+        whole = self.grids(context_shape[2], 1, *context_shape[3:])[0]
+        context = self._unpatch(out[:, :past], whole) if sequence.context == (whole,) else None
+        return Velocity(self._unpatch(out[:, past:], sequence.target), context)
+
+    def _unpatch(self, values: Tensor, grid: Grid) -> Tensor:
+        """``[B, N, patch * C] -> [B, C, F, h, w]``."""
+        cells = values.unflatten(2, (*self.patch, -1)).unflatten(1, tuple(grid))
+        merged = cells.permute(0, 7, 1, 4, 2, 5, 3, 6).flatten(6, 7).flatten(4, 5).flatten(2, 3)
+        return cast(Tensor, merged)
+
+
+def with_memory(model: HydraTransformer3DModel, settings: dict[str, Any]) -> HydraTransformer3DModel:
+    """The same backbone weights under another memory, whose own weights are taken over as far as they fit.
+
+    Args:
+        model: A transformer.
+        settings: Description of the other memory, ``{"kind": ..., **settings}``.
+    """
+    other = cast(
+        HydraTransformer3DModel, HydraTransformer3DModel.from_config({**model.config, "memory_settings": settings})
+    )
+    own, shapes = model.state_dict(), {name: value.shape for name, value in other.state_dict().items()}
+    kept = {name: value for name, value in own.items() if shapes.get(name) == value.shape}
+    left = other.load_state_dict(kept, strict=False).missing_keys
+    assert all(name.startswith("memory.") for name in left), f"backbone weights were lost: {left[:5]}"
+    if model.dtype != other.dtype:
+        other = other.to(model.dtype)
+    return cast(HydraTransformer3DModel, other.to(model.device).train(model.training))
+
+
+def trainable_parameters(model: HydraTransformer3DModel, rule: TrainingRule = "paper") -> dict[str, nn.Parameter]:
+    """Parameters that training changes, by name.
+
+    Args:
+        model: The transformer.
+        rule: ``paper``: self-attention, camera encoders, projector, memory; cross-attention, feed-forward, embeddings
+            and modulation stay as they are. ``all``: everything.
+    """
+    if rule not in ("paper", "all"):
+        raise ValueError(f"rule must be 'paper' or 'all', got {rule!r}")
+    return {name: parameter for name, parameter in model.named_parameters() if rule == "all" or _paper_trains(name)}
+
+
+def freeze(model: HydraTransformer3DModel, rule: TrainingRule = "paper") -> dict[str, nn.Parameter]:
+    """Makes exactly the parameters of `trainable_parameters` require gradients, and returns them."""
+    chosen = trainable_parameters(model, rule)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name in chosen)
+    return chosen
+
+
+def _paper_trains(name: str) -> bool:
+    parts = name.split(".")
+    return parts[0] == "memory" or (parts[0] == "blocks" and parts[2] in ("attn1", *_ADDITIONS))
