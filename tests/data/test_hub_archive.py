@@ -12,7 +12,7 @@ import pytest
 from hmbench.data.hub.archive import ArchiveError, Limits, read_archive
 from hmbench.data.hub.download import DownloadRequest, download
 from hmbench.data.hub.extract import SAMPLE_FILES
-from tests.hm_world_archive import IDS, file_bytes, make_archive, member
+from tests.hm_world_archive import IDS, file_bytes, make_archive
 
 GOOD = IDS[0]
 
@@ -25,7 +25,9 @@ def tar_of(*entries: tuple[tarfile.TarInfo, bytes], tar_format: int = tarfile.GN
     return buffer.getvalue()
 
 
-def entry(name: str, content: bytes = b"x", kind: bytes = tarfile.REGTYPE, link: str = "") -> tuple[tarfile.TarInfo, bytes]:
+def entry(
+    name: str, content: bytes = b"x", kind: bytes = tarfile.REGTYPE, link: str = ""
+) -> tuple[tarfile.TarInfo, bytes]:
     info = tarfile.TarInfo(name)
     info.type, info.linkname = kind, link
     info.size = len(content) if kind == tarfile.REGTYPE else 0
@@ -71,7 +73,7 @@ HOSTILE = {
     ),
     "duplicate by dot": (tar_of(entry(f"{TARGET}/cond.mp4"), entry(f"HM-World/./{GOOD}/cond.mp4")), "comes twice"),
     "not UTF-8": (patched_header(name=f"HM-World/{GOOD}".encode() + b"\xff\xfe/cond.mp4") + bytes(1024), "not UTF-8"),
-    "control character": (tar_of(entry(f"HM-World/a\nb/cond.mp4")), "has control characters"),
+    "control character": (tar_of(entry("HM-World/a\nb/cond.mp4")), "has control characters"),
     "backslash": (tar_of(entry("HM-World/..\\..\\x/cond.mp4")), "has \\ in its name"),
     "drive": (tar_of(entry("C:/x/cond.mp4")), "has : in its name"),
     "long name": (tar_of(entry(f"HM-World/{'a' * 250}/cond.mp4")), "more than 200 bytes"),
@@ -87,7 +89,7 @@ def test_no_escape(name: str, tmp_path: Path) -> None:
     parts.mkdir()
     (parts / "HM-World_aa").write_bytes(gzip.compress(content))
     before = snapshot(tmp_path, out)
-    with pytest.raises(ArchiveError, match="The archive member .*") as caught:
+    with pytest.raises(ArchiveError, match=r"The archive member .*") as caught:
         download(DownloadRequest(out=out, parts=parts, split="all"))
     assert sentence in str(caught.value)
     assert snapshot(tmp_path, out) == before

@@ -1,9 +1,9 @@
 """Tar members from an untrusted stream: plain files and folders with harmless names, or a sentence.
 
-Read header by header instead of with `tarfile`, which keeps every member in memory (59,225 samples of seven files) and
-reads extended headers of any size whole. `tarfile.TarInfo.frombuf` still parses the 512 bytes. What is refused: absolute
-and parent paths, links, devices, pipes, sparse files, names that are not UTF-8 or not valid everywhere, names that
-come twice, members beyond size and count limits, and streams that inflate too much.
+Read header by header instead of with `tarfile`, which keeps every member in memory (59,225 samples of seven files)
+and reads extended headers of any size whole. `tarfile.TarInfo.frombuf` still parses the 512 bytes. What is refused:
+absolute and parent paths, links, devices, pipes, sparse files, names that are not UTF-8 or not valid everywhere, names
+that come twice, members beyond size and count limits, and streams that inflate too much.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ class _Inflated:
         self._given = 0
         magic = self._raw.peek(2)
         if magic == b"\x1f\x8b":
-            self._stream: Any = gzip.GzipFile(fileobj=self._raw, mode="rb")  # type: ignore[call-overload]
+            self._stream: Any = gzip.GzipFile(fileobj=self._raw, mode="rb")
         elif magic[:2] in (b"\x28\xb5", b"PK", b"BZ", b"\xfd7"):
             raise ArchiveError("The archive is not compressed with gzip.", "Only .tar and .tar.gz streams are known.")
         else:
@@ -232,7 +232,8 @@ def _next_header(source: _Inflated, limits: Limits) -> tarfile.TarInfo | None:
             header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
         except tarfile.HeaderError as error:
             raise ArchiveError(
-                f"The archive has a damaged header ({error}).", "Parts may be damaged or out of order: fetch them again."
+                f"The archive has a damaged header ({error}).",
+                "Parts may be damaged or out of order: fetch them again.",
             ) from error
         if header.type not in b"LKxgX" or len(header.type) != 1:
             return _apply(header, extended)

@@ -157,9 +157,7 @@ def _download(request: DownloadRequest, watcher: Watcher | None) -> DownloadRepo
     return report
 
 
-def _run(
-    members: Iterator[Member], stream: PartsStream | None, extractor: Extractor, request: DownloadRequest
-) -> bool:
+def _run(members: Iterator[Member], stream: PartsStream | None, extractor: Extractor, request: DownloadRequest) -> bool:
     """Feeds the extractor; returns whether the stream was read to its end."""
     ends: dict[str, int] = {}  # sample to the number of parts touched when it was complete
     seen = 0
@@ -311,5 +309,3 @@ def _alone(out: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-

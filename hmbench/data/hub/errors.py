@@ -15,7 +15,7 @@ class HubError(UserError):
 
 def transport_errors() -> tuple[type[BaseException], ...]:
     """What huggingface-hub's HTTP client raises when a connection fails (httpx2 now, httpx before)."""
-    from huggingface_hub.utils import get_session
+    from huggingface_hub import get_session
 
     library = sys.modules[type(get_session()).__module__.partition(".")[0]]
     return library.HTTPError, ConnectionError, TimeoutError
@@ -34,8 +34,9 @@ def explain(action: str) -> Iterator[None]:
     Args:
         action: What was tried, after "Could not".
     """
-    from huggingface_hub.errors import OfflineModeIsEnabled
+    from huggingface_hub.errors import EntryNotFoundError, FileMetadataError, OfflineModeIsEnabled
 
+    expected: tuple[type[BaseException], ...] = (*transport_errors(), EntryNotFoundError, FileMetadataError)
     try:
         yield
     except OfflineModeIsEnabled as error:
@@ -43,7 +44,7 @@ def explain(action: str) -> Iterator[None]:
             f"Could not {action}: offline mode is on (HF_HUB_OFFLINE).",
             "Unset it, or fetch the files once with a network.",
         ) from error
-    except transport_errors() as error:
+    except expected as error:
         raise HubError(f"Could not {action}: {_reason(error)}", _hint(error)) from error
 
 

@@ -1,7 +1,7 @@
 """Archive members to sample folders: only wanted ones, each under a temporary name until it is complete.
 
-A sample is written to ``OUT/.partial/<id>/`` and renamed to ``OUT/<id>/`` when its seven files are there, or when another
-sample begins and the files that nothing can do without are there. A killed process leaves no half sample.
+A sample is written to ``OUT/.partial/<id>/`` and renamed to ``OUT/<id>/`` when its seven files are there, or when
+another sample begins and the files that nothing can do without are there. A killed process leaves no half sample.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The parts of the split archive: listed from the Hub at a pinned commit, or from a folder.
 
-The card of ``KlingTeam/HM-World`` says ``cat HM-World_* | tar -xzvf -``: parts in lexicographic order are one gzip stream.
-Their number, sizes and digests are not documented, so the Hub's own listing is what sizes and digests are held against.
-A listing is kept in huggingface-hub's assets cache, which makes ``HF_HUB_OFFLINE=1`` work once the parts are cached.
+The card of ``KlingTeam/HM-World`` says ``cat HM-World_* | tar -xzvf -``: parts in lexicographic order are one gzip
+stream. Their number, sizes and digests are not documented: the Hub's own listing is what they are held against. A
+listing is kept in huggingface-hub's assets cache, which makes ``HF_HUB_OFFLINE=1`` work once the parts are cached.
 """
 
 from __future__ import annotations

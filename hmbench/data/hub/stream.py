@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-from hmbench.data.hub.errors import HubError, status_of, transport_errors
+from hmbench.data.hub.errors import HubError, explain, status_of, transport_errors
 from hmbench.data.hub.parts import Listing, Part
 from hmbench.errors import UserError
 
@@ -136,7 +136,9 @@ class FolderSource:
         """See `Source`."""
         path = self.folder / part.name
         if not path.is_file():
-            raise UserError(f"The part {path} is missing.", "Fetch it; the parts are one stream and none can be left out.")
+            raise UserError(
+                f"The part {path} is missing.", "Fetch it; the parts are one stream and none can be left out."
+            )
         yield from read_file(path)
 
 
@@ -179,15 +181,11 @@ class HubSource:
         if self._folder is not None and (self._folder / part.name).is_file():
             return self._folder / part.name
         listing = self._listing
-        cached = try_to_load_from_cache(
-            listing.repo, part.name, revision=listing.commit, repo_type="dataset"
-        )
+        cached = try_to_load_from_cache(listing.repo, part.name, revision=listing.commit, repo_type="dataset")
         return Path(cached) if isinstance(cached, str) else None
 
     def _fetch(self, part: Part) -> Path:
         from huggingface_hub import hf_hub_download
-
-        from hmbench.data.hub.errors import explain
 
         with explain(f"fetch part {part.name}"):
             return Path(
@@ -203,7 +201,13 @@ class HubSource:
 
     def _remote(self, part: Part) -> Iterator[bytes]:
         from huggingface_hub import hf_hub_url
+        from huggingface_hub.constants import is_offline_mode
 
+        if is_offline_mode():
+            raise HubError(
+                f"Offline mode is on (HF_HUB_OFFLINE) and part {part.name} is not in huggingface-hub's cache.",
+                "Fetch the parts once with --keep-parts and a network, or give a folder of parts with --parts.",
+            )
         url = hf_hub_url(
             self._listing.repo,
             part.name,
@@ -249,7 +253,8 @@ def read_file(path: Path) -> Iterator[bytes]:
 
 
 def _one_range(url: str, first: int, last: int, size: int, timeout: float) -> Iterator[bytes]:
-    from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
+    from huggingface_hub import get_session
+    from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type: ignore[attr-defined]
 
     headers = build_hf_headers(library_name="hmbench")
     headers |= {"Range": f"bytes={first}-{last}", "Accept-Encoding": "identity"}
@@ -260,7 +265,7 @@ def _one_range(url: str, first: int, last: int, size: int, timeout: float) -> It
             raise HubError(
                 f"The server answered status {response.status_code} and range {served!r} "
                 f"to a request for bytes {first}-{last} of {size}.",
-                "The file changed after it was listed, or a proxy does not serve ranges: try again, or use --keep-parts.",
+                "The file changed after it was listed, or a proxy serves no ranges: try again, or use --keep-parts.",
             )
         yield from response.iter_bytes()  # as received: a cut loses nothing that arrived
 
