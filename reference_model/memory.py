@@ -1,8 +1,9 @@
 """How the past reaches the frames being generated: the one place where rival methods differ.
 
-A `Memory` is a part of the transformer with three hooks, in order of use:
+A `Memory` is a part of the transformer with four hooks, in order of use:
 
-* `pack` turns context latents into tokens, once a forward pass (all of them by default; a method may drop or compress);
+* `select` chooses the context frames that are remembered at all, once a forward pass (all of them by default);
+* `pack` turns their latents into tokens, once a forward pass (in full by default; a method may compress);
 * `plan` prepares what depends on geometry alone (windows, masks, retrieval by field of view), once a forward pass;
 * `attend` is the self-attention of each block.
 
@@ -47,6 +48,19 @@ class Backbone(NamedTuple):
     """Latents that make one token: frames, rows, columns."""
 
 
+class ContextFrames(NamedTuple):
+    """The context frames that a method remembers, in order of time."""
+
+    latents: Tensor
+    """``[B, C, n * patch, height, width]``."""
+    cameras: Tensor
+    """``[B, n, 12]``."""
+    numbers: Tensor
+    """Place of each frame in the whole context, int64 ``[n]`` or ``[B, n]``."""
+    total: int
+    """Frames of the whole context."""
+
+
 class PackedContext(NamedTuple):
     """The context as tokens."""
 
@@ -59,7 +73,7 @@ class PackedContext(NamedTuple):
     cameras: Tensor
     """Camera of each frame of the grids, ``[B, Gc, 12]``."""
     source_frames: Tensor
-    """Latent frame whose noise level each frame of the grids takes, int64 ``[Gc]``."""
+    """Context frame whose noise level each frame of the grids takes, int64 ``[Gc]`` or ``[B, Gc]``."""
     target_start: float
     """Time position of the first target frame."""
 
@@ -112,30 +126,43 @@ class Memory(nn.Module, ABC):
     """
 
     Settings: ClassVar[type[MemorySettings]]
+    per_frame_noise: ClassVar[bool] = False
+    """True: training gives every latent frame, context included, a noise level of its own (diffusion forcing)."""
 
     def __init__(self, settings: MemorySettings, backbone: Backbone) -> None:
         super().__init__()
         self.settings = settings
         self.backbone = backbone
 
-    def pack(self, latents: Tensor, cameras: Tensor, embed: Callable[[Tensor], Tensor]) -> PackedContext:
-        """Context latents as tokens; here: every frame in full.
+    def select(self, context: Tensor, target: Tensor) -> Tensor | None:
+        """Which context frames are remembered at all.
 
         Args:
-            latents: ``[B, C, Fc, height, width]``.
-            cameras: ``[B, Fc / patch, 12]``.
+            context: Cameras of the context frames, ``[B, Fc, 12]``, relative to the first target camera.
+            target: Cameras of the target frames, ``[B, Ft, 12]``.
+
+        Returns:
+            Frame numbers in ascending order, int64 ``[B, n]``; None for all of them.
+        """
+        return None
+
+    def pack(self, frames: ContextFrames, embed: Callable[[Tensor], Tensor]) -> PackedContext:
+        """Remembered frames as tokens; here: every frame in full, at its own time.
+
+        Args:
+            frames: What `select` chose.
             embed: The backbone's patch embedding, ``[B, C, F, h, w] -> [B, D, F', h', w']``.
         """
-        image = embed(latents)
+        image = embed(frames.latents)
         grid = Grid(*image.shape[2:])
-        places = [torch.arange(size, device=image.device) for size in grid]
+        rows, columns = (torch.arange(size, device=image.device) for size in grid[1:])
         return PackedContext(
             tokens=image.flatten(2).transpose(1, 2),
             grids=(grid,) if grid.frames else (),
-            positions=grid_positions(*places),
-            cameras=cameras,
-            source_frames=places[0],
-            target_start=float(grid.frames),
+            positions=grid_positions(frames.numbers, rows, columns),
+            cameras=frames.cameras,
+            source_frames=frames.numbers,
+            target_start=float(frames.total),
         )
 
     def plan(self, sequence: TokenSequence) -> Any:

@@ -27,6 +27,8 @@ from reference_model.transformer import HydraTransformer3DModel
 TRAIN_TIMESTEPS = 1000
 """The transformer is told its noise level on the scale 0..1000."""
 
+Denoiser = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""Target latents ``[B, C, Ft, h, w]``, timestep (0..1000, one number) and text tokens to the target's velocity."""
 StepListener = Callable[[int, int], None]
 """Called with the steps done and their total."""
 
@@ -132,12 +134,9 @@ class HydraPipeline(DiffusionPipeline):
         shape = (*context.shape[:2], cameras[1].shape[1] * patch, *context.shape[3:])
         latents = torch.randn(shape, generator=generator, device=generator.device).to(device)
         set_noise_levels(self.scheduler, steps, device)
+        denoise = self.denoiser(context, cameras, generator)
         for done, timestep in enumerate(self.scheduler.timesteps, start=1):
-            level = timestep.expand(len(latents))
-            velocity = [
-                self.transformer(context.to(dtype), latents.to(dtype), level, text, cameras).target.float()
-                for text in texts
-            ]
+            velocity = [denoise(latents, timestep, text) for text in texts]
             combined = guided(velocity, guidance)
             latents = self.scheduler.step(combined, timestep, latents, return_dict=False)[0]
             if on_step:
@@ -145,6 +144,22 @@ class HydraPipeline(DiffusionPipeline):
         video = self.codec.decode(latents.to(self.vae.dtype)).float().cpu()
         self.maybe_free_model_hooks()
         return video
+
+    def denoiser(self, context: Tensor, cameras: tuple[Tensor, Tensor], generator: torch.Generator) -> Denoiser:
+        """How this pipeline predicts velocities on one batch; rival samplers override it.
+
+        Args:
+            context: Clean context latents, ``[B, C, Fc, h, w]``.
+            cameras: Of context and target, ``[B, F, 12]`` each.
+            generator: Source of any further noise; the target's own has been drawn from it already.
+        """
+        dtype = self.transformer.dtype
+
+        def denoise(latents: Tensor, timestep: Tensor, text: Tensor) -> Tensor:
+            level = timestep.expand(len(latents))
+            return self.transformer(context.to(dtype), latents.to(dtype), level, text, cameras).target.float()
+
+        return denoise
 
     @torch.no_grad()
     def encode_video(self, video: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ from diffusers.models.transformers.transformer_wan import WanTimeTextImageEmbedd
 from torch import Tensor, nn
 
 from reference_model.camera import CAMERA_DIM
-from reference_model.memory import AttentionCall, Backbone, Memory, PackedContext, Recorder
+from reference_model.memory import AttentionCall, Backbone, ContextFrames, Memory, PackedContext, Recorder
 from reference_model.memory_kinds import build_memory
 from reference_model.rope import grid_positions, rotation
 from reference_model.sequence import Grid, TokenSequence
@@ -190,7 +190,7 @@ class HydraTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
             record: Listener to what happens inside (see `reference_model.memory.Recorder`).
         """
         self._check(context, target, cameras)
-        packed = self.memory.pack(context, cameras[0], self.patch_embedding)
+        packed = self.memory.pack(self._remembered(context, cameras), self.patch_embedding)
         tokens, sequence = self._sequence(packed, target, cameras[1])
         levels = self._levels(timestep, packed, context.shape[2] // self.patch[0], sequence)
         # one row a frame: [B, G or 1] levels -> [B, G or 1, D] and [B, G or 1, 6, D]
@@ -226,6 +226,15 @@ class HydraTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
         if context.shape[3:] != target.shape[3:]:
             raise ValueError(f"context and target differ in size: {list(context.shape)}, {list(target.shape)}")
 
+    def _remembered(self, context: Tensor, cameras: tuple[Tensor, Tensor]) -> ContextFrames:
+        total = cameras[0].shape[1]
+        chosen = self.memory.select(*cameras)
+        if chosen is None:
+            return ContextFrames(context, cameras[0], torch.arange(total, device=context.device), total)
+        batch = torch.arange(len(context), device=chosen.device)[:, None]
+        groups = context.unflatten(2, (total, self.patch[0])).movedim(2, 1)[batch, chosen].movedim(1, 2)
+        return ContextFrames(groups.flatten(2, 3), cameras[0][batch, chosen], chosen, total)
+
     def _sequence(self, packed: PackedContext, target: Tensor, cameras: Tensor) -> tuple[Tensor, TokenSequence]:
         image = self.patch_embedding(target)
         grid = Grid(*image.shape[2:])
@@ -255,7 +264,8 @@ class HydraTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
                 f"timestep must be [B] or [B, {past + sequence.target.frames}] (a level for each context and "
                 f"target frame), got {list(timestep.shape)}"
             )
-        return torch.cat((timestep[:, packed.source_frames], timestep[:, past:]), dim=1)
+        sources = packed.source_frames.expand(len(timestep), -1)
+        return torch.cat((timestep.gather(1, sources), timestep[:, past:]), dim=1)
 
     def _velocity(
         self, tokens: Tensor, embedded: Tensor, sequence: TokenSequence, context_shape: torch.Size
