@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from hmbench.case import Case
-from hmbench.metrics.backbones import Backbone, FrameEncoder
 from hmbench.metrics.needs import LABELS, TRUTH
 from hmbench.protocols import MetricInfo
 from hmbench.types import Boxes, LabelMaps, Score, Video
+from hmbench.weights.backbones import Backbone, FrameEncoder
 
 
 class SubjectConsistency:

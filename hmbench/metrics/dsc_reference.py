@@ -19,10 +19,11 @@ from torch import Tensor, nn
 from torchvision.ops import roi_align
 
 from hmbench.case import Case
-from hmbench.metrics.backbones import Backbone, MapEncoder
 from hmbench.metrics.needs import LABELS, TRACKS, TRUTH
 from hmbench.protocols import MetricInfo
-from hmbench.types import Boxes, LabelMaps, Score, Video
+from hmbench.subjects.boxes import label_boxes
+from hmbench.types import Boxes, Score, Video
+from hmbench.weights.backbones import Backbone, MapEncoder
 
 Against = Literal["context", "target"]
 POOLED = 7
@@ -32,9 +33,8 @@ POOLED = 7
 class DscReference:
     """The released script's score: mean cosine over all pairs of a prediction's and a reference's visible frames.
 
-    CLIP ViT-B/16 patch tokens of the last hidden state as a map; one box a frame around all subjects (prediction: around
-    all tracks); roi_align to 7x7, mean, L2. A clip without boxes on either side is skipped, as in the script, where it
-    raises.
+    CLIP ViT-B/16 patch tokens of the last hidden state as a map; one box a frame around all subjects (prediction:
+    around all tracks); roi_align to 7x7, mean, L2. A clip without boxes on either side is skipped: the script raises.
 
     Args:
         encoder: The map's source.
@@ -101,16 +101,6 @@ def pairwise(a: Tensor, b: Tensor) -> float:
 def red_mask_boxes(video: Video) -> Boxes:
     """Boxes that the script reads from a mask video: everything red (HSV, OpenCV's ranges) in one box, ``[T, 4]``."""
     return label_boxes(np.stack([_red(frame) for frame in video]))
-
-
-def label_boxes(labels: LabelMaps | NDArray[np.bool_]) -> Boxes:
-    """One box a frame around everything labelled, float32 ``[T, 4]`` half-open, NaN where there is nothing."""
-    boxes = np.full((len(labels), 4), np.nan, np.float32)
-    for box, frame in zip(boxes, labels, strict=True):
-        rows, columns = np.flatnonzero(frame.any(axis=1)), np.flatnonzero(frame.any(axis=0))
-        if len(rows):
-            box[:] = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
-    return boxes
 
 
 def union_of_tracks(tracks: list[Boxes], num_frames: int) -> Boxes:

@@ -110,7 +110,7 @@ def squared_error(a: Video, b: Video) -> Maps:
 
 
 def psnr_from_mse(mse: NDArray[np.floating]) -> NDArray[np.float64]:
-    """dB of mean squared errors on [0, 1], capped at `PSNR_CAP`."""
+    """Decibels of mean squared errors on [0, 1], capped at `PSNR_CAP`."""
     floor = 10 ** (-PSNR_CAP / 10)
     return -10 * np.log10(np.maximum(np.asarray(mse, np.float64), floor))
 

@@ -7,8 +7,6 @@ word by every implementation and gives a third of the value.
 
 from __future__ import annotations
 
-import warnings
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,14 +14,12 @@ import torch
 from numpy.typing import NDArray
 
 from hmbench.case import Case
-from hmbench.metrics.backbones import Backbone
 from hmbench.metrics.fidelity import Region, check_same_shape, region_masks, region_means
 from hmbench.metrics.needs import LABELS, TRUTH
 from hmbench.protocols import MetricInfo
 from hmbench.types import Score, Video
+from hmbench.weights.backbones import Backbone
 
-_SLICES = {0: 1, 3: 2, 6: 3, 8: 4, 10: 5}
-"""Convolution index in torchvision's `features` -> slice of lpips' trunk."""
 _CHUNK = 8
 
 
@@ -68,36 +64,6 @@ class Lpips:
         if not len(values):
             return Score.skipped(f"no target frame shows the {self.region}")
         return Score(float(values.mean()), details={"frames": len(values)})
-
-
-def load_lpips(path: Path, device: str) -> Any:
-    """The lpips network with a trunk read from torchvision's AlexNet state dict.
-
-    Args:
-        path: ``.pth`` (tensors only) or ``.safetensors``.
-        device: Torch device.
-    """
-    from hmbench.weights import read_state
-
-    state = read_state(path)
-    trunk = {
-        f"slice{part}.{index}.{kind}": state[f"features.{index}.{kind}"]
-        for index, part in _SLICES.items()
-        for kind in ("weight", "bias")
-    }
-    model = empty_lpips()
-    model.net.load_state_dict(trunk)
-    return model.to(device)
-
-
-def empty_lpips() -> Any:
-    """lpips with its learnt channel weights and a random trunk."""
-    import lpips
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # lpips calls torchvision by its old argument names
-        model = lpips.LPIPS(net="alex", pnet_rand=True, verbose=False)
-    return model.eval().requires_grad_(False)
 
 
 @torch.inference_mode()

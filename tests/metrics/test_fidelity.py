@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from hmbench.case import Case
-from hmbench.metrics.backbones import Backbone
 from hmbench.metrics.fidelity import PSNR_CAP, SSIM_BORDER, Psnr, Ssim, ssim_maps
 from hmbench.metrics.needs import unmet_need
-from hmbench.metrics.perceptual import Lpips, empty_lpips, lpips_parts
+from hmbench.metrics.perceptual import Lpips, lpips_parts
 from hmbench.types import Intrinsics, Prompt, Sample, SubjectTruth, Truth
+from hmbench.weights.backbones import Backbone
+from hmbench.weights.lpips_network import empty_lpips, load_lpips
 
 H, W, T = 48, 72, 4
 
@@ -150,8 +151,6 @@ def test_lpips_without_its_trunk_is_a_skip_with_the_command(clips):
 
 def test_lpips_reads_torchvisions_trunk(tmp_path, clips):
     import torchvision
-
-    from hmbench.metrics.perceptual import load_lpips
 
     trunk = torchvision.models.alexnet(weights=None)
     torch.save(trunk.state_dict(), tmp_path / "alexnet.pth")

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hmbench.metrics.dino import Dino, load_dino
 from hmbench.types import Boxes, Video
+from hmbench.weights.dino import Dino, load_dino
 
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
@@ -151,6 +151,7 @@ class ClipSubjects:
 
     def __init__(self, model: Any) -> None:
         self.model = model
+        self.gallery: dict[str, Tensor] = {}
 
     @classmethod
     def load(cls, path: Path, device: str) -> ClipSubjects:
@@ -183,6 +184,7 @@ class DinoSubjects:
     def __init__(self, model: Dino, side: int = 224) -> None:
         self.model = model
         self.side = side
+        self.gallery: dict[str, Tensor] = {}
 
     @classmethod
     def load(cls, path: Path, device: str, *, num_heads: int | None = None) -> DinoSubjects:

@@ -57,6 +57,8 @@ class CropEncoder(Protocol):
     name: str
     different: float | None
     """Typical cosine between different subjects, measured; None if nobody measured it."""
+    gallery: dict[str, Tensor]
+    """Strangers by name, unit features ``[D]``, that a subject must not be taken for; may be empty."""
 
     def crops(self, video: Video, boxes: Boxes) -> Tensor:
         """L2-normalised features of the boxes that are not NaN, in order, float32 ``[n, D]`` on the CPU."""
@@ -131,7 +133,7 @@ def from_folder(name: str, weights: Path | None, load: Callable[[Path], T]) -> B
 
 
 def _paper(weights: Path | None, device: str) -> Backbones:
-    from hmbench.metrics.encoders import ClipFrames, ClipMaps, ClipSubjects, DinoFrames, DinoSubjects
+    from hmbench.weights.encoders import ClipFrames, ClipMaps, ClipSubjects, DinoFrames, DinoSubjects
 
     return Backbones(
         lpips=_lpips(weights, device),
@@ -146,8 +148,8 @@ def _paper(weights: Path | None, device: str) -> Backbones:
 
 
 def _mini(weights: Path | None, device: str) -> Backbones:
-    from hmbench.subjects.embedder import load_embedder
-    from hmbench.weights import shipped
+    from hmbench.weights.embedder import load_embedder
+    from hmbench.weights.files import shipped
 
     there = shipped("reid").is_file()
     missing = None if there else "the shipped embedder is missing; run: python -m hmbench.subjects.train_reid"
@@ -162,7 +164,7 @@ def _mini(weights: Path | None, device: str) -> Backbones:
 
 
 def _lpips(weights: Path | None, device: str) -> Backbone[Any]:
-    from hmbench.metrics.perceptual import load_lpips
+    from hmbench.weights.lpips_network import load_lpips
 
     return from_folder("alexnet", weights, lambda path: load_lpips(path, device))
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from hmbench.weights import read_state
+from hmbench.weights.files import read_state
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,93 @@
+"""Weight files: small ones that ship with hmbench, and reading any of them as tensors only, never as code.
+
+Each shipped ``<name>.safetensors`` has a card ``<name>.json``: the command that made it, seed, data version, digest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hmbench.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+FOLDER = Path(__file__).parent
+
+
+def shipped(name: str) -> Path:
+    """The file of a shipped weight, whether or not it is there."""
+    return FOLDER / f"{name}.safetensors"
+
+
+def read_card(name: str) -> dict[str, Any]:
+    """What is recorded about a shipped weight.
+
+    Raises:
+        UserError: If it has no card.
+    """
+    path = FOLDER / f"{name}.json"
+    if not path.is_file():
+        raise UserError(f"The shipped weight {name!r} has no card at {path}.", "Install hmbench again.")
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
+
+
+def read_shipped(name: str) -> dict[str, torch.Tensor]:
+    """The tensors of a shipped weight, checked against the digest in its card.
+
+    Raises:
+        UserError: If the file is missing or is not the one that the card describes.
+    """
+    path, card = shipped(name), read_card(name)
+    if not path.is_file():
+        raise UserError(f"The shipped weight {path} is missing.", f"Make it again: {card['command']}")
+    found = digest(path)
+    if found != card["sha256"]:
+        raise UserError(
+            f"{path} is not the file that its card describes (sha256 {found[:12]}, card {card['sha256'][:12]}).",
+            f"Install hmbench again, or make it again: {card['command']}",
+        )
+    return read_state(path)
+
+
+def write_shipped(folder: Path, name: str, state: dict[str, torch.Tensor], card: dict[str, Any]) -> Path:
+    """Writes a weight and its card (digest and size are added), and returns the weight's path."""
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.safetensors"
+    save_file({k: v.contiguous() for k, v in state.items()}, path)
+    card = {**card, "sha256": digest(path), "bytes": path.stat().st_size}
+    (folder / f"{name}.json").write_text(json.dumps(card, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    return path
+
+
+def read_state(path: Path) -> dict[str, torch.Tensor]:
+    """A state dict from ``.safetensors``, or from a torch file that holds nothing but tensors.
+
+    Raises:
+        UserError: If the file is damaged or holds code.
+    """
+    import pickle
+
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        state: dict[str, torch.Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+        return state
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+        raise UserError(f"The weights {path} cannot be read: {error}.", "Fetch them again.") from error
+
+
+def digest(path: Path) -> str:
+    """sha256 of a file, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
