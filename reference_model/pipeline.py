@@ -157,7 +157,8 @@ class HydraPipeline(DiffusionPipeline):
 
         def denoise(latents: Tensor, timestep: Tensor, text: Tensor) -> Tensor:
             level = timestep.expand(len(latents))
-            return self.transformer(context.to(dtype), latents.to(dtype), level, text, cameras).target.float()
+            found = self.transformer(context.to(dtype), latents.to(dtype), level, text, cameras).target
+            return cast(Tensor, found.float())
 
         return denoise
 
@@ -196,12 +197,13 @@ def set_noise_levels(
     scheduler.set_timesteps(sigmas=levels.tolist(), device=device)
 
 
-def build_pipeline(config: HydraConfig, seed: int) -> HydraPipeline:
+def build_pipeline(config: HydraConfig, seed: int, kind: type[HydraPipeline] = HydraPipeline) -> HydraPipeline:
     """An untrained pipeline with seeded weights.
 
     Args:
         config: Its settings; codec and text encoder must be the small ones (the large ones exist only as weights).
         seed: Of the starting weights; the global generator is left alone.
+        kind: Class of the pipeline, for rival samplers.
     """
     if config.codec.kind != "mini" or config.text.kind != "hashed":
         raise ValueError(
@@ -221,7 +223,7 @@ def build_pipeline(config: HydraConfig, seed: int) -> HydraPipeline:
             space_stride=codec.space_stride,
         )
     text = HashedTextEncoder(dim=config.text.dim, max_words=config.text.max_words)
-    return HydraPipeline(transformer.eval(), vae.eval(), text, build_scheduler(config.sampler.shift), **_own(config))
+    return kind(transformer.eval(), vae.eval(), text, build_scheduler(config.sampler.shift), **_own(config))
 
 
 def assemble_pipeline(

@@ -56,7 +56,7 @@ def axis_dims(head_dim: int) -> tuple[int, int, int]:
 
 
 def grid_positions(frames: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Positions of all tokens of a grid, time slowest: ``[F * h * w, 3]``; ``[B, F * h * w, 3]`` for frames ``[B, F]``."""
+    """Positions of all tokens of a grid, time slowest: ``[Fhw, 3]``, or ``[B, Fhw, 3]`` if frames are ``[B, F]``."""
     if frames.ndim == 2:
         return torch.stack([grid_positions(times, rows, columns) for times in frames])
     return torch.stack(torch.meshgrid(frames, rows, columns, indexing="ij"), dim=-1).flatten(0, 2)

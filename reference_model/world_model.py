@@ -94,33 +94,43 @@ def hydra(
         variant: Which reading of the method; None: the model's own (``released`` unless trained otherwise).
         top_k: Memory slices to retrieve instead of the model's own.
     """
-    config = _recipe(profile)
-    target = _device(device)
-    pipeline, weights, trained = _load(config, checkpoint, seed_weights)
+    target = usable_device(device)
+    pipeline, weights, trained = load_pipeline(recipe(profile), checkpoint, seed_weights)
     changes = {"variant": variant, "top_k": top_k}
-    _change_memory(pipeline, {name: value for name, value in changes.items() if value is not None})
+    change_memory(pipeline, {name: value for name, value in changes.items() if value is not None})
     own = {"steps": steps, "guidance": guidance}
     pipeline.register_to_config(**{name: value for name, value in own.items() if value is not None})
+    pipeline.to(target)
+    about = ("hydra", "HyDRA: retrieves compressed memory tokens by affinity, beside a local window")
+    return HydraWorldModel(pipeline, model_info(about, pipeline, weights, None if trained else seed_weights))
+
+
+def model_info(
+    about: tuple[str, str], pipeline: HydraPipeline, weights: dict[str, str], untrained_seed: int | None
+) -> ModelInfo:
+    """What a run records of a pipeline.
+
+    Args:
+        about: Name and description of the model.
+        pipeline: The model.
+        weights: Digests of its weight files; ignored if it is untrained.
+        untrained_seed: Seed of untrained weights; None if they were trained.
+    """
+    transformer, config = pipeline.transformer, pipeline.config
+    width, height = config["width"], config["height"]
+    context, target = clip_grids(pipeline, config["context_frames"], config["target_frames"])
+    facts = transformer.memory.facts(context, target)
+    trained = untrained_seed is None
     if not trained:
         weights = {
             "untrained transformer": state_digest(pipeline.transformer),
             "untrained codec": state_digest(pipeline.vae),
         }
-    pipeline.to(target)
-    return HydraWorldModel(pipeline, model_info(pipeline, trained=trained, seed=seed_weights, weights=weights))
-
-
-def model_info(pipeline: HydraPipeline, *, trained: bool, seed: int, weights: dict[str, str]) -> ModelInfo:
-    """What a run records of a pipeline."""
-    transformer, config = pipeline.transformer, pipeline.config
-    width, height = config["width"], config["height"]
-    context, target = clip_grids(pipeline, config["context_frames"], config["target_frames"])
-    facts = transformer.memory.facts(context, target)
     return ModelInfo(
-        name="hydra",
-        description="HyDRA: retrieves compressed memory tokens by affinity, beside a local window",
+        name=about[0],
+        description=about[1],
         trained=trained,
-        notice=None if trained else untrained_notice("hydra", seed),
+        notice=None if untrained_seed is None else untrained_notice(about[0], untrained_seed),
         weights=weights,
         settings={
             "works_at": f"{width}x{height}; other sizes are scaled to it and the result back",
@@ -170,13 +180,23 @@ def to_video(frames: torch.Tensor) -> Video:
     return np.ascontiguousarray(levels.permute(1, 2, 3, 0).numpy())
 
 
-def _recipe(profile: str) -> HydraConfig:
+def recipe(profile: str) -> HydraConfig:
+    """The recipe of a profile.
+
+    Raises:
+        UserError: If there is none of that name.
+    """
     if profile not in RECIPES:
         raise UserError(f"There is no profile {profile!r}.", did_you_mean(profile, RECIPES))
     return RECIPES[profile]()
 
 
-def _device(name: str) -> torch.device:
+def usable_device(name: str) -> torch.device:
+    """The device of that name.
+
+    Raises:
+        UserError: If torch does not know it or cannot use it here.
+    """
     try:
         device = torch.device(name)
     except RuntimeError as error:
@@ -186,21 +206,33 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def _load(config: HydraConfig, checkpoint: Path | None, seed: int) -> tuple[HydraPipeline, dict[str, str], bool]:
-    """The pipeline, digests of its weight files, and whether they were trained."""
+def load_pipeline(
+    config: HydraConfig, checkpoint: Path | None, seed: int, kind: type[HydraPipeline] = HydraPipeline
+) -> tuple[HydraPipeline, dict[str, str], bool]:
+    """The pipeline, digests of its weight files, and whether they were trained.
+
+    Args:
+        config: The recipe.
+        checkpoint: Folder or file; None: shipped weights under the recipe's name, or untrained ones.
+        seed: Of untrained weights.
+        kind: Class of the pipeline, for rival samplers.
+
+    Raises:
+        UserError: If there are no such weights, or they do not fit.
+    """
     shipped = WEIGHTS / config.name
     folder = checkpoint if checkpoint is not None and checkpoint.is_dir() else None
     if checkpoint is None and (shipped / "model_index.json").is_file():
         folder = shipped
     if folder is not None:
-        return _load_folder(folder), _digests(folder), True
+        return _load_folder(folder, kind), _digests(folder), True
     if config.codec.kind != "mini":
         raise UserError(
             f"The model {config.name} exists only as trained weights, and {checkpoint or 'none'} was given.",
             "Give --checkpoint the folder of a pipeline put together by reference_model.released.import_released "
             "from HyDRA's and Wan 2.1's weights, or use --profile mini.",
         )
-    pipeline = build_pipeline(config, seed)
+    pipeline = build_pipeline(config, seed, kind)
     if checkpoint is None:
         return pipeline, {}, False
     if not checkpoint.is_file():
@@ -214,9 +246,9 @@ def _load(config: HydraConfig, checkpoint: Path | None, seed: int) -> tuple[Hydr
     return pipeline, {checkpoint.name: file_digest(checkpoint)}, True
 
 
-def _load_folder(folder: Path) -> HydraPipeline:
+def _load_folder(folder: Path, kind: type[HydraPipeline]) -> HydraPipeline:
     try:
-        pipeline: HydraPipeline = HydraPipeline.from_pretrained(folder, local_files_only=True)
+        pipeline: HydraPipeline = kind.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise UserError(
             f"The folder {folder} holds no usable pipeline: {error}", "Give a folder that save_pretrained wrote."
@@ -228,7 +260,7 @@ def _digests(folder: Path) -> dict[str, str]:
     return {str(file.relative_to(folder)): file_digest(file) for file in sorted(folder.rglob("*.safetensors"))}
 
 
-def _change_memory(pipeline: HydraPipeline, changes: dict[str, Any]) -> None:
+def change_memory(pipeline: HydraPipeline, changes: dict[str, Any]) -> None:
     """Changes settings of the memory in place; nothing happens without changes."""
     if not changes:
         return
