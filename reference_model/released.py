@@ -2,14 +2,15 @@
 
     python -m reference_model.released hydra.ckpt Wan2.1-T2V-1.3B-Diffusers hydra-paper
 
-writes a folder that ``hmbench eval --model hydra --profile paper --option checkpoint=hydra-paper`` takes, and that needs
-no network afterwards.
+writes a folder that ``hmbench eval --model hydra --profile paper --option checkpoint=hydra-paper`` takes, and that
+needs no network afterwards.
 """
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import cast
 
 import torch
 from accelerate import init_empty_weights
@@ -45,7 +46,7 @@ def load_transformer(checkpoint: Path, arguments: dict[str, object]) -> HydraTra
     if not (report := compare(transformer, weights)).fits:
         raise CheckpointError(str(checkpoint), report)
     transformer.load_state_dict(weights, strict=True, assign=True)
-    return transformer
+    return cast(HydraTransformer3DModel, transformer)
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ L tokens that one frame sees, H heads, d channels a head, D = H * d.
 
 from __future__ import annotations
 
-from typing import cast
+import math
 
 import torch
 from torch import Tensor
@@ -60,8 +60,7 @@ def aligned_affinity(
     image = queries.float().reshape(batch * frames, height, -1, dim).permute(0, 3, 1, 2)
     pooled = functional.avg_pool2d(image, kernel, stride).flatten(2).transpose(1, 2)
     aligned = pooled.reshape(batch, frames, -1)
-    scores = aligned @ keys.float().flatten(2).transpose(1, 2)
-    return scores / dim**0.5
+    return aligned @ keys.float().flatten(2).transpose(1, 2) / math.sqrt(dim)
 
 
 def select(affinity: Tensor, blocked: Tensor, top_k: int) -> tuple[Tensor, Tensor]:

@@ -190,7 +190,7 @@ class HydraTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
             record: Listener to what happens inside (see `reference_model.memory.Recorder`).
         """
         self._check(context, target, cameras)
-        packed = self.memory.pack(self._remembered(context, cameras), self.patch_embedding)
+        packed = self.memory.pack(self._remembered(context, cameras), self._embed)
         tokens, sequence = self._sequence(packed, target, cameras[1])
         levels = self._levels(timestep, packed, context.shape[2] // self.patch[0], sequence)
         # one row a frame: [B, G or 1] levels -> [B, G or 1, D] and [B, G or 1, 6, D]
@@ -226,6 +226,13 @@ class HydraTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
         if context.shape[3:] != target.shape[3:]:
             raise ValueError(f"context and target differ in size: {list(context.shape)}, {list(target.shape)}")
 
+    def _embed(self, latents: Tensor) -> Tensor:
+        """``[B, C, F, h, w] -> [B, D, F', h', w']``; a method may remember no frame at all."""
+        if latents.shape[2]:
+            return cast(Tensor, self.patch_embedding(latents))
+        grid = self.grids(0, 0, *latents.shape[3:])[0]
+        return latents.new_zeros(len(latents), self.patch_embedding.out_channels, *grid)
+
     def _remembered(self, context: Tensor, cameras: tuple[Tensor, Tensor]) -> ContextFrames:
         total = cameras[0].shape[1]
         chosen = self.memory.select(*cameras)
@@ -236,7 +243,7 @@ class HydraTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
         return ContextFrames(groups.flatten(2, 3), cameras[0][batch, chosen], chosen, total)
 
     def _sequence(self, packed: PackedContext, target: Tensor, cameras: Tensor) -> tuple[Tensor, TokenSequence]:
-        image = self.patch_embedding(target)
+        image = self._embed(target)
         grid = Grid(*image.shape[2:])
         rows = [torch.arange(n, device=image.device, dtype=torch.float64) for n in grid]
         future = grid_positions(rows[0] + packed.target_start, rows[1], rows[2])
