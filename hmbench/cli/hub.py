@@ -28,6 +28,9 @@ Parts = Annotated[
 def register(app: typer.Typer) -> None:
     """Adds the commands to ``hmbench data``."""
     app.command("download")(download_command)
+    app.command("index")(index_command)
+    app.command("splits")(splits_command)
+    app.command("inspect")(inspect_command)
 
 
 def download_command(
@@ -73,6 +76,110 @@ def download_command(
             f"No sample of split {split!r} was found in {report.source}.",
             f"`hmbench data inspect {parts or 'PARTS'}` says what is in the stream.",
         )
+
+
+def index_command(
+    folder: Folder,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Parquet file; by default in the folder.")] = None,
+    workers: Workers = None,
+    decode: Annotated[
+        bool, typer.Option("--decode/--headers-only", help="Decode every video: finds damage and events.")
+    ] = True,
+) -> None:
+    """Write index.parquet: a row a sample with its id's parts, frames, caption, events, deviations and digests."""
+    from hmbench.cli.console import out as console
+    from hmbench.cli.console import progress_bar
+    from hmbench.data.hm_world import HMWorld
+    from hmbench.data.index import build_index
+
+    total = len(HMWorld(folder).ids("all"))
+    with progress_bar() as progress:
+        task = progress.add_task("index", total=total, note="")
+        report = build_index(
+            folder,
+            out,
+            workers=workers,
+            decode=decode,
+            on_row=lambda sample: progress.update(task, advance=1, note=sample),
+        )
+    console.print(
+        f"{report.samples} samples in {report.path} ({report.reused} unchanged, {report.unusable} cannot be used).",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def splits_command(
+    ids: Annotated[Path, typer.Argument(help="Folder of samples, or a text file with an id a line.")],
+    out: Out,
+    source: Annotated[str, typer.Option(help="Where the ids come from, for whoever cites the file.")] = "",
+) -> None:
+    """Write hmworld-test-v1.json and hmworld-train-v1.json: ids, rule and digests, to publish and cite."""
+    from hmbench.cli.console import out as console
+    from hmbench.data.hm_world import HMWorld
+    from hmbench.data.splits import TEST_CLIPS, write_split
+
+    if ids.is_dir():
+        everything = HMWorld(ids).ids("all")
+    elif ids.is_file():
+        everything = tuple(line.strip() for line in ids.read_text(encoding="utf-8").splitlines() if line.strip())
+    else:
+        raise UserError(f"There is no folder or file {ids}.", "Give a folder of samples or a list of ids.")
+    for name in ("test", "train"):
+        path = out / f"hmworld-{name}-v1.json"
+        content = write_split(path, everything, name, source or str(ids))
+        cells = ", ".join(f"{count} {cell}" for cell, count in content["cells"].items())
+        console.print(
+            f"{path}: {content['count']} ids ({cells}), sha256 {content['sha256'][:12]}",
+            highlight=False,
+            soft_wrap=True,
+        )
+        if name == "test" and content["count"] < TEST_CLIPS:
+            console.print(
+                f"These ids give fewer than {TEST_CLIPS} test clips: the list is part of the release, or short."
+            )
+    if not content["held_out_scenes"]:
+        console.print("No scene is held out: no id parses, or the rule picks none of these scenes.")
+
+
+def inspect_command(
+    what: Annotated[str, typer.Argument(help="Folder of samples, folder of parts, or a repository (owner/name).")],
+    samples: Annotated[int, typer.Option(min=1, help="How many samples to read.")] = 20,
+    revision: Annotated[str, typer.Option(help="Revision of the repository.")] = "main",
+) -> None:
+    """Tell what a folder or stream really holds, against what is known of HM-World."""
+    import tempfile
+
+    from rich.markup import escape
+    from rich.table import Table
+
+    from hmbench.cli.console import out
+    from hmbench.data.hub.download import DownloadRequest
+    from hmbench.data.hub.extract import complete_samples
+    from hmbench.data.inspection import inspect_folder, inspect_stream
+
+    folder = Path(what)
+    if folder.is_dir() and (complete_samples(folder) or complete_samples(folder / "HM-World")):
+        facts = inspect_folder(folder, limit=samples)
+    else:
+        if not folder.is_dir() and (what.count("/") != 1 or folder.is_absolute()):
+            raise UserError(f"There is no folder {what}.", "Give a folder, or a repository as owner/name.")
+        with tempfile.TemporaryDirectory() as scratch, _progress() as watcher:
+            request = DownloadRequest(
+                out=Path(scratch),
+                samples=samples,
+                repo=what,
+                revision=revision,
+                parts=folder if folder.is_dir() else None,
+            )
+            facts = inspect_stream(request, watcher)
+    table = Table("about", "expected", "found", "", title=f"{what} against what is known of HM-World")
+    for fact in facts:
+        style = "bold red" if fact.verdict == "DIFFERS" else None
+        table.add_row(*map(escape, (fact.topic, fact.expected, fact.found, fact.verdict)), style=style)
+    out.print(table)
+    differing = sum(fact.verdict == "DIFFERS" for fact in facts)
+    out.print(f"{differing} of {len(facts)} lines differ from what hmbench expects.")
 
 
 def _print_report(report: DownloadReport, folder: Path) -> None:

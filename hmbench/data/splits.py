@@ -14,6 +14,7 @@ subjects are not held out by this rule. An id that does not parse counts as a cl
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
@@ -48,11 +49,12 @@ def split_ids(ids: Iterable[str], name: str) -> tuple[str, ...]:
     Raises:
         UserError: If there is no such split.
     """
-    split = _resolve(name)
-    members = sorted({sample for sample in ids if in_split(sample, split)})
+    split, unique = _resolve(name), set(ids)
     if split == "test":
-        members = sorted(sorted(members, key=lambda sample: (_standing(sample), sample))[:TEST_CLIPS])
-    return tuple(members)
+        standings = {sample: _standing(sample) for sample in unique}
+        reserve = (sample for sample in unique if standings[sample] < 1.0)
+        return tuple(sorted(sorted(reserve, key=lambda sample: (standings[sample], sample))[:TEST_CLIPS]))
+    return tuple(sorted(sample for sample in unique if in_split(sample, split)))
 
 
 def in_split(sample_id: str, name: str) -> bool:
@@ -71,8 +73,7 @@ def in_split(sample_id: str, name: str) -> bool:
 def cell_of(sample_id: str) -> Literal["seen", "unseen-scene"]:
     """Whether the clip's scene is held out from training, as far as the id tells."""
     parts = parse_id(sample_id)
-    held_out = parts is not None and _u(f"scene|{parts.scene}") < HELD_OUT_SCENES
-    return "unseen-scene" if held_out else "seen"
+    return "unseen-scene" if parts is not None and _held_out(parts.scene) else "seen"
 
 
 def write_split(path: Path, ids: Iterable[str], name: str, source: str) -> dict[str, Any]:
@@ -113,6 +114,11 @@ def _standing(sample_id: str) -> float:
     """Below 1 in the reserve; the smaller the earlier a clip is chosen, equally for seen and unseen scenes."""
     limit = RESERVE_SEEN if cell_of(sample_id) == "seen" else RESERVE_UNSEEN
     return _u(f"clip|{sample_id}") / limit
+
+
+@functools.cache
+def _held_out(scene: str) -> bool:
+    return _u(f"scene|{scene}") < HELD_OUT_SCENES
 
 
 def _u(key: str) -> float:

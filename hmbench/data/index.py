@@ -1,0 +1,306 @@
+"""``index.parquet``: a row a sample, to filter and plan with, without opening 400,000 files.
+
+Built in parallel over a folder in HM-World's layout. Memory stays flat: rows are written in groups, and only a few
+samples are in flight. Rows of samples whose files did not change since the last index are taken over. Load it with
+``datasets.load_dataset("parquet", data_files="index.parquet")``, pandas or any other reader of parquet.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+from hmbench.errors import SampleError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from hmbench.data.dataset import Dataset
+
+INDEX_FILE = "index.parquet"
+FORMAT = 1
+"""Version of the table's columns."""
+_CHUNK = 16
+_ROW_GROUP = 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexReport:
+    """What building an index did."""
+
+    path: Path
+    """The parquet file."""
+    samples: int
+    """Rows."""
+    reused: int
+    """Rows taken over from the last index."""
+    unusable: int
+    """Samples that cannot be read; their rows say why in `error`."""
+
+
+class _Task(NamedTuple):
+    folder: Path
+    sample: str
+    caption: str | None
+    decode: bool
+    signature: str
+
+
+def schema() -> pa.Schema:
+    """The table's columns."""
+    import pyarrow as pa
+
+    text, number, strings = pa.string(), pa.int32(), pa.list_(pa.string())
+    event = pa.struct([("label", number), ("exit", number), ("reentry", number)])
+    file = pa.struct([("name", text), ("bytes", pa.int64()), ("sha256", text)])
+    columns = {
+        "id": text,
+        "scene": text,
+        "location": text,
+        "subject_path": text,
+        "camera_path": text,
+        "take": number,
+        "cell": text,
+        "context_frames": number,
+        "target_frames": number,
+        "width": number,
+        "height": number,
+        "fps": pa.float64(),
+        "caption": text,
+        "subjects": strings,
+        "events": pa.list_(event),
+        "decoded": pa.bool_(),
+        "error": text,
+        "warnings": strings,
+        "files": pa.list_(file),
+        "signature": text,
+    }
+    return pa.schema(list(columns.items()), metadata={"hmbench_index_format": str(FORMAT)})
+
+
+def build_index(
+    folder: Path,
+    path: Path | None = None,
+    *,
+    workers: int | None = None,
+    decode: bool = True,
+    on_row: Callable[[str], None] | None = None,
+) -> IndexReport:
+    """Indexes a folder; the rows do not depend on the number of workers.
+
+    Args:
+        folder: A folder in HM-World's layout.
+        path: The parquet file; by default ``index.parquet`` in the folder.
+        workers: Processes; None is one a core, 1 works in this process.
+        decode: Decode every video, which finds damage and the events; else only headers, cameras and digests.
+        on_row: Called with each sample's id.
+
+    Raises:
+        UserError: If the folder holds no sample.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from hmbench.data.hm_world import HMWorld
+
+    data = HMWorld(folder)
+    path = path or data.folder / INDEX_FILE
+    old = _OldIndex(path, decode)
+    tasks = (
+        _Task(data.folder, sample, data.caption(sample), decode, _signature(data.folder / sample, data.caption(sample)))
+        for sample in data.ids("all")
+    )
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    samples = unusable = 0
+    try:
+        with pq.ParquetWriter(temporary, schema(), compression="zstd") as writer:
+            rows = _ordered_rows(tasks, old, workers or os.cpu_count() or 1)
+            while group := list(islice(rows, _ROW_GROUP)):
+                writer.write_table(pa.Table.from_pylist(group, schema=schema()))
+                samples += len(group)
+                unusable += sum(row["error"] is not None for row in group)
+                for row in group if on_row else ():
+                    cast(Callable[[str], None], on_row)(row["id"])
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return IndexReport(path=path, samples=samples, reused=old.reused, unusable=unusable)
+
+
+def index_row(task: tuple[Path, str, str | None, bool, str]) -> dict[str, Any]:
+    """The row of one sample; what cannot be read becomes its `error`.
+
+    Args:
+        task: Folder, sample id, caption, whether to decode, signature of its files.
+    """
+    folder, sample_id, caption, decode, signature = task
+    row: dict[str, Any] = dict.fromkeys(schema().names)
+    row |= {"id": sample_id, "caption": caption, "decoded": decode, "signature": signature, "warnings": []}
+    row |= _id_columns(sample_id)
+    row["files"] = [_file(path) for path in sorted((folder / sample_id).iterdir()) if path.is_file()]
+    try:
+        row |= _decoded(folder / sample_id, caption) if decode else _from_headers(folder / sample_id)
+    except SampleError as error:
+        row["error"] = str(error)
+    return row
+
+
+def _id_columns(sample_id: str) -> dict[str, Any]:
+    from hmbench.data.ids import parse_id
+    from hmbench.data.splits import cell_of
+
+    parts = parse_id(sample_id)
+    if parts is None:
+        return {}
+    names = ("scene", "location", "subject_path", "camera_path", "take")
+    return {"cell": cell_of(sample_id), **{name: getattr(parts, name) for name in names}}
+
+
+def _decoded(folder: Path, caption: str | None) -> dict[str, Any]:
+    from hmbench.data.hm_world import read_sample
+    from hmbench.data.overview import check_sample
+
+    sample = read_sample(folder, caption)
+    truth = sample.truth
+    assert truth is not None, folder
+
+    class Loaded:
+        def load(self, sample_id: str) -> Any:
+            return sample
+
+    finding = check_sample(cast("Dataset", Loaded()), sample.id)
+    height, width = sample.prompt.size
+    return {
+        "context_frames": len(sample.prompt.context),
+        "target_frames": len(truth.target),
+        "width": width,
+        "height": height,
+        "fps": sample.prompt.fps,
+        "subjects": [subject.name for subject in truth.subjects],
+        "events": [{"label": e.label, "exit": e.exit, "reentry": e.reentry} for e in truth.events],
+        "warnings": list(finding.warnings),
+    }
+
+
+def _from_headers(folder: Path) -> dict[str, Any]:
+    from hmbench.data.cameras import parse_cameras
+    from hmbench.data.inspection import clip_facts
+    from hmbench.errors import UserError
+    from hmbench.results import read_json
+
+    context, target = clip_facts(folder / "cond.mp4"), clip_facts(folder / "tgt.mp4")
+    try:
+        content = read_json(folder / "camera.json")
+    except UserError as error:
+        raise SampleError(error.what, error.hint) from error
+    parse_cameras(content, context.frames, target.frames, str(folder / "camera.json"))
+    return {
+        "context_frames": context.frames,
+        "target_frames": target.frames,
+        "width": context.width,
+        "height": context.height,
+        "fps": context.fps,
+    }
+
+
+def _file(path: Path) -> dict[str, Any]:
+    with path.open("rb") as stream:
+        return {
+            "name": path.name,
+            "bytes": path.stat().st_size,
+            "sha256": hashlib.file_digest(stream, "sha256").hexdigest(),
+        }
+
+
+def _signature(folder: Path, caption: str | None) -> str:
+    """Changes whenever a file of the sample or its caption does, without reading the files."""
+    digest = hashlib.sha256((caption or "").encode())
+    for path in sorted(folder.iterdir()):
+        stat = path.stat()
+        digest.update(f"{path.name}\t{stat.st_size}\t{stat.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+class _OldIndex:
+    """The rows of the last index, read alongside the sorted tasks; nothing if it is of another kind."""
+
+    def __init__(self, path: Path, decode: bool) -> None:
+        self.reused = 0
+        self._rows = self._read(path, decode)
+        self._next: dict[str, Any] | None = next(self._rows, None)
+
+    def take(self, task: _Task) -> dict[str, Any] | None:
+        """The old row of a task, if its files are unchanged; ids must come in sorted order."""
+        while self._next is not None and self._next["id"] < task.sample:
+            self._next = next(self._rows, None)
+        if self._next is None or self._next["id"] != task.sample or self._next["signature"] != task.signature:
+            return None
+        self.reused += 1
+        return self._next
+
+    def _read(self, path: Path, decode: bool) -> Iterator[dict[str, Any]]:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        if not path.is_file():
+            return
+        try:
+            with pq.ParquetFile(path) as file:
+                if not file.schema_arrow.equals(schema()):
+                    return
+                for batch in file.iter_batches(batch_size=_ROW_GROUP):
+                    yield from (row for row in batch.to_pylist() if row["decoded"] or not decode)
+        except pa.ArrowInvalid:
+            return  # a damaged index is built anew
+
+
+def _ordered_rows(tasks: Iterable[_Task], old: _OldIndex, workers: int) -> Iterator[dict[str, Any]]:
+    """Rows in the order of the tasks, at most a few chunks a worker ahead."""
+    if workers == 1:
+        for task in tasks:
+            yield old.take(task) or index_row(task)
+        return
+    pending: deque[Future[list[dict[str, Any]]] | list[dict[str, Any]]] = deque()
+    stream = iter(tasks)
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        try:
+            while True:
+                while len(pending) < 4 * workers and (chunk := list(islice(stream, _CHUNK))):
+                    pending.extend(_submit(chunk, old, pool))
+                if not pending:
+                    return
+                first = pending.popleft()
+                yield from first if isinstance(first, list) else first.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _submit(
+    chunk: list[_Task], old: _OldIndex, pool: ProcessPoolExecutor
+) -> Iterator[Future[list[dict[str, Any]]] | list[dict[str, Any]]]:
+    """Runs of unchanged samples as they are, runs of others as work."""
+    fresh: list[_Task] = []
+    for task in chunk:
+        row = old.take(task)
+        if row is None:
+            fresh.append(task)
+            continue
+        if fresh:
+            yield pool.submit(_rows, fresh)
+            fresh = []
+        yield [row]
+    if fresh:
+        yield pool.submit(_rows, fresh)
+
+
+def _rows(tasks: list[_Task]) -> list[dict[str, Any]]:
+    return [index_row(task) for task in tasks]
