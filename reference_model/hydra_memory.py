@@ -20,7 +20,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, cast
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -156,7 +156,8 @@ class MemoryTokenizer(nn.Module):
         return cast(Tensor, self.conv(image)).flatten(3).permute(0, 2, 3, 1)
 
 
-class HydraPlan(NamedTuple):
+@dataclass(frozen=True, kw_only=True, eq=False)
+class HydraPlan:
     """What all blocks of a forward pass share."""
 
     source: Grid
@@ -212,7 +213,9 @@ class HydraMemory(Memory):
         query, key, value = project(call.attention, call.tokens)
         memory = self.tokenizer(call.block)(call.tokens[:, : plan.source.tokens], plan.source)
         memory_key, memory_value = project_memory(call.attention, memory)
-        scores, selected = self._retrieve(query.unflatten(1, (frames, -1)), memory_key, call.sequence.target, plan)
+        with torch.no_grad():  # as released: top-k has no gradient
+            affinity = self.affinity(query.unflatten(1, (frames, -1)), memory_key, call.sequence.target, plan)
+            scores, selected = retrieval.select(affinity, plan.blocked, plan.top_k)
         if call.record:
             call.record(call.block, "affinity", scores)
             call.record(call.block, "selected", selected)
@@ -225,6 +228,23 @@ class HydraMemory(Memory):
         )
         return out.flatten(3).flatten(1, 2)
 
+    def affinity(self, query: Tensor, key: Tensor, target: Grid, plan: HydraPlan) -> Tensor:
+        """How much each frame wants each slice; a rival may score them by something else.
+
+        Args:
+            query: ``[B, F, S, D]``, normalised, not rotated.
+            key: Of the slices, ``[B, M, s, D]``, likewise.
+            target: Grid whose height and width give S.
+            plan: What `plan` prepared.
+
+        Returns:
+            Scores, ``[B, F, M]``.
+        """
+        if self.settings.variant == "released":
+            return retrieval.pooled_affinity(query, key)
+        kernel, stride = self.settings.kernel[1:], self.settings.stride[1:]
+        return retrieval.aligned_affinity(query, key, target.height, kernel, stride)
+
     def tokenizer(self, block: int) -> MemoryTokenizer:
         """The tokenizer of a block."""
         found = self.tokenizers[0 if self.settings.shared_tokenizer else block]
@@ -236,16 +256,6 @@ class HydraMemory(Memory):
         slices, kept = self.settings.slices(context, target), self.settings.retrieved(context, target)
         seen = self.settings.window * target.tokens_per_frame + kept * slices.tokens_per_frame
         return MemoryFacts(seen, self.settings.variant == "released", self.num_parameters())
-
-    @torch.no_grad()  # the released code does not differentiate through the choice either: top-k has no gradient
-    def _retrieve(self, query: Tensor, key: Tensor, target: Grid, plan: HydraPlan) -> tuple[Tensor, Tensor]:
-        if self.settings.variant == "released":
-            affinity = retrieval.pooled_affinity(query, key)
-        else:
-            affinity = retrieval.aligned_affinity(
-                query, key, target.height, self.settings.kernel[1:], self.settings.stride[1:]
-            )
-        return retrieval.select(affinity, plan.blocked, plan.top_k)
 
     def _positions(self, slices: Grid) -> Tensor:
         """Middle of the kernel in time, its corner in space, as released (t = 2j + 0.5, h = 2y, w = 2x)."""
