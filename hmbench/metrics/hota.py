@@ -1,7 +1,7 @@
 """HOTA, AssA, DetA and IDF1 after TrackEval's definitions, from boxes.
 
-Luiten et al. 2021 (HOTA) and Ristani et al. 2016 (IDF1), as in TrackEval's hota.py and identity.py; that package stopped
-working with numpy 1.24. Counts first, ratios derived in one place.
+Luiten et al. 2021 (HOTA) and Ristani et al. 2016 (IDF1), as in TrackEval's hota.py and identity.py; that package does
+not run on numpy 1.24 or later. Counts first, ratios derived in one place.
 
 Letters: T frames, G reference tracks, P predicted tracks, A thresholds.
 """

@@ -42,9 +42,9 @@ _GREY = 114
 class DetectorTraining:
     """A recipe."""
 
-    clips: int = 130
+    clips: int = 96
     """Training clips of 18 frames."""
-    steps: int = 1500
+    steps: int = 900
     """Optimiser steps."""
     batch: int = 16
     """Images a step."""

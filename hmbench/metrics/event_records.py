@@ -1,0 +1,276 @@
+"""Everything measured about one re-entry: the evidence behind every number of the re-entry family and the verdict.
+
+Window: from the frame r in which the target shows the subject again, `WINDOW_SECONDS` long. Tracks may be there up to
+`EARLY_SECONDS` sooner. Where the same tracker also ran on the real clip, only frames in which it sees the real subject
+are asked for: its own blind spots are not the model's fault.
+
+Letters: Tc context frames, Tt target frames, r first frame of the re-entry, counted in the target.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hmbench.case import Case
+from hmbench.metrics.cast import (
+    LOOKS_ENOUGH,
+    MIN_FRAMES,
+    Part,
+    cast,
+    in_window,
+    parts_of,
+    strangers_of,
+    track_features,
+    unit_mean,
+)
+from hmbench.metrics.motion import MotionEvidence, articulation, body_height, compare_motion, standing
+from hmbench.metrics.verdict import Numbers, Verdict, decide
+from hmbench.subjects.boxes import areas, centres, framewise_iou, heights, present, touches_edge
+from hmbench.types import Boxes, Event
+from hmbench.weights.backbones import CropEncoder
+
+WINDOW_SECONDS = 3.0
+EARLY_SECONDS = 1.0
+NAN = float("nan")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventRecord:
+    """One re-entry; NaN where something could not be measured."""
+
+    event: Event
+    """Which, in frames of the whole clip."""
+    name: str
+    """The subject's name."""
+    category: str
+    """Its category."""
+    window: tuple[int, int]
+    """Target frames that were looked at, half-open."""
+    tracks: tuple[int, ...]
+    """Ids of the tracks that play it."""
+    numbers: Numbers
+    """What the verdict rests on."""
+    verdict: Verdict
+    """The verdict."""
+    coverage: float
+    """Share of the asked frames in which it is there."""
+    false_presence: float
+    """Share of the hidden target frames in which something that looks like it is there."""
+    centre_error: float
+    """Mean distance to the target's box, in frame diagonals."""
+    centre_error_size: float
+    """The same in square roots of the box's area."""
+    iou: float
+    """Mean overlap with the target's box over the frames with both."""
+    margin: float
+    """Calibrated lead over the nearest stranger."""
+    direction: float
+    """Cosine between velocities."""
+    articulation: float
+    """Change inside the box over the target's."""
+    parts: dict[str, float]
+    """Place, identity, shape, motion, single: each in [0, 1]."""
+    success: float
+    """Coverage times the geometric mean of `parts`; 0 if it never came back."""
+
+
+def event_records(case: Case, encoder: CropEncoder) -> tuple[EventRecord, ...]:
+    """Records of all events of a case, computed once."""
+
+    def compute() -> tuple[EventRecord, ...]:
+        parts = {part.truth.label: part for part in parts_of(case, encoder)}
+        return tuple(_record(case, encoder, parts[event.label], event) for event in case.truth.events)
+
+    return case.memo(("events", encoder.name), compute)
+
+
+def _record(case: Case, encoder: CropEncoder, part: Part, event: Event) -> EventRecord:
+    fps = case.sample.prompt.fps
+    start = event.reentry - case.sample.num_context_frames
+    stop = min(start + max(2 * MIN_FRAMES, round(WINDOW_SECONDS * fps)), len(case.prediction))
+    early = max(0, start - round(EARLY_SECONDS * fps))
+    casting = cast(case, encoder, early, stop)
+    played = casting.played[part.truth.label]
+    boxes = merged(case, played, early, stop)
+    shown, asked = present(boxes), _asked(case, part, start, stop)
+    seen = int(shown.sum()) >= MIN_FRAMES
+    motion = _motion(case, part, boxes) if seen else None
+    numbers = _numbers(case, encoder, part, (played, boxes, asked), motion, (early, stop))
+    twins = (
+        [case.tracks[i].present()[start:stop].sum() for i in casting.doubles[part.truth.label]] if case.tracks else []
+    )
+    numbers = replace(numbers, double_frames=max((int(n) for n in twins), default=0))
+    both = shown & present(part.boxes)
+    distance = np.linalg.norm(centres(boxes[both]) - centres(part.boxes[both]), axis=1)
+    diagonal = float(np.hypot(*case.prediction.shape[1:3]))
+    coverage = float(shown[asked].mean()) if asked.any() else float(seen)
+    parts = _part_scores(numbers, motion, int(shown[start:stop].sum()))
+    ratio = _articulation(case, part, boxes, start, stop) if seen else NAN
+    return EventRecord(
+        event=event,
+        name=part.truth.name,
+        category=part.truth.category,
+        window=(start, stop),
+        tracks=tuple(case.tracks[i].id for i in played) if case.tracks else (),
+        numbers=numbers,
+        verdict=decide(numbers),
+        coverage=coverage,
+        false_presence=_false_presence(case, encoder, part, event),
+        centre_error=float(distance.mean()) / diagonal if both.any() else NAN,
+        centre_error_size=float((distance / np.sqrt(areas(part.boxes[both]))).mean()) if both.any() else NAN,
+        iou=float(np.mean(framewise_iou(boxes[both], part.boxes[both]))) if both.any() else (0.0 if seen else NAN),
+        margin=_margin(encoder, case, part, played, early, stop) if seen else NAN,
+        direction=motion.direction if motion else NAN,
+        articulation=ratio,
+        parts=parts,
+        success=coverage * math.prod(parts.values()) ** (1 / len(parts)) if seen else 0.0,
+    )
+
+
+def merged(case: Case, played: tuple[int, ...], start: int, stop: int) -> Boxes:
+    """One track from the pieces that play a subject, ``[Tt, 4]``, NaN outside the window."""
+    boxes = np.full((len(case.prediction), 4), np.nan, np.float32)
+    for index in played:
+        assert case.tracks is not None, "only tracks play subjects"
+        piece = case.tracks[index].boxes
+        free = np.isnan(boxes[:, 0])
+        boxes[free] = piece[free]
+    boxes[:start] = boxes[stop:] = np.nan
+    return boxes
+
+
+def _asked(case: Case, part: Part, start: int, stop: int) -> NDArray[np.bool_]:
+    """Frames in which the subject must be found: the target shows it, and the tracker sees it there."""
+    shown = present(part.boxes)
+    shown[:start] = shown[stop:] = False
+    if case.reference_tracks is None:
+        return shown
+    found = np.zeros(len(shown), bool)
+    for track in case.reference_tracks:
+        with np.errstate(invalid="ignore"):
+            found |= framewise_iou(track.boxes[case.sample.num_context_frames :], part.boxes) >= 0.3
+    return shown & found if (shown & found).sum() >= MIN_FRAMES else shown
+
+
+def _numbers(
+    case: Case,
+    encoder: CropEncoder,
+    part: Part,
+    played: tuple[tuple[int, ...], Boxes, NDArray[np.bool_]],
+    motion: MotionEvidence | None,
+    window: tuple[int, int],
+) -> Numbers:
+    indices, boxes, asked = played
+    shown = present(boxes)
+    seen = int(shown.sum()) >= MIN_FRAMES
+    both = shown & present(part.boxes)
+    size = (case.prediction.shape[1], case.prediction.shape[2])
+    whole = both & ~touches_edge(boxes, size) & ~touches_edge(part.boxes, size)
+    shape = whole if whole.sum() >= MIN_FRAMES else both
+    feature = _feature(case, encoder, indices, *window)
+    similarity = float(feature @ part.context) if seen else NAN
+    strangers = strangers_of(case, encoder, part)
+    nearest = max((float(feature @ s) for s in strangers), default=None) if seen else None
+    height = _height(case, part)
+    first = float(np.argmax(shown) - np.argmax(asked)) if seen and asked.any() else NAN
+    return Numbers(
+        seen=seen,
+        offset_frames=first,
+        identity=part.calibrated(similarity) if seen else NAN,
+        rank1=None if nearest is None else similarity > nearest,
+        aspect=_median_log(_aspect(boxes[shape]) / _aspect(part.boxes[shape])),
+        scale=_median_log(np.sqrt(areas(boxes[shape]) / areas(part.boxes[shape]))),
+        offset=motion.offset if motion else NAN,
+        aside=motion.aside if motion else NAN,
+        lag=motion.lag if motion else NAN,
+        agreement=motion.agreement if motion else NAN,
+        speed_target=motion.speed_target if motion else NAN,
+        speed_ratio=motion.speed_predicted / max(motion.speed_target, 1e-9) if motion else NAN,
+        double_frames=0,
+        standing=standing(height),
+    )
+
+
+def _feature(case: Case, encoder: CropEncoder, played: tuple[int, ...], start: int, stop: int) -> Tensor:
+    """Unit mean feature of the tracks that play a subject, in a window."""
+    features = track_features(case, encoder)
+    tracks = case.tracks or ()
+    pieces = [in_window(features[i], tracks[i], start, stop) for i in played]
+    return unit_mean(torch.cat(pieces)) if pieces else torch.zeros(0)
+
+
+def _margin(encoder: CropEncoder, case: Case, part: Part, played: tuple[int, ...], start: int, stop: int) -> float:
+    strangers = strangers_of(case, encoder, part)
+    if not strangers:
+        return NAN
+    feature = _feature(case, encoder, played, start, stop)
+    lead = float(feature @ part.context) - max(float(feature @ s) for s in strangers)
+    return lead / max(part.same - part.different, 0.05)
+
+
+def _motion(case: Case, part: Part, boxes: Boxes) -> MotionEvidence | None:
+    prompt = case.sample.prompt
+    return compare_motion(boxes, part.boxes, prompt.target_poses, prompt.intrinsics, _height(case, part))
+
+
+def _height(case: Case, part: Part) -> float:
+    prompt = case.sample.prompt
+    poses = np.concatenate([prompt.context_poses, prompt.target_poses])
+    return body_height(part.truth, poses, prompt.intrinsics, prompt.size[0])
+
+
+def _articulation(case: Case, part: Part, boxes: Boxes, start: int, stop: int) -> float:
+    wanted = part.boxes.copy()
+    wanted[:start] = wanted[stop:] = np.nan
+    real = articulation(case.truth.target, wanted)
+    return articulation(case.prediction, boxes) / real if real > 0 else NAN
+
+
+def _false_presence(case: Case, encoder: CropEncoder, part: Part, event: Event) -> float:
+    """Share of hidden target frames with a track that looks like the subject and like no other of the clip."""
+    num_context = case.sample.num_context_frames
+    start, stop = max(0, event.exit - num_context), event.reentry - num_context
+    hidden = np.zeros(len(case.prediction), bool)
+    hidden[start:stop] = (part.truth.visible_area[num_context:] == 0)[start:stop]
+    if not hidden.any():
+        return NAN
+    there = np.zeros(len(hidden), bool)
+    for track, features in zip(case.tracks or (), track_features(case, encoder), strict=True):
+        frames = torch.from_numpy(np.flatnonzero(track.present()))
+        in_hiding = features[torch.from_numpy(hidden)[frames]]
+        if len(in_hiding) < MIN_FRAMES:
+            continue
+        looks = {p.truth.label: p.calibrated(float(unit_mean(in_hiding) @ p.context)) for p in parts_of(case, encoder)}
+        if looks[part.truth.label] >= LOOKS_ENOUGH and looks[part.truth.label] == max(looks.values()):
+            there |= track.present()
+    return float(there[hidden].mean())
+
+
+def _part_scores(n: Numbers, motion: MotionEvidence | None, frames: int) -> dict[str, float]:
+    """How well it came back, part by part; parts that cannot be measured are left out."""
+    if not n.seen:
+        return {"identity": 0.0}
+    scores = {
+        "identity": min(max(n.identity, 0.0), 1.0),
+        "single": 1 - 0.5 * min(1.0, n.double_frames / max(frames, 1)),
+    }
+    if not math.isnan(n.aspect):
+        scores["shape"] = math.exp(-1.5 * abs(n.aspect) - abs(n.scale))
+    if motion is not None:
+        scores["place"] = math.exp(-0.7 * n.offset)
+        scores["motion"] = min(max(n.agreement, 0.0), 1.0)
+    return scores
+
+
+def _aspect(boxes: Boxes) -> NDArray[np.float64]:
+    return np.asarray((boxes[:, 2] - boxes[:, 0]) / np.maximum(heights(boxes), 1), np.float64)
+
+
+def _median_log(ratios: NDArray[np.float64]) -> float:
+    return float(np.median(np.log(np.maximum(ratios, 1e-6)))) if len(ratios) else NAN

@@ -1,0 +1,74 @@
+"""All metrics, in the order of tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hmbench.metrics.consistency import BackgroundConsistency, SubjectConsistency
+from hmbench.metrics.dsc_reference import DscReference
+from hmbench.metrics.dynamic_subject import DynamicSubjectConsistency
+from hmbench.metrics.fidelity import Psnr, Region, Ssim
+from hmbench.metrics.perceptual import Lpips
+from hmbench.metrics.reentry import READINGS, ReentryMetric
+from hmbench.metrics.summary_score import BackgroundFidelity, MemoryScore
+from hmbench.metrics.tracking import TrackingMetric
+from hmbench.protocols import Metric
+from hmbench.weights.backbones import Backbones, find_backbones
+
+REGIONS: tuple[Region, ...] = ("frame", "subject", "background")
+
+
+def default_metrics(*, profile: str, weights: Path | None, device: str, quality: bool = False) -> tuple[Metric, ...]:
+    """Every metric of a profile. One whose weights are missing is there, too: it gives a skip that names the command.
+
+    Args:
+        profile: ``mini`` or ``paper``.
+        weights: Folder filled by `hmbench weights pull`; None if there is none.
+        device: Torch device.
+        quality: Add pyiqa's no-reference scores.
+
+    Raises:
+        UserError: For an unknown profile or a weights folder that does not exist.
+    """
+    found = find_backbones(profile=profile, weights=weights, device=device)
+    metrics = [*_summary(found), *_fidelity(found), *_consistency(found), *_subjects(found)]
+    if quality:
+        from hmbench.metrics.quality import NETWORKS, NoReferenceQuality
+
+        metrics += [NoReferenceQuality(name, weights=weights, device=device) for name in NETWORKS]
+    return tuple(metrics)
+
+
+def _summary(found: Backbones) -> list[Metric]:
+    return [MemoryScore(found.crops[""]), BackgroundFidelity()]
+
+
+def _fidelity(found: Backbones) -> list[Metric]:
+    return [
+        *(Psnr(region) for region in REGIONS),
+        *(Ssim(region) for region in REGIONS),
+        *(Lpips(found.lpips, region) for region in REGIONS),
+    ]
+
+
+def _consistency(found: Backbones) -> list[Metric]:
+    return [
+        SubjectConsistency(found.subject_frames),
+        BackgroundConsistency(found.background_frames),
+        BackgroundConsistency(found.background_frames, masked=True),
+    ]
+
+
+def _subjects(found: Backbones) -> list[Metric]:
+    dsc = [
+        DynamicSubjectConsistency(encoder, kind, suffix)
+        for suffix, encoder in found.crops.items()
+        for kind in ("gt", "ctx", "reentry", "calibrated", "coverage")
+    ]
+    return [
+        DscReference(found.released_maps, "context"),
+        DscReference(found.released_maps, "target"),
+        *dsc,
+        *(ReentryMetric(reading, found.crops[""]) for reading in READINGS),
+        *(TrackingMetric(name) for name in ("hota", "deta", "assa", "idf1")),
+    ]
