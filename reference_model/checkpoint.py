@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import pickle
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -81,10 +83,18 @@ class CheckpointError(ValueError):
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """A state dict from a ``.safetensors`` file or a torch file (read with ``weights_only=True``), on the CPU."""
-    if path.suffix == ".safetensors":
-        return load_file(path)
-    content = torch.load(path, map_location="cpu", weights_only=True)
+    """A state dict from a ``.safetensors`` file or a torch file (read with ``weights_only=True``), on the CPU.
+
+    Raises:
+        ValueError: If the file is damaged, holds something else, or would run code when read.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, pickle.UnpicklingError, EOFError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"{path} holds no weights that can be read safely: {reason}") from error
     while isinstance(content, dict) and (inner := content.get("state_dict", content.get("model"))) is not None:
         content = inner
     if not (isinstance(content, dict) and all(isinstance(v, Tensor) for v in content.values())):

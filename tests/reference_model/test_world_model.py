@@ -1,0 +1,152 @@
+"""The model as hmbench meets it: sizes, seeds, records, and the sentences that a user reads."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from hmbench.errors import UserError
+from hmbench.protocols import WorldModel
+from hmbench.registry import create_model
+from reference_model import world_model
+from reference_model.pipeline import HydraPipeline
+from reference_model.world_model import hydra, to_tensor, to_video
+
+
+@pytest.fixture(scope="module")
+def model():
+    return hydra(profile="nano", steps=1)
+
+
+@pytest.fixture
+def prompt(discs):
+    return discs.load(discs.ids("all")[0]).prompt
+
+
+def test_it_continues_a_clip_at_the_prompts_size(model, prompt):
+    assert isinstance(model, WorldModel)
+    video = model.generate(prompt, seed=1)
+    assert video.dtype == np.uint8 and video.shape == (prompt.num_target_frames, *prompt.size, 3)
+    assert video.std() > 1
+
+
+def test_prompt_and_seed_decide_whatever_was_generated_before(model, prompt):
+    first = model.generate(prompt, seed=1)
+    other = model.generate(prompt, seed=2)
+    assert not np.array_equal(first, other)
+    assert np.array_equal(model.generate(prompt, seed=1), first)
+    assert np.array_equal(hydra(profile="nano", steps=1).generate(prompt, seed=1), first)
+
+
+def test_it_sees_context_cameras_and_caption(model, prompt):
+    first = model.generate(prompt, seed=1)
+    # fresh camera encoders are zero by design: give them weight, or the camera could not be seen
+    other = hydra(profile="nano", steps=1)
+    for block in other.pipeline.transformer.blocks:
+        torch.nn.init.normal_(block.camera_target.weight, generator=torch.Generator().manual_seed(0))
+    moved = prompt.target_poses.copy()
+    moved[1:, :3, 3] += 3.0
+    changes = {"context": 255 - prompt.context, "caption": "something else entirely"}
+    for name, value in changes.items():
+        assert not np.array_equal(model.generate(replace(prompt, **{name: value}), seed=1), first), name
+    still = other.generate(prompt, seed=1)
+    assert not np.array_equal(other.generate(replace(prompt, target_poses=moved), seed=1), still)
+
+
+def test_the_record_says_untrained_and_what_it_works_at(model):
+    info = model.info
+    assert info.trained is False
+    assert info.notice == "hydra runs with untrained weights (seed 0): its numbers are no result of the method."
+    assert info.settings["works_at"] == "112x64; other sizes are scaled to it and the result back"
+    assert info.settings["steps"] == 1 and info.settings["memory"]["top_k"] == 10
+    assert info.settings["tokens"] == 1120 and info.settings["tokens_seen_by_a_query"] < 1120
+    assert set(info.weights) == {"untrained transformer", "untrained codec"}
+    assert hydra(profile="nano", seed_weights=1).info.weights != info.weights
+
+
+def test_hmbench_finds_it_by_name_with_options():
+    made = create_model("hydra", profile="nano", device="cpu", options={"steps": "2", "variant": "paper", "top-k": "3"})
+    assert made.info.settings["steps"] == 2
+    assert made.info.settings["memory"]["variant"] == "paper" and made.info.settings["memory"]["top_k"] == 3
+    assert made.info.settings["noise_reaches_context"] is False
+
+
+@pytest.mark.parametrize("frames", [(6, 21), (21, 8), (5, 5)])
+def test_lengths_that_do_not_suit_are_refused_with_a_remedy(model, prompt, frames):
+    past, future = frames
+    short = replace(
+        prompt,
+        context=prompt.context[:past],
+        context_poses=prompt.context_poses[:past],
+        target_poses=prompt.target_poses[:future],
+    )
+    with pytest.raises(UserError, match=rf"hydra cannot continue {past} frames by {future}: .*Use clips of 4k \+ 1"):
+        model.generate(short, seed=0)
+
+
+def test_shipped_weights_are_used_when_there_are_any(model, prompt, tmp_path, monkeypatch):
+    monkeypatch.setattr(world_model, "WEIGHTS", tmp_path)
+    trained = hydra(profile="nano", steps=1, seed_weights=7)
+    trained.pipeline.save_pretrained(tmp_path / "hydra-nano")
+    found = hydra(profile="nano")
+    assert found.info.trained is True and found.info.notice is None
+    assert "transformer/diffusion_pytorch_model.safetensors" in found.info.weights
+    assert np.array_equal(found.generate(prompt, seed=3), trained.generate(prompt, seed=3))
+    assert not np.array_equal(found.generate(prompt, seed=3), model.generate(prompt, seed=3))
+
+
+def test_a_saved_pipeline_and_a_file_of_weights_are_checkpoints(model, prompt, tmp_path):
+    source = hydra(profile="nano", steps=1, seed_weights=7)
+    source.pipeline.save_pretrained(tmp_path / "saved")
+    save_file(source.pipeline.transformer.state_dict(), tmp_path / "w.safetensors")
+    from_folder = hydra(profile="mini", checkpoint=tmp_path / "saved")
+    assert from_folder.info.settings["works_at"].startswith("112x64")
+    assert np.array_equal(from_folder.generate(prompt, seed=1), source.generate(prompt, seed=1))
+    from_file = hydra(profile="nano", checkpoint=tmp_path / "w.safetensors")
+    assert list(from_file.info.weights) == ["w.safetensors"]
+    with pytest.raises(UserError, match=r"do not fit the model: .*Give weights of the profile it was made for"):
+        hydra(profile="mini", checkpoint=tmp_path / "w.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"profile": "midi"}, "There is no profile 'midi'. Did you mean 'mini'"),
+        ({"profile": "paper"}, "hydra-wan-1.3b exists only as trained weights, and none was given. Give --checkpoint"),
+        ({"device": "gpu"}, "'gpu' is no torch device. Use cpu, cuda"),
+        ({"top_k": 0}, "The memory cannot be set so: .*top_k=0"),
+    ],
+)
+def test_options_that_cannot_work_are_refused_in_a_sentence(options, message):
+    with pytest.raises(UserError, match=message):
+        hydra(**{"profile": "nano", **options})
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
+def test_a_missing_gpu_is_said():
+    with pytest.raises(UserError, match=r"The device cuda is not available: torch finds no CUDA. Use --device cpu."):
+        hydra(device="cuda")
+
+
+def test_missing_and_broken_checkpoints_are_said(tmp_path):
+    with pytest.raises(UserError, match=r"There is no checkpoint .*gone\.ckpt\. Check the path"):
+        hydra(profile="nano", checkpoint=tmp_path / "gone.ckpt")
+    with pytest.raises(UserError, match="holds no usable pipeline"):
+        hydra(profile="nano", checkpoint=tmp_path)
+    (tmp_path / "text.safetensors").write_text("no tensors")
+    with pytest.raises(UserError, match=r"text\.safetensors cannot be used"):
+        hydra(profile="nano", checkpoint=tmp_path / "text.safetensors")
+
+
+def test_pixels_survive_the_way_into_networks_and_back():
+    video = np.arange(256, dtype=np.uint8).repeat(3).reshape(1, 16, 16, 3)
+    assert np.array_equal(to_video(to_tensor(video)), video)
+    assert to_tensor(video).min() == -1 and to_tensor(video).max() == 1
+
+
+def test_a_pipeline_is_what_it_holds(model):
+    assert isinstance(model.pipeline, HydraPipeline)
