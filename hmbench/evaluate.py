@@ -134,7 +134,7 @@ def generate(request: EvalRequest, reporter: Reporter | None = None) -> RunManif
     reporter = reporter or Silent()
     if request.model is None:
         raise UserError("No model was named.", "Give --model, or score existing videos with `hmbench score`.")
-    data = open_dataset(request.data)
+    data = _open_data(request, reporter)
     ids = select_samples(data, request)
     model = create_model(request.model, profile=request.profile, device=request.device, options=request.options)
     run = RunFolder(request.out)
@@ -174,7 +174,7 @@ def score(
         UserError: If the folder is no run, or the data are not the run's data.
     """
     reporter = reporter or Silent()
-    data = open_dataset(request.data)
+    data = _open_data(request, reporter)
     run = RunFolder(request.out)
     if request.predictions is not None:
         ids = select_samples(data, request)
@@ -188,7 +188,7 @@ def score(
                 f"The data at {request.data!r} are not those that {run.path} was generated for.",
                 f"Give the --data that was used: {manifest.data!r}, unchanged.",
             )
-    scorer, manifest = _scorer(request, manifest, metrics, tracker)
+    scorer, manifest = _scorer(request, manifest, metrics, tracker, reporter)
     run.write_manifest(manifest)
     mine = _shard(ids, request)
     reporter.stage("score", len(mine), 0)
@@ -256,6 +256,20 @@ def select_samples(data: Dataset, request: EvalRequest) -> tuple[str, ...]:
     return ids
 
 
+def _open_data(request: EvalRequest, reporter: Reporter) -> Dataset:
+    """The data; where the mini world has to be rendered first, the reporter hears of it."""
+    begun = False
+
+    def on_clip(name: str, total: int) -> None:
+        nonlocal begun
+        if not begun:
+            reporter.stage("render", total, 0)
+        begun = True
+        reporter.advance(name)
+
+    return open_dataset(request.data, on_clip)
+
+
 def _open_run(
     request: EvalRequest, data: Dataset, ids: tuple[str, ...], info: dict[str, Any], run: RunFolder
 ) -> RunManifest:
@@ -299,15 +313,22 @@ def _videos_info(folder: Path) -> dict[str, Any]:
 
 
 def _scorer(
-    request: EvalRequest, manifest: RunManifest, metrics: Sequence[Metric] | None, tracker: SubjectTracker | None
+    request: EvalRequest,
+    manifest: RunManifest,
+    metrics: Sequence[Metric] | None,
+    tracker: SubjectTracker | None,
+    reporter: Reporter,
 ) -> tuple[Scorer, RunManifest]:
     """Metrics and tracker of the request, and the manifest that records them."""
     if metrics is None:
         metrics = _default_metrics(request)
         if request.tracking and tracker is None:
-            from hmbench.subjects import create_tracker
+            from hmbench.subjects import create_tracker, tracker_missing
 
             tracker = create_tracker(profile=request.profile, weights=request.weights, device=request.device)
+            if tracker is None:
+                why = tracker_missing(profile=request.profile, weights=request.weights)
+                reporter.notice(f"Subjects are not tracked: {why}")
     described = {metric.info.name: _describe_metric(metric) for metric in metrics}
     manifest = replace(manifest, profile=request.profile, metrics=described, tracker=tracker.name if tracker else None)
     fingerprint = hashlib.sha256(

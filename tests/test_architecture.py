@@ -16,7 +16,7 @@ MAY_IMPORT = {
 }
 FLOORS = {
     "errors": 0, "types": 1, "protocols": 2, "case": 2, "geometry": 2, "video": 2, "events": 2, "results": 2,
-    "environment": 2, "registry": 3, "data": 4, "subjects": 4, "metrics": 5, "weights": 4, "tables": 4, "stages": 6,
+    "environment": 2, "cache": 2, "registry": 3, "data": 4, "subjects": 4, "metrics": 5, "weights": 4, "tables": 4, "stages": 6,
     "evaluate": 7, "compare": 7, "doctor": 7, "cli": 8,
 }  # fmt: skip
 """Modules of hmbench import from their own floor or below. `metrics` stands above `subjects` and `data`: metrics read

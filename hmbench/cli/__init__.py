@@ -10,9 +10,8 @@ import importlib.util
 import sys
 
 import typer
-from click.exceptions import Abort, ClickException
 
-from hmbench.cli.console import errors, show_error
+from hmbench.cli.console import show_error
 from hmbench.errors import UserError
 
 app = typer.Typer(
@@ -39,14 +38,7 @@ for _names, _target in ((ROOT_MODULES, app), (DATA_MODULES, data_app)):
 def main() -> None:
     """Entry point: user mistakes end in one readable sentence and exit code 2, without a traceback."""
     try:
-        code = app(standalone_mode=False)
+        app()
     except UserError as error:
         show_error(error)
         sys.exit(2)
-    except ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except (Abort, KeyboardInterrupt):
-        errors.print("Stopped. What was complete is kept; the same command goes on from there.")
-        sys.exit(130)
-    sys.exit(code if isinstance(code, int) else 0)

@@ -58,6 +58,8 @@ class RichReporter:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._progress.stop()
+        if kind is KeyboardInterrupt:
+            errors.print("Stopped. What was complete is kept; the same command goes on from there.")
 
     def stage(self, name: str, total: int, done: int) -> None:
         """Starts a new bar; a note says how many samples were complete already."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -32,20 +33,25 @@ class Dataset(Protocol):
         ...
 
 
-def open_dataset(spec: str) -> Dataset:
+OnClip = Callable[[str, int], None]
+"""Called with the id of a clip that was rendered and how many there will be."""
+
+
+def open_dataset(spec: str, on_clip: OnClip | None = None) -> Dataset:
     """The data that ``--data`` names.
 
     Args:
         spec: ``mini`` (the embedded world), ``disc`` (the unit tests' tiny world), or a folder in HM-World's layout.
+        on_clip: Hears of each clip of the mini world that has to be rendered first.
 
     Raises:
         UserError: If there is no such folder or nothing in it looks like HM-World.
     """
-    if spec in {"mini", "disc"}:
+    if spec == "disc":
         from hmbench.data.disc_world import DiscWorld
 
         return DiscWorld()
-    folder = Path(spec)
+    folder = _mini_folder(on_clip) if spec == "mini" else Path(spec)
     if not folder.is_dir():
         raise UserError(
             f"There is no data folder {spec!r}.",
@@ -54,3 +60,13 @@ def open_dataset(spec: str) -> Dataset:
     from hmbench.data.hm_world import HMWorld
 
     return HMWorld(folder)
+
+
+def _mini_folder(on_clip: OnClip | None) -> Path:
+    """The embedded world's test clips, rendered into the cache the first time."""
+    from hmbench.cache import cache_folder
+    from hmbench.data.mini_world.default import ensure_default_mini
+
+    return ensure_default_mini(
+        cache_folder() / "mini-world", on_done=lambda made, total: on_clip(made.name, total) if on_clip else None
+    )
