@@ -31,6 +31,8 @@ def register(app: typer.Typer) -> None:
     app.command("index")(index_command)
     app.command("splits")(splits_command)
     app.command("inspect")(inspect_command)
+    app.command("cameras")(cameras_command)
+    app.command("caption")(caption_command)
 
 
 def download_command(
@@ -180,6 +182,55 @@ def inspect_command(
     out.print(table)
     differing = sum(fact.verdict == "DIFFERS" for fact in facts)
     out.print(f"{differing} of {len(facts)} lines differ from what hmbench expects.")
+
+
+def cameras_command(
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Also draw each into this folder.")] = None,
+) -> None:
+    """List the camera presets for your own videos, and draw them."""
+    from rich.table import Table
+
+    from hmbench.cli.console import out as console
+    from hmbench.data.camera_presets import PRESETS, draw_presets
+
+    table = Table("preset", "what the camera does")
+    for name, preset in PRESETS.items():
+        table.add_row(name, preset.description)
+    console.print(table)
+    if out is not None:
+        paths = draw_presets(out)
+        console.print(f"{len(paths)} pictures in {out}", highlight=False, soft_wrap=True)
+
+
+def caption_command(
+    folder: Folder,
+    model: Annotated[str, typer.Option("--model", "-m", help="Image-text-to-text model of the Hub, or its folder.")],
+    device: Annotated[str, typer.Option(help="Torch device.")] = "cpu",
+    revision: Annotated[str | None, typer.Option(help="Revision of the model.")] = None,
+    frames: Annotated[int, typer.Option(min=1, help="Frames of each context that the model is shown.")] = 4,
+    overwrite: Annotated[bool, typer.Option("--overwrite/--keep", help="Replace captions that are there.")] = False,
+) -> None:
+    """Write captions for samples without one, from their context frames."""
+    from hmbench.cli.console import out, progress_bar
+    from hmbench.data.captions import TransformersCaptioner, caption_folder
+    from hmbench.data.hm_world import HMWorld
+
+    total = len(HMWorld(folder).ids("all"))
+    captioner = TransformersCaptioner(model, device=device, revision=revision)
+    with progress_bar() as progress:
+        task = progress.add_task("caption", total=total, note="")
+        report = caption_folder(
+            folder,
+            captioner,
+            num_frames=frames,
+            overwrite=overwrite,
+            on_sample=lambda sample: progress.update(task, advance=1, note=sample),
+        )
+    out.print(
+        f"{len(report.written)} captions by {captioner.name}, {report.kept} kept, {len(report.empty)} left empty.",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 def _print_report(report: DownloadReport, folder: Path) -> None:

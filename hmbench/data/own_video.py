@@ -1,0 +1,257 @@
+"""Anyone's video as a sample: its frames are the context, a preset or file is the camera, nobody knows the future.
+
+Whatever is done to the video (frames left out, scaled, cropped, turned) and whatever is assumed (lens, camera of the
+context) stands in the sample's warnings and in ``meta.extra``. `truth` is None: only metrics that need no target apply.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hmbench.data.camera_presets import PRESETS, preset_poses
+from hmbench.data.cameras import FOCAL_PER_WIDTH, parse_cameras
+from hmbench.errors import SampleError, UserError, did_you_mean
+from hmbench.geometry import scale_intrinsics
+from hmbench.results import read_json
+from hmbench.types import Intrinsics, Meta, Poses, Prompt, Sample, Video
+from hmbench.video import probe, resize_video
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnVideoConfig:
+    """How a video becomes a context."""
+
+    num_context: int = 77
+    """Context frames, 4k + 1 for models whose VAE wants that."""
+    num_target: int = 77
+    """Frames to generate."""
+    size: tuple[int, int] | None = (480, 832)
+    """(height, width); the video is scaled to cover it and its centre cropped. None keeps the video's size."""
+    fps: float = 15.0
+    """Frames a second of context and target; the nearest frames of the video are taken."""
+    part: str = "last"
+    """``last`` or ``first``: which frames of the video are the context."""
+    fov: float | None = None
+    """Horizontal field of view of the video in degrees; None takes HM-World's lens (37.4 degrees)."""
+
+    def __post_init__(self) -> None:
+        if self.num_context % 4 != 1 or self.num_target % 4 != 1:
+            raise UserError(
+                f"Context and target must have 4k + 1 frames, not {self.num_context} and {self.num_target}.",
+                "For example 77, 41 or 21: the video autoencoder packs four frames into one after the first.",
+            )
+        if self.part not in {"first", "last"}:
+            raise UserError(f"There is no part {self.part!r} of a video.", "Give 'first' or 'last'.")
+        if not 0 < self.fps <= 240 or (self.fov is not None and not 5 <= self.fov <= 160):
+            raise UserError(
+                f"fps {self.fps} or field of view {self.fov} is out of range.",
+                "fps lies above 0 and up to 240, the field of view between 5 and 160 degrees.",
+            )
+
+
+def sample_from_video(
+    video: Path, camera: str | Path, caption: str = "", config: OwnVideoConfig | None = None
+) -> Sample:
+    """A sample without truth from any video file.
+
+    Args:
+        video: Video file.
+        camera: A preset's name (``pan-left-and-back``, see `hmbench.data.camera_presets`) or a camera file in
+            HM-World's form with as many context and target cameras as `config` asks for.
+        caption: What the clip shows; a text-conditioned model does better with one.
+        config: Frames, size, rate; by default HM-World's 77 + 77 frames of 832x480 at 15 fps.
+
+    Raises:
+        SampleError: If the video is too short, damaged or no video.
+        UserError: If the camera is unknown or does not parse.
+    """
+    config = config or OwnVideoConfig()
+    taken = _take_frames(video, config)
+    context_poses, target_poses, notes = _cameras(camera, config)
+    height, width = taken.frames.shape[1:3]
+    notes = [*_conversions(taken, config), *notes]
+    intrinsics, lens = _lens(taken, config, width, height)
+    if not caption:
+        notes.append("no caption: a text-conditioned model gets an empty text")
+    extra: dict[str, Any] = {
+        "source": str(video),
+        "source_size": list(taken.size),
+        "source_fps": taken.fps,
+        "source_frames": taken.numbers,
+        "rotated_degrees": taken.rotation,
+        "camera": str(camera),
+    }
+    return Sample(
+        id=_id_of(video, camera),
+        prompt=Prompt(
+            context=taken.frames,
+            context_poses=context_poses,
+            target_poses=target_poses,
+            caption=caption,
+            fps=config.fps,
+            intrinsics=intrinsics,
+        ),
+        truth=None,
+        meta=Meta(camera_path=str(camera), warnings=(*notes, lens), extra=extra),
+    )
+
+
+class OwnVideo:
+    """One clip as a `hmbench.data.dataset.Dataset`, so that the runner can use it like any other.
+
+    Args:
+        video: Video file.
+        camera: Preset or camera file.
+        caption: What it shows.
+        config: Frames, size, rate.
+    """
+
+    def __init__(
+        self, video: Path, camera: str | Path, caption: str = "", config: OwnVideoConfig | None = None
+    ) -> None:
+        self.name = f"own video {video.name}"
+        self._sample = sample_from_video(video, camera, caption, config)
+
+    def ids(self, split: str) -> tuple[str, ...]:
+        """The clip's id; there is one split, ``all``."""
+        if split != "all":
+            raise UserError(f"Your own video has no split {split!r}.", did_you_mean(split, ["all"]))
+        return (self._sample.id,)
+
+    def load(self, sample_id: str) -> Sample:
+        """The clip."""
+        if sample_id != self._sample.id:
+            raise SampleError(f"There is no sample {sample_id!r}.", did_you_mean(sample_id, [self._sample.id]))
+        return self._sample
+
+    def revision(self, ids: tuple[str, ...]) -> str:
+        """Digest of frames, cameras and caption."""
+        prompt = self._sample.prompt
+        digest = hashlib.sha256(f"{ids}\t{prompt.caption}\t{prompt.fps}\t{prompt.intrinsics}".encode())
+        for array in (prompt.context, prompt.context_poses, prompt.target_poses):
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()[:16]
+
+
+class _Taken(NamedTuple):
+    frames: Video
+    numbers: list[int]
+    size: tuple[int, int]
+    fps: float
+    rotation: int
+
+
+def _take_frames(path: Path, config: OwnVideoConfig) -> _Taken:
+    """The context's frames, scaled and cropped as they are decoded, so that a long video needs no more memory."""
+    info = probe(path)
+    kept: deque[tuple[int, NDArray[np.uint8]]] = deque(maxlen=config.num_context)
+    wanted = 0  # next tick of the output's clock
+    decoded, size, rotation = 0, (0, 0), 0
+    for number, seconds, image, turned in _decode(path, info.fps):
+        decoded, size, rotation = number + 1, image.shape[:2], turned
+        shown_until = seconds + 0.5 / info.fps
+        fitted: NDArray[np.uint8] | None = None
+        while wanted / config.fps < shown_until:
+            fitted = _fit(image, config.size) if fitted is None else fitted
+            kept.append((number, fitted))
+            wanted += 1
+            if config.part == "first" and wanted == config.num_context:
+                break
+        if config.part == "first" and wanted == config.num_context:
+            break
+    if len(kept) < config.num_context:
+        most = (len(kept) - 1) // 4 * 4 + 1
+        raise SampleError(
+            f"{path} has {decoded} frames at {info.fps:g} fps, which make {len(kept)} at {config.fps:g} fps; "
+            f"the context needs {config.num_context}.",
+            f"Use a longer video, a higher --fps, or --context-frames {most} (4k + 1)." if most > 0 else "",
+        )
+    numbers = [number for number, _ in kept]
+    return _Taken(np.stack([frame for _, frame in kept]), numbers, (size[0], size[1]), info.fps, rotation)
+
+
+def _decode(path: Path, fps: float) -> Iterator[tuple[int, float, NDArray[np.uint8], int]]:
+    """Number, time in seconds from the first frame, upright RGB image and its rotation, frame by frame."""
+    import av
+
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        stream.thread_type = "AUTO"
+        first: float | None = None
+        try:
+            for number, frame in enumerate(container.decode(stream)):
+                seconds = frame.time if frame.time is not None else number / fps
+                first = seconds if first is None else first
+                turned = round(getattr(frame, "rotation", 0) / 90) % 4
+                image = np.rot90(frame.to_ndarray(format="rgb24"), turned)
+                yield number, seconds - first, np.ascontiguousarray(image), turned * 90
+        except av.error.FFmpegError as error:
+            raise SampleError(f"{path} is damaged ({error.__class__.__name__}).", "Export the video again.") from error
+
+
+def _fit(image: NDArray[np.uint8], size: tuple[int, int] | None) -> NDArray[np.uint8]:
+    """Scaled to cover `size`, centre-cropped."""
+    if size is None or image.shape[:2] == size:
+        return image
+    scale = max(size[0] / image.shape[0], size[1] / image.shape[1])
+    covering = [max(round(side * scale), want) for side, want in zip(image.shape[:2], size, strict=True)]
+    scaled = resize_video(image[None], *covering)[0]
+    top, left = (covering[0] - size[0]) // 2, (covering[1] - size[1]) // 2
+    return np.ascontiguousarray(scaled[top : top + size[0], left : left + size[1]])
+
+
+def _conversions(taken: _Taken, config: OwnVideoConfig) -> list[str]:
+    """Sentences on what was done to the frames."""
+    notes = []
+    height, width = taken.frames.shape[1:3]
+    if (height, width) != taken.size:
+        notes.append(f"scaled and centre-cropped from {taken.size[1]}x{taken.size[0]} to {width}x{height}")
+    if abs(taken.fps - config.fps) > 0.01:
+        notes.append(f"taken at {config.fps:g} fps from a video of {taken.fps:g} fps (nearest frames)")
+    repeats = len(taken.numbers) - len(set(taken.numbers))
+    if repeats:
+        notes.append(f"{repeats} of {len(taken.numbers)} context frames repeat their predecessor: the video is slower")
+    if taken.rotation:
+        notes.append(f"turned upright by {taken.rotation} degrees, as the file's own rotation says")
+    return notes
+
+
+def _cameras(camera: str | Path, config: OwnVideoConfig) -> tuple[Poses, Poses, list[str]]:
+    text = str(camera)
+    if isinstance(camera, Path) or text.endswith(".json"):
+        content = read_json(Path(camera))
+        poses = parse_cameras(content, config.num_context, config.num_target, text)
+        return *poses, []
+    context, target = preset_poses(text, config.num_context, config.num_target)
+    if PRESETS[text.partition(":")[0]].moves_context:
+        note = f"camera {text} claims that the video's camera turned near its end: right only for clips filmed so"
+    else:
+        note = "the context's camera is taken as standing still"
+    return context, target, [note]
+
+
+def _lens(taken: _Taken, config: OwnVideoConfig, width: int, height: int) -> tuple[Intrinsics, str]:
+    source_height, source_width = taken.size
+    if config.fov is None:
+        focal = FOCAL_PER_WIDTH * source_width
+        note = "the lens is taken as HM-World's (37 degrees); a phone's main camera sees about 65: give its --fov"
+    else:
+        focal = source_width / 2 / np.tan(np.radians(config.fov) / 2)
+        note = f"the lens is taken as {config.fov:g} degrees, as given"
+    source = Intrinsics(focal=float(focal), width=source_width, height=source_height)
+    return scale_intrinsics(source, width, height), note
+
+
+def _id_of(video: Path, camera: str | Path) -> str:
+    name = Path(camera).stem if str(camera).endswith(".json") else str(camera)
+    clean = re.sub(r"[^A-Za-z0-9_.+-]+", "-", f"{video.stem}_{name}").strip("-.")
+    return clean[:150] or "own-video"
