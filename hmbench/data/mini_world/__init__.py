@@ -7,6 +7,7 @@ Folders are made by `generate` (`hmbench data make-mini`) and read by the HM-Wor
 """
 
 from hmbench.data.mini_world.clip import RenderedClip, SubjectRecord, render_clip
+from hmbench.data.mini_world.default import ensure_default_mini
 from hmbench.data.mini_world.filter import rejection
 from hmbench.data.mini_world.generate import GenerateConfig, accepted_specs, generate
 from hmbench.data.mini_world.probes import PROBE_KINDS, Probe
@@ -23,6 +24,7 @@ __all__ = [
     "RenderedClip",
     "SubjectRecord",
     "accepted_specs",
+    "ensure_default_mini",
     "generate",
     "rejection",
     "render_clip",

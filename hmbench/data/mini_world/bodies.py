@@ -1,7 +1,7 @@
 """Bodies of subjects: primitives in their own axes (x ahead, z up, lowest foot at z = 0) at a phase of their gait.
 
-The phase is distance walked over stride, so feet do not slide when the speed varies, and one that stands still is frozen in
-its step. `limbs` are factors that the distortion probe moves away from 1 (see `probes`).
+The phase is distance walked over stride, so feet do not slide when the speed varies, and one that stands still is
+frozen in its step. `limbs` are factors that the distortion probe moves away from 1 (see `probes`).
 """
 
 import math
@@ -86,9 +86,7 @@ def stride(look: Look) -> float:
 
 def category(look: Look) -> str:
     """Return the category that detectors are scored on."""
-    return {"person": "person", "robot": "robot", "quadruped": "animal", "bird": "animal"}.get(
-        look.body, "other"
-    )
+    return {"person": "person", "robot": "robot", "quadruped": "animal", "bird": "animal"}.get(look.body, "other")
 
 
 def build_body(look: Look, phase: float, limbs: Sequence[float] = PLAIN, scale: float = 1.0) -> Body:
@@ -122,9 +120,7 @@ def _lowest(body: Rows) -> float:
     kind = body[:, 0]
     square = up[:, 0] * s[:, 0], up[:, 1] * s[:, 1], up[:, 2] * s[:, 2]
     round_ = np.sqrt(square[0] * square[0] + square[1] * square[1] + square[2] * square[2])
-    reach = np.where(
-        kind == 1, round_, np.where(kind == 2, square[2] + s[:, 0], square[0] + square[1] + square[2])
-    )
+    reach = np.where(kind == 1, round_, np.where(kind == 2, square[2] + s[:, 0], square[0] + square[1] + square[2]))
     return float((body[:, 3] - reach).min())
 
 
@@ -161,9 +157,7 @@ def _leg(hip: Vec, phase: float, legs: _Legs) -> tuple[Vec, Vec]:
 def _person(look: Look, phase: float, d: Sequence[float]) -> tuple[list[list[float]], Vec]:
     h, b = look.height, look.build
     child = h < 1.35
-    skin = (
-        SKINS["dark"] if "dark" in look.extras else SKINS["tan"] if "tan" in look.extras else SKINS["light"]
-    )
+    skin = SKINS["dark"] if "dark" in look.extras else SKINS["tan"] if "tan" in look.extras else SKINS["light"]
     cloth, trousers = _main(look, 2.2), _flat(PALETTE[look.bottom])
     hip, shoulder = 0.53 * h, 0.815 * h
     out: list[list[float]] = []
@@ -208,9 +202,7 @@ def _person(look: Look, phase: float, d: Sequence[float]) -> tuple[list[list[flo
         out.append(frustum((0, 0, 0.34 * h), (0, 0, 0.68 * h), (0.165 * h * b, 0.1 * h * b), cloth))
     elif bare:
         out.append(
-            frustum(
-                (0, 0, 0.34 * h), (0, 0, 0.6 * h), (0.16 * h * b, 0.085 * h * b), _flat(PALETTE[look.bottom])
-            )
+            frustum((0, 0, 0.34 * h), (0, 0, 0.6 * h), (0.16 * h * b, 0.085 * h * b), _flat(PALETTE[look.bottom]))
         )
     if "pack" in look.extras:
         out.append(
@@ -228,9 +220,7 @@ def _head(look: Look, h: float, size: float, skin: Vec) -> list[list[float]]:
     z, r = 0.925 * h, h * size
     hair = Paint(PALETTE[look.accent], LAYER["fur"], 3.0)
     out = [ellipsoid((0.008 * h, 0, z), (0.058 * r, 0.05 * r, 0.068 * r), _flat(skin))]
-    out.append(
-        ellipsoid((0.064 * r, 0, z - 0.008 * h), (0.013 * r, 0.01 * r, 0.015 * r), _flat(_dim(skin, 0.9)))
-    )
+    out.append(ellipsoid((0.064 * r, 0, z - 0.008 * h), (0.013 * r, 0.01 * r, 0.015 * r), _flat(_dim(skin, 0.9))))
     out += [
         ellipsoid(
             (0.055 * r, s * 0.021 * r, z + 0.012 * r),
@@ -254,11 +244,7 @@ def _head(look: Look, h: float, size: float, skin: Vec) -> list[list[float]]:
         out += [ellipsoid((0, 0, z + 0.04 * r), (0.064 * r, 0.06 * r, 0.045 * r), felt)]
         out += [ellipsoid((0.07 * r, 0, z + 0.035 * r), (0.05 * r, 0.045 * r, 0.008 * r), felt)]
     if "helmet" in look.extras:
-        out.append(
-            ellipsoid(
-                (0, 0, z + 0.015 * r), (0.07 * r, 0.066 * r, 0.075 * r), _flat(PALETTE[look.bottom], 0.6)
-            )
-        )
+        out.append(ellipsoid((0, 0, z + 0.015 * r), (0.07 * r, 0.066 * r, 0.075 * r), _flat(PALETTE[look.bottom], 0.6)))
     return out
 
 
@@ -308,7 +294,8 @@ def _robot(look: Look, phase: float, d: Sequence[float]) -> tuple[list[list[floa
     return out, (0.0, 0.0, 0.66 * h)
 
 
-_QUADRUPEDS = {  # length, body thickness, leg share of the height, neck length, neck rise, head length, head width, ear, tail
+# length, body thickness, leg share of the height, neck length, neck rise, head length, head width, ear, tail
+_QUADRUPEDS = {
     "dog": (0.62, 0.17, 0.5, 0.22, 0.24, 0.15, 0.1, 0.07, 0.35),
     "horse": (0.55, 0.17, 0.52, 0.34, 0.42, 0.17, 0.08, 0.06, 0.4),
     "cat": (0.66, 0.15, 0.48, 0.14, 0.2, 0.11, 0.12, 0.08, 0.6),
@@ -338,11 +325,7 @@ def _quadruped(look: Look, phase: float, d: Sequence[float]) -> tuple[list[list[
             capsule(a, k, 0.075 * h * d[2] * look.build, _flat(PALETTE[look.top])),
             capsule(k, f, 0.047 * h, socks),
         ]
-        out.append(
-            ellipsoid(
-                (f[0] + 0.02 * h, f[1], f[2]), (0.065 * h, 0.05 * h, 0.04 * h), _flat((0.12, 0.1, 0.09))
-            )
-        )
+        out.append(ellipsoid((f[0] + 0.02 * h, f[1], f[2]), (0.065 * h, 0.05 * h, 0.04 * h), _flat((0.12, 0.1, 0.09))))
     out += [
         ellipsoid((0, 0, mid), (t * 0.95 * d[4], t * 0.95 * d[4], 1.12 * x), coat, X_AXIS),
         ellipsoid((0.7 * x, 0, mid + 0.1 * t), (t * 1.05 * d[5], t * d[5], 0.42 * x), coat, X_AXIS),
@@ -427,11 +410,7 @@ def _bird(look: Look, phase: float, d: Sequence[float]) -> tuple[list[list[float
             out.append(capsule((0, side * 0.19 * h * b, 0.66 * h), flap, 0.035 * h * d[3], coat))
     else:
         core = 0.56 * h
-        out.append(
-            ellipsoid(
-                (-0.02 * h, 0, core), (0.17 * h * b * d[4], 0.17 * h * b * d[4], 0.28 * h), coat, X_AXIS
-            )
-        )
+        out.append(ellipsoid((-0.02 * h, 0, core), (0.17 * h * b * d[4], 0.17 * h * b * d[4], 0.28 * h), coat, X_AXIS))
         out.append(ellipsoid((-0.3 * h, 0, core + 0.06 * h), (0.1 * h, 0.13 * h, 0.13 * h), second))
         head = (0.3 * h + 0.02 * h * math.sin(2 * phase), 0.0, 0.95 * h)
         out.append(
@@ -491,9 +470,7 @@ def _cart(look: Look, phase: float, d: Sequence[float]) -> tuple[list[list[float
                 a = phase + k * math.pi / 2
                 tip = (0.8 * r * math.sin(a), 0.8 * r * math.cos(a))
                 y = at[1] + side * 0.052 * h * d[2]
-                out.append(
-                    capsule((at[0] - tip[0], y, r - tip[1]), (at[0] + tip[0], y, r + tip[1]), 0.025 * h, trim)
-                )
+                out.append(capsule((at[0] - tip[0], y, r - tip[1]), (at[0] + tip[0], y, r + tip[1]), 0.025 * h, trim))
     bob = 0.008 * h * math.sin(2 * phase)
     out.append(box((0, 0, 0.5 * h + bob), (0.52 * h, 0.34 * h * b * d[4], 0.24 * h), shell))
     out.append(box((0, 0, 0.27 * h), (0.5 * h, 0.28 * h * b, 0.06 * h), trim))
@@ -507,14 +484,10 @@ def _cart(look: Look, phase: float, d: Sequence[float]) -> tuple[list[list[float
         )
     else:
         out.append(box((0.02 * h, 0, 0.79 * h + bob), (0.4 * h, 0.29 * h * b * d[5], 0.06 * h), trim))
-        out.append(
-            capsule((-0.35 * h, 0.2 * h, 0.8 * h), (-0.38 * h, 0.2 * h, 1.25 * h * d[3]), 0.015 * h, trim)
-        )
+        out.append(capsule((-0.35 * h, 0.2 * h, 0.8 * h), (-0.38 * h, 0.2 * h, 1.25 * h * d[3]), 0.015 * h, trim))
         out.append(box((-0.38 * h, 0.2 * h, 1.22 * h * d[3]), (0.09 * h, 0.01 * h, 0.07 * h), light))
     for side in (1, -1):
-        out.append(
-            ellipsoid((0.52 * h, side * 0.2 * h, 0.55 * h + bob), (0.03 * h, 0.06 * h, 0.06 * h), light)
-        )
+        out.append(ellipsoid((0.52 * h, side * 0.2 * h, 0.55 * h + bob), (0.03 * h, 0.06 * h, 0.06 * h), light))
     return out, (0.0, 0.0, 0.5 * h)
 
 

@@ -2,7 +2,8 @@
 
     clip = render_clip(ClipSpec(scene=0, subjects=(0, 30), subject_path=0, camera_path=1, seed=5), (416, 240))
 
-No disk is touched. With `half` frames below 77 the same ten seconds are sampled more coarsely (and fps falls), for tests.
+No disk is touched. With `half` frames below 77 the same ten seconds are sampled more coarsely (and fps falls), for
+tests.
 """
 
 import hashlib
@@ -18,7 +19,7 @@ from hmbench.data.mini_world.primitives import ROW, place
 from hmbench.data.mini_world.probes import Instance, Probe, Switch, instances, safe_switch
 from hmbench.data.mini_world.renderer import Renderer, focal_length
 from hmbench.data.mini_world.scenes import build_scene
-from hmbench.data.mini_world.spec import ClipSpec, Plan, make_plan
+from hmbench.data.mini_world.spec import ClipSpec, make_plan
 from hmbench.types import Category, LabelMaps, Poses, Video
 
 SUPERSAMPLE = 2

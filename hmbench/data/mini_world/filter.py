@@ -1,7 +1,7 @@
 """HM-World's exit-entry filter on a cheap look at a clip: visibility only, 112 x 64, every second frame.
 
-A candidate passes when nothing walks into anything, its first subject is well visible in the context, leaves, and comes back
-in the target to stay, and when probes find a frame to start in.
+A candidate passes when nothing walks into anything, its first subject is well visible in the context, leaves, and
+comes back in the target to stay, and when probes find a frame to start in.
 """
 
 import math
@@ -63,8 +63,7 @@ def _collides(spec: ClipSpec, plan: Plan, scene: Scene) -> bool:
     """Tell whether a subject or the camera meets the scene or each other, sampled five times a second."""
     times = range(0, FRAMES, 3)
     radii = [
-        0.28 + 0.18 * LOOKS[k].height if LOOKS[k].body != "quadruped" else 0.75 * LOOKS[k].height
-        for k in spec.subjects
+        0.28 + 0.18 * LOOKS[k].height if LOOKS[k].body != "quadruped" else 0.75 * LOOKS[k].height for k in spec.subjects
     ]
     points = [np.array([walk.at(t)[:2] for t in times]) for walk in plan.walks]
     points.append(np.array([plan.camera.pose(t)[:2, 3] for t in times]))

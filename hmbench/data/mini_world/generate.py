@@ -59,13 +59,12 @@ class GenerateConfig:
             )
         if self.size[0] % 16 or self.size[1] % 16 or min(self.size) < 32:
             raise UserError(
-                f"Clips of {self.size[0]}x{self.size[1]} cannot be made: both sides must be multiples of 16, at least 32.",
+                f"Clips of {self.size[0]}x{self.size[1]} cannot be made: both sides must be "
+                "multiples of 16, at least 32.",
                 "Take 112x64, 224x128, 416x240 or 832x480.",
             )
         if self.clips < 1 or self.workers < 1:
-            raise UserError(
-                f"{self.clips} clips on {self.workers} workers cannot be made.", "Both must be at least 1."
-            )
+            raise UserError(f"{self.clips} clips on {self.workers} workers cannot be made.", "Both must be at least 1.")
 
 
 class Made(NamedTuple):
@@ -138,9 +137,7 @@ def make_slot(config: GenerateConfig, slot: int) -> Made:
     counts = dict(Counter(reasons))
     record.parent.mkdir(parents=True, exist_ok=True)
     part = record.with_suffix(f".part-{os.getpid()}")
-    part.write_text(
-        json.dumps({"name": name, "attempts": len(reasons) + 1, "rejections": counts}), encoding="utf-8"
-    )
+    part.write_text(json.dumps({"name": name, "attempts": len(reasons) + 1, "rejections": counts}), encoding="utf-8")
     part.replace(record)
     return Made(slot, name, len(reasons) + 1, counts, False)
 
@@ -160,9 +157,7 @@ def _accepted(config: GenerateConfig, slot: int) -> tuple[ClipSpec, list[str]]:
         if reason is None:
             return spec, reasons
         reasons.append(reason)
-        assert attempt < MAX_ATTEMPTS, (
-            f"{slot=} of {config.split} {config.seed=}: no clip in {attempt} candidates"
-        )
+        assert attempt < MAX_ATTEMPTS, f"{slot=} of {config.split} {config.seed=}: no clip in {attempt} candidates"
     raise AssertionError("unreachable")
 
 
@@ -206,9 +201,7 @@ def _check_folder(config: GenerateConfig) -> None:
         path.write_text(json.dumps(asked, indent=1), encoding="utf-8")
         return
     found = json.loads(path.read_text(encoding="utf-8"))
-    wrong = [
-        f"{key} {found.get(key)} (asked: {value})" for key, value in asked.items() if found.get(key) != value
-    ]
+    wrong = [f"{key} {found.get(key)} (asked: {value})" for key, value in asked.items() if found.get(key) != value]
     if wrong:
         raise UserError(
             f"{config.out} already holds other clips: {', '.join(wrong)}.",

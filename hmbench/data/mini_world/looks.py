@@ -1,7 +1,7 @@
 """The 49 subjects: a frozen table, chosen far apart in look, so that "another one came back" is decidable.
 
-They were picked by farthest-point sampling of `look_distance` within each body's share (25 persons, 8 robots, 12 animals,
-4 others) and written down; nothing draws them at run time.
+They were picked by farthest-point sampling of `look_distance` within each body's share (25 persons, 8 robots, 12
+animals, 4 others) and written down; nothing draws them at run time.
 """
 
 import math
@@ -169,9 +169,7 @@ LOOKS = (
         "dotted",
         ("dark", "cap"),
     ),
-    Look(
-        "DottedPurpleMan", "person", "man", 1.87, 1.24, "purple", "teal", "black", "dotted", ("pack", "beard")
-    ),
+    Look("DottedPurpleMan", "person", "man", 1.87, 1.24, "purple", "teal", "black", "dotted", ("pack", "beard")),
     Look("RedChild", "person", "child", 1.18, 1.04, "red", "navy", "orange", "plain", ("long",)),
     Look(
         "StripedPurpleChild",
@@ -185,9 +183,7 @@ LOOKS = (
         "striped",
         ("dark", "helmet"),
     ),
-    Look(
-        "StripedRedWoman", "person", "woman", 1.61, 0.96, "red", "white", "white", "striped", ("pack", "long")
-    ),
+    Look("StripedRedWoman", "person", "woman", 1.61, 0.96, "red", "white", "white", "striped", ("pack", "long")),
     Look(
         "YellowMan",
         "person",
@@ -224,17 +220,13 @@ LOOKS = (
         "zigzag",
         ("coat", "tan", "long"),
     ),
-    Look(
-        "DottedGreenMan", "person", "man", 1.72, 0.97, "green", "yellow", "grey", "dotted", ("pack", "bald")
-    ),
+    Look("DottedGreenMan", "person", "man", 1.72, 0.97, "green", "yellow", "grey", "dotted", ("pack", "bald")),
     Look("StripedBlueRobot", "robot", "robot", 1.93, 0.95, "blue", "white", "lime", "striped", ()),
     Look("CheckedGoldRobot", "robot", "robot", 1.43, 0.99, "gold", "navy", "sky", "checked", ("dome",)),
     Look("HazardBlackRobot", "robot", "robot", 1.89, 1.03, "black", "red", "yellow", "hazard", ("dome",)),
     Look("CamouflageWhiteRobot", "robot", "robot", 2.05, 1.14, "white", "red", "sky", "camouflage", ()),
     Look("HazardRedRobot", "robot", "robot", 1.37, 1.0, "red", "white", "yellow", "hazard", ()),
-    Look(
-        "CheckedBlueRobot", "robot", "robot", 1.62, 0.93, "blue", "black", "orange", "checked", ("antenna",)
-    ),
+    Look("CheckedBlueRobot", "robot", "robot", 1.62, 0.93, "blue", "black", "orange", "checked", ("antenna",)),
     Look(
         "CamouflageSilverRobot",
         "robot",
@@ -282,9 +274,7 @@ LOOKS = (
 def look_distance(a: Look, b: Look) -> float:
     """Return how different two subjects look: colours, pattern, shape, accessories; 0 for the same look."""
     total = (
-        3.0 * _color(a.top, b.top) ** 2
-        + 1.5 * _color(a.bottom, b.bottom) ** 2
-        + 0.3 * _color(a.accent, b.accent) ** 2
+        3.0 * _color(a.top, b.top) ** 2 + 1.5 * _color(a.bottom, b.bottom) ** 2 + 0.3 * _color(a.accent, b.accent) ** 2
     )
     total += 0.8 * (a.pattern != b.pattern) + 4.0 * (a.body != b.body) + 0.8 * (a.kind != b.kind)
     total += 6.0 * (math.log(a.height) - math.log(b.height)) ** 2 + 0.8 * (a.build - b.build) ** 2

@@ -1,7 +1,7 @@
 """Paths of subjects and cameras: everything a function of time, so any frame of any variant can be drawn by itself.
 
-Subjects: 10 paths (heading as a function of distance, integrated once) times a speed. Cameras: 7 motions x 4 sweeps = 28.
-World axes: x, y on the ground, z up, metres; a camera pose is camera-to-world with OpenCV axes.
+Subjects: 10 paths (heading as a function of distance, integrated once) times a speed. Cameras: 7 motions x 4 sweeps =
+28. World axes: x, y on the ground, z up, metres; a camera pose is camera-to-world with OpenCV axes.
 """
 
 import math

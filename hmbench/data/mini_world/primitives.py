@@ -1,8 +1,8 @@
 """Rows that describe primitives: how scenes and bodies are put together.
 
-Columns of a row: 0 kind, 1:4 centre, 4:13 rotation (world to local, rows), 13:16 sizes (see `kernels`), 16 texture layer,
-17 texture repeats a metre, 18:21 tint, 21 object id (0 background), 22 emission 0..1, 23 texture offset,
-24 mapping (0 by face, 1 around local z, 2 solid noise), 25 wraps around, 26 gloss 0..1.
+Columns of a row: 0 kind, 1:4 centre, 4:13 rotation (world to local, rows), 13:16 sizes (see `kernels`),
+16 texture layer, 17 texture repeats a metre, 18:21 tint, 21 object id (0 background), 22 emission 0..1,
+23 texture offset, 24 mapping (0 by face, 1 around local z, 2 solid noise), 25 wraps around, 26 gloss 0..1.
 """
 
 import math
@@ -66,9 +66,7 @@ def box(center: Vec, half: Vec, paint: Paint, yaw: float = 0.0) -> list[float]:
     return primitive(BOX, center, turn(yaw), half, paint)
 
 
-def standing(
-    x: float, y: float, size: Vec, paint: Paint, *, base: float = 0.0, yaw: float = 0.0
-) -> list[float]:
+def standing(x: float, y: float, size: Vec, paint: Paint, *, base: float = 0.0, yaw: float = 0.0) -> list[float]:
     """Return a box of full `size` whose bottom is at height `base`."""
     return box((x, y, base + size[2] / 2), (size[0] / 2, size[1] / 2, size[2] / 2), paint, yaw)
 
@@ -119,7 +117,7 @@ def rows(parts: Sequence[Sequence[float]]) -> Rows:
 
 
 def place(body: Rows, x: float, y: float, yaw: float, object_id: int) -> Rows:
-    """Return a body moved from its own axes (x ahead, z up) to the world (elementwise: no BLAS, whose bits vary by CPU)."""
+    """Return a body moved from its own axes (x ahead, z up) to the world; no BLAS, whose bits vary by CPU."""
     c, s = math.cos(yaw), math.sin(yaw)
     out = body.copy()
     out[:, 1] = body[:, 1] * c - body[:, 2] * s + x

@@ -1,7 +1,8 @@
 """Faults on purpose: the same clip with one thing wrong with its first subject, from a frame on where nobody sees it.
 
-A probe switches on at the plan's `safe_switch` frame: neither the subject, nor any variant of it, nor its shadow can be in
-the picture there, so every earlier frame is bit-identical and nothing pops. Strength 0 is the clean clip, 1 the full fault:
+A probe switches on at the plan's `safe_switch` frame: neither the subject, nor any variant of it, nor its shadow can
+be in the picture there, so every earlier frame is bit-identical and nothing pops. Strength 0 is the clean clip, 1 the
+full fault:
 
     frozen      time runs (1 - strength) as fast: 1 stands still in its step
     vanished    absent for a share `strength` of the remaining frames: 1 never returns
@@ -24,9 +25,7 @@ from hmbench.data.mini_world.motion import FRAMES, Pose2D, Walk
 from hmbench.data.mini_world.scenes import Scene
 from hmbench.data.mini_world.spec import ClipSpec, Plan
 
-ProbeKind = Literal[
-    "frozen", "vanished", "swapped", "distorted", "delayed", "displaced", "duplicated", "wrongway"
-]
+ProbeKind = Literal["frozen", "vanished", "swapped", "distorted", "delayed", "displaced", "duplicated", "wrongway"]
 PROBE_KINDS: tuple[ProbeKind, ...] = get_args(ProbeKind)
 DELAY, OFFSET = 25.0, 1.6
 """Frames and metres at full strength."""
@@ -80,9 +79,7 @@ class Instance(NamedTuple):
     scale: float = 1.0
 
 
-def instances(
-    spec: ClipSpec, plan: Plan, t: float, probe: Probe | None, switch: Switch | None
-) -> list[Instance]:
+def instances(spec: ClipSpec, plan: Plan, t: float, probe: Probe | None, switch: Switch | None) -> list[Instance]:
     """Return the bodies at frame t, faults included."""
     out = []
     for k, (index, walk) in enumerate(zip(spec.subjects, plan.walks, strict=True)):
@@ -94,9 +91,7 @@ def instances(
     return out
 
 
-def _faulty(
-    clean: Instance, walk: Walk, t: float, probe: Probe, switch: Switch, new_label: int
-) -> list[Instance]:
+def _faulty(clean: Instance, walk: Walk, t: float, probe: Probe, switch: Switch, new_label: int) -> list[Instance]:
     kind, strength = probe
     start = float(switch.frame)
     pose = clean.pose
@@ -122,9 +117,7 @@ def _faulty(
     dx, dy = pose.x - origin.x, pose.y - origin.y
     return [
         clean._replace(
-            pose=Pose2D(
-                origin.x + dx * c - dy * s, origin.y + dx * s + dy * c, pose.yaw + turned, pose.walked
-            )
+            pose=Pose2D(origin.x + dx * c - dy * s, origin.y + dx * s + dy * c, pose.yaw + turned, pose.walked)
         )
     ]
 
@@ -147,8 +140,9 @@ def swap_for(look: Look, strength: float) -> Look:
 def safe_switch(spec: ClipSpec, plan: Plan, scene: Scene) -> Switch | None:
     """Return the first frame from which every probe is out of sight together with its shadow, or None.
 
-    The test is geometric and conservative: an upright prism that holds the subject and all its variants, and the prism's
-    shadow on the ground, must lie beyond one side plane of a slightly widened view; so the frame is the same at any size.
+    The test is geometric and conservative: an upright prism that holds the subject and all its variants, and the
+    prism's shadow on the ground, must lie beyond one side plane of a slightly widened view; so the frame is the same
+    at any size.
     """
     camera = plan.camera
     first = max(int(camera.leave), 20)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hmbench.data.mini_world.kernels import FAR, View, visibility
+from hmbench.data.mini_world.kernels import FAR, View, bounds, visibility
 from hmbench.data.mini_world.primitives import Rows
 from hmbench.data.mini_world.scenes.layout import Scene
 from hmbench.data.mini_world.shading import Shadows, shade
@@ -105,7 +105,7 @@ class Renderer:
         d = prims[:, 1:4] - eye
         order = np.argsort(d[:, 0] * d[:, 0] + d[:, 1] * d[:, 1] + d[:, 2] * d[:, 2], kind="stable")
         h, w = self.depth.shape
-        return prims, order, View(eye, rotation, float(self.focal), w / 2, h / 2, NEAR, False)
+        return prims, order, View(eye, rotation, float(self.focal), 1 / self.focal, w / 2, h / 2, NEAR, False)
 
     def _clear(self) -> None:
         self.depth.fill(FAR)
@@ -113,9 +113,12 @@ class Renderer:
 
     def _alone(self, prims: Rows, view: View, static: int, object_id: int) -> float:
         rows = static + np.flatnonzero(prims[static:, 21] == object_id)
-        self._clear()
-        visibility(prims, rows, view, self.depth, self.index)
-        return float(np.count_nonzero(self.index >= 0)) / self.supersample**2
+        x0, x1, y0, y1 = bounds(prims, rows, view, *self.depth.shape)
+        if x0 >= x1 or y0 >= y1:
+            return 0.0
+        depth, index = np.full((y1 - y0, x1 - x0), FAR), np.full((y1 - y0, x1 - x0), -1, np.int32)
+        visibility(prims, rows, view._replace(cx=float(view.cx - x0), cy=float(view.cy - y0)), depth, index)
+        return float(np.count_nonzero(index >= 0)) / self.supersample**2
 
     def _shadows(self, bodies: Rows, objects: int) -> Shadows:
         """Draw each subject's own shadow map, snapped to its texels so that edges do not crawl."""
@@ -134,9 +137,7 @@ class Renderer:
             for axis in range(2):
                 r = view.rotation[:, axis]
                 along = float(center[0] * r[0] + center[1] * r[1] + center[2] * r[2])
-                origins[k, axis] = (
-                    math.floor((along - SUBJECT_MAP / SUBJECT_SCALE / 2) * SUBJECT_SCALE) / SUBJECT_SCALE
-                )
+                origins[k, axis] = math.floor((along - SUBJECT_MAP / SUBJECT_SCALE / 2) * SUBJECT_SCALE) / SUBJECT_SCALE
             feet[k] = (
                 center[0] + view.eye[0],
                 center[1] + view.eye[1],
@@ -144,7 +145,9 @@ class Renderer:
             )
             depth.fill(FAR)
             shift = -origins[k] * SUBJECT_SCALE
-            local = View(view.eye, view.rotation, SUBJECT_SCALE, float(shift[0]), float(shift[1]), 0.01, True)
+            local = View(
+                view.eye, view.rotation, SUBJECT_SCALE, 1 / SUBJECT_SCALE, float(shift[0]), float(shift[1]), 0.01, True
+            )
             visibility(bodies, rows, local, depth, index)
             maps[k] = depth
         return Shadows(view, self.scene.sun_map, maps, origins, SUBJECT_SCALE, feet)
@@ -163,7 +166,7 @@ def sun_view(direction: NDArray[np.float64]) -> View:
     )
     rotation = np.array([right, down, ahead]).T.copy()
     half = STATIC_MAP / 2
-    return View(direction * 150.0, rotation, STATIC_SCALE, half, half, 0.01, True)
+    return View(direction * 150.0, rotation, STATIC_SCALE, 1 / STATIC_SCALE, half, half, 0.01, True)
 
 
 def sun_map(prims: Rows, view: View) -> NDArray[np.float32]:

@@ -1,7 +1,8 @@
 """A random stream that is the same on every machine and in every numpy version.
 
-numpy reserves the right to change `Generator` streams between releases (NEP 19), and a frozen benchmark must not move with
-them, so the mini world draws from SplitMix64 (Steele, Lea, Flood 2014): integer arithmetic only, one hash a number.
+numpy reserves the right to change `Generator` streams between releases (NEP 19), and a frozen benchmark must not move
+with them, so the mini world draws from SplitMix64 (Steele, Lea, Flood 2014): integer arithmetic only, one hash a
+number.
 """
 
 import hashlib

@@ -1,7 +1,7 @@
 """Shading of a visibility buffer: textures, one sun with shadow maps, sky and fog (numba, one thread).
 
-Each output pixel holds supersample^2 samples; a distinct primitive among them is shaded once and weighted by its samples, so
-2 x 2 supersampling costs half more than none. See `kernels` for the rules that keep the bits stable.
+Each output pixel holds supersample^2 samples; a distinct primitive among them is shaded once and weighted by its
+samples, so 2 x 2 supersampling costs half more than none. See `kernels` for the rules that keep the bits stable.
 """
 
 from typing import NamedTuple
@@ -9,20 +9,22 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hmbench.data.mini_world.kernels import BOX, CAPSULE, ELLIPSOID, FRUSTUM, View, jit, ray
+from hmbench.data.mini_world.kernels import BOX, CAPSULE, ELLIPSOID, FRUSTUM, View, inlined, jit, ray, to_local
 
 TEXELS = 256
 GROUND_LEVELS = 7
+GROUND_REACH = 400.0
+"""Metres (along the axis) after which the ground gives way to the sky's horizon."""
 
 
 class Surroundings(NamedTuple):
     """What shading needs of a scene besides its primitives."""
 
-    textures: NDArray[np.float32]
-    """Layers, [n, texels, 3]."""
+    textures: NDArray[np.uint8]
+    """Layers, [n, texels, 4]."""
     solid: NDArray[np.float32]
     """Volume of noise, [32, 32, 32]."""
-    ground: NDArray[np.float32]
+    ground: NDArray[np.uint8]
     """Pyramid of the ground map, [texels, 4]: colour and wetness."""
     ground_size: tuple[int, int]
     """Texels (x, y) of its first level."""
@@ -33,7 +35,8 @@ class Surroundings(NamedTuple):
     sky: NDArray[np.float32]
     """Panorama of four sides, [h, 4 s, 3]."""
     light: NDArray[np.float64]
-    """Rows: direction to the sun, sun colour, ambient from above, ambient from below, fog colour, (fog per metre, -, -)."""
+    """Rows: direction to the sun, sun colour, ambient from above, ambient from below, fog colour, (fog per metre, -,
+    -)."""
 
 
 class Shadows(NamedTuple):
@@ -54,22 +57,27 @@ class Shadows(NamedTuple):
 
 
 @jit
-def _tap(texels, base, sx, sy, u, v, weight, out):  # type: ignore[no-untyped-def]
+def _tap(texels, base, sx, sy, u, v):  # type: ignore[no-untyped-def]
+    """Bilinear fetch of four channels; sides are powers of two."""
     x = u * sx - 0.5
     y = v * sy - 0.5
     xf, yf = np.floor(x), np.floor(y)
     fx, fy = x - xf, y - yf
-    x0, y0 = int(xf) % sx, int(yf) % sy
-    x1, y1 = (x0 + 1) % sx, (y0 + 1) % sy
-    a, b = base + y0 * sx, base + y1 * sx
-    for c in range(texels.shape[1]):
-        top = texels[a + x0, c] * (1.0 - fx) + texels[a + x1, c] * fx
-        bottom = texels[b + x0, c] * (1.0 - fx) + texels[b + x1, c] * fx
-        out[c] += weight * (top * (1.0 - fy) + bottom * fy)
+    x0, y0 = int(xf) & (sx - 1), int(yf) & (sy - 1)
+    x1, y1 = (x0 + 1) & (sx - 1), (y0 + 1) & (sy - 1)
+    a, b = texels[base + y0 * sx + x0], texels[base + y0 * sx + x1]
+    c, d = texels[base + y1 * sx + x0], texels[base + y1 * sx + x1]
+    wa, wb, wc, wd = (1.0 - fx) * (1.0 - fy), fx * (1.0 - fy), (1.0 - fx) * fy, fx * fy
+    return (
+        a[0] * wa + b[0] * wb + c[0] * wc + d[0] * wd,
+        a[1] * wa + b[1] * wb + c[1] * wc + d[1] * wd,
+        a[2] * wa + b[2] * wb + c[2] * wc + d[2] * wd,
+        a[3] * wa + b[3] * wb + c[3] * wc + d[3] * wd,
+    )
 
 
 @jit
-def _fetch(texels, sx, sy, levels, u, v, footprint, out):  # type: ignore[no-untyped-def]
+def _fetch(texels, sx, sy, levels, u, v, footprint):  # type: ignore[no-untyped-def]
     """Trilinear fetch; footprint in texels of the first level."""
     level = 0
     base = 0
@@ -79,11 +87,13 @@ def _fetch(texels, sx, sy, levels, u, v, footprint, out):  # type: ignore[no-unt
         sx //= 2
         sy //= 2
         level += 1
-    blend = min(max(footprint - 1.0, 0.0), 1.0) if level < levels - 1 else 0.0
-    out[:] = 0.0
-    _tap(texels, base, sx, sy, u, v, 1.0 - blend, out)
-    if blend > 0.0:
-        _tap(texels, base + sx * sy, sx // 2, sy // 2, u, v, blend, out)
+    near = _tap(texels, base, sx, sy, u, v)
+    if footprint <= 1.0 or level == levels - 1:
+        return near
+    far = _tap(texels, base + sx * sy, sx // 2, sy // 2, u, v)
+    f = min(footprint - 1.0, 1.0)
+    g = 1.0 - f
+    return near[0] * g + far[0] * f, near[1] * g + far[1] * f, near[2] * g + far[2] * f, near[3] * g + far[3] * f
 
 
 @jit
@@ -115,7 +125,7 @@ def _around(x, y):  # type: ignore[no-untyped-def]
     return 0.25 * (2.0 - y / s) if x < 0.0 else 0.25 * (3.0 + x / s)
 
 
-@jit
+@inlined
 def _local_normal(p, a):  # type: ignore[no-untyped-def]
     kind = p[0]
     if kind == BOX:
@@ -145,23 +155,19 @@ def _local_normal(p, a):  # type: ignore[no-untyped-def]
     return n[0] * inverse, n[1] * inverse, n[2] * inverse
 
 
-@jit
-def _surface(p, a, n, d, spread, world, out):  # type: ignore[no-untyped-def]
-    """Write the colour of primitive p at local point a; return a factor that roughens the light of foliage."""
+@inlined
+def _surface(p, a, n, facing, spread, world):  # type: ignore[no-untyped-def]
+    """Return the colour of primitive p at local point a, and a factor that roughens the light of foliage."""
     rough = 1.0
+    texel = (128.0, 128.0, 128.0, 128.0)
     if p[24] == 2.0:
         scale = p[17]
         near = min(1.0, 0.35 / max(spread * scale, 1e-9))
         coarse = _noise3(world.solid, a[0] * scale + p[23] * 31, a[1] * scale, a[2] * scale) - 0.5
-        fine = (
-            _noise3(world.solid, a[0] * scale * 3.7, a[1] * scale * 3.7 + p[23] * 17, a[2] * scale * 3.7)
-            - 0.5
-        )
-        rough = 1.0 + 0.9 * min(1.0, near * 3.0) * coarse + 0.9 * near * fine
-        out[:] = 128.0
+        fine = _noise3(world.solid, a[0] * scale * 3.7, a[1] * scale * 3.7 + p[23] * 17, a[2] * scale * 3.7) - 0.5
+        rough = max(0.25, 1.0 + 1.6 * min(1.0, near * 3.0) * coarse + 1.8 * near * fine)
     else:
-        grazing = max(0.15, -(n[0] * d[0] + n[1] * d[1] + n[2] * d[2]))
-        foot = spread / np.sqrt(grazing) * TEXELS * p[17]
+        foot = spread / np.sqrt(max(0.15, facing)) * TEXELS * p[17]
         if p[24] == 1.0:
             u, v = _around(a[0], a[1]) * p[25], a[2] * p[17]
         elif abs(n[0]) >= abs(n[1]) and abs(n[0]) >= abs(n[2]):
@@ -170,14 +176,13 @@ def _surface(p, a, n, d, spread, world, out):  # type: ignore[no-untyped-def]
             u, v = a[0] * p[17], a[2] * p[17]
         else:
             u, v = a[0] * p[17], a[1] * p[17]
-        _fetch(world.textures[int(p[16])], TEXELS, TEXELS, 8, u + p[23], -v + p[23], foot, out)
-    for c in range(3):
-        out[c] *= p[18 + c]
-    return rough
+        texel = _fetch(world.textures[int(p[16])], TEXELS, TEXELS, 8, u + p[23], -v + p[23], foot)
+    return (texel[0] * p[18], texel[1] * p[19], texel[2] * p[20]), rough
 
 
-@jit
-def _sky(sky, d, out):  # type: ignore[no-untyped-def]
+@inlined
+def _sky(sky, d):  # type: ignore[no-untyped-def]
+    """Return the panorama's colour in direction d (unit length)."""
     h, w = sky.shape[0], sky.shape[1]
     x, y = d[0], d[1]
     m = max(abs(x), abs(y)) + 1e-30
@@ -185,20 +190,23 @@ def _sky(sky, d, out):  # type: ignore[no-untyped-def]
         side = (y / m + 1) / 2 if x > 0 else 2 + (-y / m + 1) / 2
     else:
         side = 1 + (-x / m + 1) / 2 if y > 0 else 3 + (x / m + 1) / 2
-    elevation = 1 - max(0.0, d[2])
     u = side / 4 * w
     i = int(u) % w
     k = (i + 1) % w
     f = u - np.floor(u)
-    v = min(elevation * (h - 1), h - 1.001)
+    v = min((1 - max(0.0, d[2])) * (h - 1), h - 1.001)
     j = int(v)
     g = v - j
-    for c in range(3):
-        top = sky[j, i, c] * (1 - f) + sky[j, k, c] * f
-        out[c] = top * (1 - g) + (sky[j + 1, i, c] * (1 - f) + sky[j + 1, k, c] * f) * g
+    wa, wb, wc, wd = (1 - f) * (1 - g), f * (1 - g), (1 - f) * g, f * g
+    a, b, c, e = sky[j, i], sky[j, k], sky[j + 1, i], sky[j + 1, k]
+    return (
+        a[0] * wa + b[0] * wb + c[0] * wc + e[0] * wd,
+        a[1] * wa + b[1] * wb + c[1] * wc + e[1] * wd,
+        a[2] * wa + b[2] * wb + c[2] * wc + e[2] * wd,
+    )
 
 
-@jit
+@inlined
 def _compare(depth, x, y, z):  # type: ignore[no-untyped-def]
     """Share of the four texels around (x, y) that the sun reaches at depth z."""
     i, j = int(x), int(y)
@@ -208,7 +216,7 @@ def _compare(depth, x, y, z):  # type: ignore[no-untyped-def]
     return (1 - fx) * left + fx * right
 
 
-@jit
+@inlined
 def _sunlight(point, n, shadows):  # type: ignore[no-untyped-def]
     v, r = shadows.sun, shadows.sun.rotation
     wx = point[0] + n[0] * 0.06 - v.eye[0]
@@ -231,138 +239,126 @@ def _sunlight(point, n, shadows):  # type: ignore[no-untyped-def]
     return light
 
 
-@jit
-def _ground(point, d, spread, world, shadows, scratch, out):  # type: ignore[no-untyped-def]
-    """Write the ground's colour; return (wetness, contact shade)."""
+@inlined
+def _ground(point, d, spread, world, shadows):  # type: ignore[no-untyped-def]
+    """Return the ground's colour, its wetness and the contact shade of subjects."""
     sx, sy = world.ground_size
     hx, hy = world.ground_half
     foot = spread / np.sqrt(max(0.04, -d[2]))
     u, v = _fold((point[0] / hx + 1) / 2), _fold((point[1] / hy + 1) / 2)
-    _fetch(world.ground, sx, sy, GROUND_LEVELS, u, v, foot * sx / (2 * hx), out)
-    detail = scratch[:3]
-    _fetch(
-        world.textures[world.ground_layer],
-        TEXELS,
-        TEXELS,
-        8,
-        point[0] * 0.5,
-        point[1] * 0.5,
-        foot * 128,
-        detail,
-    )
-    for c in range(3):
-        out[c] *= detail[c] / 128.0
+    base = _fetch(world.ground, sx, sy, GROUND_LEVELS, u, v, foot * sx / (2 * hx))
+    detail = _fetch(world.textures[world.ground_layer], TEXELS, TEXELS, 8, point[0] * 0.5, point[1] * 0.5, foot * 128)
     shade = 1.0
     for k in range(shadows.feet.shape[0]):
         dx, dy, radius = point[0] - shadows.feet[k, 0], point[1] - shadows.feet[k, 1], shadows.feet[k, 2]
         q = 1 - (dx * dx + dy * dy) / (radius * radius)
         if q > 0.0:
             shade *= 1 - 0.5 * q * q
-    return out[3] / 255.0, shade
+    scale = 1.0 / 128.0
+    color = (base[0] * detail[0] * scale, base[1] * detail[1] * scale, base[2] * detail[2] * scale)
+    return color, base[3] / 255.0, shade
 
 
-@jit
-def _lit(color, k_point, n, d, terms, world, shadows, out):  # type: ignore[no-untyped-def]
+@inlined
+def _lit(color, point, n, d, terms, world, shadows):  # type: ignore[no-untyped-def]
     """Light a surface: terms = (emission, gloss, roughness, occlusion, distance)."""
     emission, gloss, rough, occlusion, distance = terms
-    sun, light = world.light[0], world.light
-    facing = n[0] * sun[0] + n[1] * sun[1] + n[2] * sun[2]
+    light = world.light
+    facing = n[0] * light[0, 0] + n[1] * light[0, 1] + n[2] * light[0, 2]
     direct = 0.0
     if facing > 0.0:
-        direct = _sunlight(k_point, n, shadows)
+        direct = _sunlight(point, n, shadows)
     highlight = 0.0
     if gloss > 0.0 and direct > 0.0:
-        hx, hy, hz = sun[0] - d[0], sun[1] - d[1], sun[2] - d[2]
+        hx, hy, hz = light[0, 0] - d[0], light[0, 1] - d[1], light[0, 2] - d[2]
         q = (hx * n[0] + hy * n[1] + hz * n[2]) / np.sqrt(hx * hx + hy * hy + hz * hz + 1e-12)
         if q > 0.0:
             for _ in range(5):
                 q *= q
             highlight = 200.0 * gloss * q * direct
     fog = distance * light[5, 0]
-    fog = 1.0 / (1.0 + fog * fog)
-    up = 0.5 + 0.5 * n[2]
-    for c in range(3):
-        ambient = (light[2, c] * up + light[3, c] * (1 - up)) * occlusion
-        shine = (light[1, c] * direct * facing + ambient) * rough
-        value = color[c] * (shine * (1 - emission) + emission * 1.25) + highlight * light[1, c]
-        out[c] = min(255.0, max(0.0, value)) * fog + light[4, c] * (1 - fog)
-
-
-@jit
-def _sample(prims, k, depth, o, d, pixel, world, shadows, scratch, out):  # type: ignore[no-untyped-def]
-    """Write the colour seen along o + t d: primitive k, or for k = -1 the ground or the sky."""
-    length = np.sqrt(d[0] * d[0] + d[1] * d[1] + d[2] * d[2])
-    unit = (d[0] / length, d[1] / length, d[2] / length)
-    color = scratch[3:7]
-    if k < 0:
-        if not (d[2] < -1e-9 and -o[2] / d[2] < 400.0):
-            _sky(world.sky, unit, out)
-            return
-        t = -o[2] / d[2]
-        point = (o[0] + t * d[0], o[1] + t * d[1], 0.0)
-        wet, shade = _ground(point, unit, t * pixel, world, shadows, scratch, color)
-        _lit(
-            color, point, (0.0, 0.0, 1.0), unit, (0.0, 0.6 * wet, 1.0, shade, t * length), world, shadows, out
-        )
-        if wet > 0.02:
-            mirror = scratch[7:10]
-            _sky(world.sky, (unit[0], unit[1], -unit[2]), mirror)
-            fresnel = wet * (0.25 + 0.6 * (1 + unit[2]) * (1 + unit[2]))
-            for c in range(3):
-                out[c] = out[c] * (1 - fresnel) + mirror[c] * fresnel
-        return
-    p = prims[k]
-    point = (o[0] + depth * d[0], o[1] + depth * d[1], o[2] + depth * d[2])
-    qx, qy, qz = point[0] - p[1], point[1] - p[2], point[2] - p[3]
-    a = (
-        p[4] * qx + p[5] * qy + p[6] * qz,
-        p[7] * qx + p[8] * qy + p[9] * qz,
-        p[10] * qx + p[11] * qy + p[12] * qz,
+    clear = 1.0 / (1.0 + fog * fog)
+    up = (0.5 + 0.5 * n[2]) * occlusion
+    down = (0.5 - 0.5 * n[2]) * occlusion
+    sun = direct * facing
+    red = (light[1, 0] * sun + light[2, 0] * up + light[3, 0] * down) * rough
+    green = (light[1, 1] * sun + light[2, 1] * up + light[3, 1] * down) * rough
+    blue = (light[1, 2] * sun + light[2, 2] * up + light[3, 2] * down) * rough
+    dim, glow = 1 - emission, emission * 1.25
+    return (
+        min(255.0, color[0] * (red * dim + glow) + highlight * light[1, 0]) * clear + light[4, 0] * (1 - clear),
+        min(255.0, color[1] * (green * dim + glow) + highlight * light[1, 1]) * clear + light[4, 1] * (1 - clear),
+        min(255.0, color[2] * (blue * dim + glow) + highlight * light[1, 2]) * clear + light[4, 2] * (1 - clear),
     )
+
+
+@inlined
+def _below(o, d, t, unit, length, pixel, world, shadows):  # type: ignore[no-untyped-def]
+    """Return the colour of the ground at o + t d; wet ground mirrors the sky."""
+    point = (o[0] + t * d[0], o[1] + t * d[1], 0.0)
+    color, wet, shade = _ground(point, unit, t * pixel, world, shadows)
+    terms = (0.0, 0.6 * wet, 1.0, shade, t * length)
+    out = _lit(color, point, (0.0, 0.0, 1.0), unit, terms, world, shadows)
+    if wet > 0.02:
+        mirror = _sky(world.sky, (unit[0], unit[1], -unit[2]))
+        f = wet * (0.25 + 0.6 * (1 + unit[2]) * (1 + unit[2]))
+        out = (out[0] * (1 - f) + mirror[0] * f, out[1] * (1 - f) + mirror[1] * f, out[2] * (1 - f) + mirror[2] * f)
+    return out
+
+
+@inlined
+def _thing(p, o, d, t, unit, length, pixel, world, shadows):  # type: ignore[no-untyped-def]
+    """Return the colour of primitive p at o + t d."""
+    point = (o[0] + t * d[0], o[1] + t * d[1], o[2] + t * d[2])
+    a = to_local(p, point[0] - p[1], point[1] - p[2], point[2] - p[3])
     ln = _local_normal(p, a)
     n = (
         p[4] * ln[0] + p[7] * ln[1] + p[10] * ln[2],
         p[5] * ln[0] + p[8] * ln[1] + p[11] * ln[2],
         p[6] * ln[0] + p[9] * ln[1] + p[12] * ln[2],
     )
-    facing = min(1.0, max(0.0, -(n[0] * unit[0] + n[1] * unit[1] + n[2] * unit[2])))
-    local_d = (-ln[0] * facing, -ln[1] * facing, -ln[2] * facing)
-    rough = _surface(p, a, ln, local_d, depth * pixel, world, color)
+    facing = -(n[0] * unit[0] + n[1] * unit[1] + n[2] * unit[2])
+    color, rough = _surface(p, a, ln, facing, t * pixel, world)
     occlusion = 0.72 + 0.28 * min(1.0, point[2] * 0.8)
-    _lit(color, point, n, unit, (p[22], p[26], rough, occlusion, depth * length), world, shadows, out)
+    return _lit(color, point, n, unit, (p[22], p[26], rough, occlusion, t * length), world, shadows)
 
 
 @jit
 def shade(prims, view, supersample, depth, index, world, shadows, image, cover):  # type: ignore[no-untyped-def]
     """Write image [h, w, 3] and cover [objects, h, w] (samples an object holds in each pixel)."""
     samples = supersample * supersample
-    done = np.empty(samples, np.int64)
-    total, one, scratch = np.empty(3), np.empty(3), np.empty(10)
+    kinds, counts, firsts = np.empty(samples, np.int64), np.empty(samples, np.int64), np.empty(samples, np.int64)
     pixel = supersample / view.focal
     for y in range(image.shape[0]):
         for x in range(image.shape[1]):
-            total[:] = 0.0
+            red, green, blue = 0.0, 0.0, 0.0
             distinct = 0
             for q in range(samples):
-                ys, xs = y * supersample + q // supersample, x * supersample + q % supersample
-                k = index[ys, xs]
+                k = index[y * supersample + q // supersample, x * supersample + q % supersample]
                 if k >= 0:
                     cover[int(prims[k, 21]), y, x] += 1
-                seen = False
                 for i in range(distinct):
-                    if done[i] == k:
-                        seen = True
-                if seen:
-                    continue
-                done[distinct] = k
-                distinct += 1
-                count = 0
-                for r in range(q, samples):
-                    if index[y * supersample + r // supersample, x * supersample + r % supersample] == k:
-                        count += 1
+                    if kinds[i] == k:
+                        counts[i] += 1
+                        break
+                else:
+                    kinds[distinct], counts[distinct], firsts[distinct] = k, 1, q
+                    distinct += 1
+            for i in range(distinct):
+                k, q = kinds[i], firsts[i]
+                ys, xs = y * supersample + q // supersample, x * supersample + q % supersample
                 o, d = ray(view, xs, ys)
-                _sample(prims, k, depth[ys, xs], o, d, pixel, world, shadows, scratch, one)
-                for c in range(3):
-                    total[c] += count * one[c]
-            for c in range(3):
-                image[y, x, c] = np.uint8(min(255.0, total[c] / samples + 0.5))
+                length = np.sqrt(d[0] * d[0] + d[1] * d[1] + d[2] * d[2])
+                unit = (d[0] / length, d[1] / length, d[2] / length)
+                if k >= 0:
+                    color = _thing(prims[k], o, d, depth[ys, xs], unit, length, pixel, world, shadows)
+                elif d[2] < -1e-9 and -o[2] / d[2] < GROUND_REACH:
+                    color = _below(o, d, -o[2] / d[2], unit, length, pixel, world, shadows)
+                else:
+                    color = _sky(world.sky, unit)
+                red += counts[i] * color[0]
+                green += counts[i] * color[1]
+                blue += counts[i] * color[2]
+            image[y, x, 0] = np.uint8(min(255.0, max(0.0, red / samples + 0.5)))
+            image[y, x, 1] = np.uint8(min(255.0, max(0.0, green / samples + 0.5)))
+            image[y, x, 2] = np.uint8(min(255.0, max(0.0, blue / samples + 0.5)))

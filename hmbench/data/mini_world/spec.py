@@ -1,7 +1,7 @@
 """A clip as a dozen numbers, and the plan that follows from them.
 
-`ClipSpec` is what is stored; `make_plan` draws everything else from it (places, speeds, distances, the sweep) and is pure,
-so the same specification gives the same clip at any size.
+`ClipSpec` is what is stored; `make_plan` draws everything else from it (places, speeds, distances, the sweep) and is
+pure, so the same specification gives the same clip at any size.
 """
 
 import math
@@ -88,7 +88,7 @@ def make_plan(spec: ClipSpec, scene: Scene) -> Plan:
     place = scene.locations[location]
     looks = [LOOKS[k] for k in spec.subjects]
     yaw = s.choice(place.headings) + s.uniform(-0.06, 0.06)
-    speed = s.uniform(0.55, 1.45) * min(1.0, max(l.height for l in looks) / 1.5)
+    speed = s.uniform(0.55, 1.45) * min(1.0, max(look.height for look in looks) / 1.5)
     towards = motion in ("DollyBack", "Orbit") or (motion in ("Static", "Truck") and s.chance(0.5))
     reach = _distance(s, looks, motion, towards, speed, spec.focal)
     x, y = place.x + s.uniform(-3, 3), place.y + s.uniform(-0.8, 0.8)
@@ -119,9 +119,7 @@ def _walks(
     for k, side in enumerate(sides):
         ahead = reach * (1.0 + (0.0, 0.1, 0.32)[k] + s.uniform(-0.04, 0.04))
         across = (side + s.uniform(-0.02, 0.02)) * reach
-        kind = (
-            SUBJECT_PATHS[spec.subject_path] if k == 0 or s.chance(0.5) else s.choice(("Straight", "Weave"))
-        )
+        kind = SUBJECT_PATHS[spec.subject_path] if k == 0 or s.chance(0.5) else s.choice(("Straight", "Weave"))
         px = x + ahead * math.cos(yaw) - across * math.sin(yaw)
         py = y + ahead * math.sin(yaw) + across * math.cos(yaw)
         walks.append(Walk(kind, px, py, heading + s.uniform(-0.08, 0.08), speed * s.uniform(0.94, 1.06)))
@@ -134,8 +132,10 @@ def _camera(
     """Return the camera's move: HM-World's examples turn 30 to 51 degrees within about 22 frames and back."""
     x, y, yaw, speed = start
     tall = max(build_body(LOOKS[k], 0.0).high[2] for k in spec.subjects)
-    along = {"DollyBack": -s.uniform(0.95, 1.25), "Follow": s.uniform(0.8, 1.0), "Static": 0.0, "Truck": s.uniform(0.3, 0.5),
-             "DollyIn": s.uniform(0.35, 0.55), "Orbit": -s.uniform(0.8, 1.0), "Handheld": s.uniform(0.8, 1.0)}[motion]  # fmt: skip
+    along = {
+        "DollyBack": -s.uniform(0.95, 1.25), "Follow": s.uniform(0.8, 1.0), "Static": 0.0, "Truck": s.uniform(0.3, 0.5),
+        "DollyIn": s.uniform(0.35, 0.55), "Orbit": -s.uniform(0.8, 1.0), "Handheld": s.uniform(0.8, 1.0),
+    }[motion]  # fmt: skip
     sweep = spec.camera_path // len(CAMERA_MOTIONS)
     late = 12.0 * (sweep // 2)
     leave = s.uniform(32, 40) + late

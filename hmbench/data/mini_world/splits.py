@@ -1,7 +1,7 @@
 """Which scenes, subjects and path cells belong to training and to the four test cells; version `mini-v1`.
 
-Three scenes and nine subjects are held out. A camera path with a subject path is a *path cell* (280 of them); a hash gives a
-fifth of them to the test, so no test clip repeats the motion of a training clip.
+Three scenes and nine subjects are held out. A camera path with a subject path is a *path cell* (280 of them); a hash
+gives a fifth of them to the test, so no test clip repeats the motion of a training clip.
 """
 
 from typing import Literal, NamedTuple, get_args
@@ -66,8 +66,8 @@ def cell_of(split: SplitName, slot: int) -> str:
 def candidate(split: SplitName, seed: int, slot: int, attempt: int) -> ClipSpec:
     """Return the attempt-th candidate for a slot.
 
-    Slots are independent, so any number of workers, in any order, makes the same set. Scenes and numbers of subjects are
-    taken in turn within a cell; the rest is drawn.
+    Slots are independent, so any number of workers, in any order, makes the same set. Scenes and numbers of subjects
+    are taken in turn within a cell; the rest is drawn.
     """
     cell = cell_of(split, slot)
     choice = pool(split, cell)

@@ -1,11 +1,12 @@
 """Textures with explicit mip pyramids, baked with plain arithmetic and rounded to integers.
 
-Mean grey is about 128; a primitive's tint (twice its colour) multiplies it. Noise is built by sampling a periodic lattice at
-cell corners, so it wraps without a seam. Rounding to integers leaves no bit that depends on SIMD.
+Mean grey is about 128; a primitive's tint (twice its colour) multiplies it. Noise is built by sampling a periodic
+lattice at cell corners, so it wraps without a seam. Rounding to integers leaves no bit that depends on SIMD.
 """
 
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +16,35 @@ from hmbench.data.mini_world.rng import Stream
 SIZE = 256
 LEVELS = 8
 Array = NDArray[np.float64]
-LAYERS = (
-    "plaster brick facade_narrow facade_wide panels planks bark stripes checks dots fur asphalt grass paving zigzag camouflage "
-    "glass corrugated stone_wall shingles tiles soil scales hazard shopfront snow plain"
-).split()
+LAYERS = [
+    "plaster",
+    "brick",
+    "facade_narrow",
+    "facade_wide",
+    "panels",
+    "planks",
+    "bark",
+    "stripes",
+    "checks",
+    "dots",
+    "fur",
+    "asphalt",
+    "grass",
+    "paving",
+    "zigzag",
+    "camouflage",
+    "glass",
+    "corrugated",
+    "stone_wall",
+    "shingles",
+    "tiles",
+    "soil",
+    "scales",
+    "hazard",
+    "shopfront",
+    "snow",
+    "plain",
+]
 LAYER = {name: i for i, name in enumerate(LAYERS)}
 
 
@@ -40,26 +66,24 @@ def lattice_noise(stream: Stream, shape: tuple[int, int], octaves: Sequence[tupl
     return total
 
 
-def mip_pyramid(image: Array, levels: int) -> NDArray[np.float32]:
-    """Return all levels of an integer image [h, w, c] flattened one after another, [texels, c].
-
-    Means of 2 x 2 integers are exact in binary, so float32 holds eight levels without rounding.
-    """
-    level, out = image, []
+def mip_pyramid(image: NDArray[Any], levels: int) -> NDArray[np.uint8]:
+    """Return all levels of an integer image [h, w, 4] flattened one after another, [texels, 4]; levels are rounded."""
+    level, out = image.astype(np.int32), []
     for _ in range(levels):
-        out.append(level.reshape(-1, level.shape[2]).astype(np.float32))
-        level = (level[0::2, 0::2] + level[1::2, 0::2] + level[0::2, 1::2] + level[1::2, 1::2]) / 4
+        out.append(level.reshape(-1, level.shape[2]).astype(np.uint8))
+        level = (level[0::2, 0::2] + level[1::2, 0::2] + level[0::2, 1::2] + level[1::2, 1::2] + 2) // 4
     return np.concatenate(out)
 
 
 @cache
-def texture_stack() -> NDArray[np.float32]:
-    """Return every layer's pyramid, [layers, texels, 3]."""
+def texture_stack() -> NDArray[np.uint8]:
+    """Return every layer's pyramid, [layers, texels, 4]; the fourth channel is unused and keeps texels aligned."""
     layers = _Layers().build()
     stack = []
     for name in LAYERS:
         image = layers[name] if layers[name].ndim == 3 else np.repeat(layers[name][..., None], 3, 2)
-        stack.append(mip_pyramid(np.rint(image.clip(0, 255)), LEVELS))
+        padded = np.concatenate([np.rint(image.clip(0, 255)), np.zeros((SIZE, SIZE, 1))], 2)
+        stack.append(mip_pyramid(padded, LEVELS))
     return np.stack(stack)
 
 
@@ -102,14 +126,14 @@ class _Layers:
         shifted = x + (row % 2) * 32
         stone *= 0.75 + 0.5 * self.stream.array(4, 4)[row % 4, (shifted // 64) % 4]
         stone[(y % 64 < 5) | (shifted % 64 < 5)] *= 0.55
-        panels = 130 + self.noise(0.35)
+        panels = 132 + self.noise(0.2)
         panels[(y < 5) | (x < 5)] *= 0.6
-        return {"plaster": 128 + self.noise(0.5), "brick": brick, "stone_wall": stone, "panels": panels,
+        return {"plaster": 128 + self.noise(0.28), "brick": brick, "stone_wall": stone, "panels": panels,
                 "plain": 128 + self.noise(0.12)}  # fmt: skip
 
     def _facade(self, window: tuple[int, int, int, int], glass: tuple[tuple[int, int, int], ...]) -> Array:
         x0, x1, y0, y1 = window
-        wall = np.repeat((140 + self.noise(0.4))[..., None], 3, 2)
+        wall = np.repeat((148 + self.noise(0.25))[..., None], 3, 2)
         for column in range(2):
             o = column * 128
             wall[y0 - 8 : y1 + 8, o + x0 - 8 : o + x1 + 8] *= 1.3
@@ -123,16 +147,16 @@ class _Layers:
     def _windows(self) -> dict[str, Array]:
         glass = np.empty((SIZE, SIZE, 3))
         panes = self.stream.array(4, 4)[self.y // 64, self.x // 64]
-        glass[:] = np.array((95, 125, 150)) * (0.7 + 0.5 * panes[..., None])
+        glass[:] = np.array((110, 145, 172)) * (0.7 + 0.5 * panes[..., None])
         glass[(self.y % 64 < 4) | (self.x % 64 < 4)] = 60
-        shop = np.repeat((120 + self.noise(0.4))[..., None], 3, 2)
-        shop[60:236, 16:156] = np.array((110, 130, 135)) * (0.7 + 0.5 * (self.y[60:236, 16:156, None] / SIZE))
+        shop = np.repeat((138 + self.noise(0.25))[..., None], 3, 2)
+        shop[60:236, 16:156] = np.array((120, 150, 158)) * (0.8 + 0.6 * (self.y[60:236, 16:156, None] / SIZE))
         shop[60:256, 180:240] = (95, 62, 40)
         shop[150:158, 226:232] = 220
-        shop[16:48, 10:246] = np.array((60, 70, 90))
+        shop[16:48, 10:246] = np.array((90, 100, 120))
         return {
-            "facade_narrow": self._facade((30, 98, 50, 190), ((60, 75, 95), (90, 100, 110))),
-            "facade_wide": self._facade((14, 114, 30, 210), ((40, 60, 80), (150, 140, 90))),
+            "facade_narrow": self._facade((30, 98, 50, 190), ((70, 90, 115), (105, 120, 132))),
+            "facade_wide": self._facade((14, 114, 30, 210), ((55, 80, 105), (165, 150, 100))),
             "glass": glass,
             "shopfront": shop,
         }

@@ -1,8 +1,8 @@
 """Clips on disk, in HM-World's own files, with the exact truth beside them.
 
-HM-World's: ``cond.mp4 tgt.mp4 cond_mask.mp4 tgt_mask.mp4`` (H.264, subjects red on black), ``camera.json`` (Unreal axes,
-centimetres), ``character.json``, ``check.json``. Ours: ``masks.mkv`` (FFV1 label maps, bit exact) and ``truth.json``.
-A sample is written under a hidden name and renamed when it is complete.
+HM-World's: ``cond.mp4 tgt.mp4 cond_mask.mp4 tgt_mask.mp4`` (H.264, subjects red on black), ``camera.json``
+(Unreal axes, centimetres), ``character.json``, ``check.json``. Ours: ``masks.mkv`` (FFV1 label maps, bit exact) and
+``truth.json``. A sample is written under a hidden name and renamed when it is complete.
 """
 
 import json
@@ -78,7 +78,7 @@ def write_clip(
 
 
 def write_captions(root: Path) -> int:
-    """Write ``caption.txt`` (``<id><tab>caption``) and ``splits.json`` for all samples of a folder; return their number."""
+    """Write ``caption.txt`` (``<id><tab>caption``) and ``splits.json`` of a folder; return its number of samples."""
     texts, cells = {}, {}
     for path in sorted(root.glob("*/truth.json")):
         truth = json.loads(path.read_text(encoding="utf-8"))
@@ -109,10 +109,7 @@ def character_json(clip: RenderedClip) -> dict[str, Any]:
     n = clip.num_context
     return {
         key: {
-            s.name: {
-                str(i): _numbers(p * np.array([100.0, -100.0, 100.0]))
-                for i, p in enumerate(s.positions[part])
-            }
+            s.name: {str(i): _numbers(p * np.array([100.0, -100.0, 100.0])) for i, p in enumerate(s.positions[part])}
             for s in clip.subjects
         }
         for key, part in (("cond_character", slice(0, n)), ("tgt_character", slice(n, None)))
@@ -126,9 +123,7 @@ def check_json(clip: RenderedClip) -> dict[str, Any]:
     seen = {s.name: visible_frames(s.visible_area, pixels) for s in clip.subjects}
     return {
         key: {
-            f"actor_{s.label}": {
-                s.name: [{"frame": i, "inFrame": bool(v)} for i, v in enumerate(seen[s.name][part])]
-            }
+            f"actor_{s.label}": {s.name: [{"frame": i, "inFrame": bool(v)} for i, v in enumerate(seen[s.name][part])]}
             for s in clip.subjects
         }
         for key, part in (("cond_check", slice(0, n)), ("tgt_check", slice(n, None)))
@@ -172,9 +167,7 @@ def _subject(clip: RenderedClip, s: SubjectRecord) -> dict[str, Any]:
         "duplicate_of": s.duplicate_of,
         "visible_area": [int(v) for v in s.visible_area],
         "amodal_area": _numbers(s.amodal_area),
-        "boxes": [
-            _numbers(row) if row[0] == row[0] else None for row in boxes_from_masks(clip.labels == s.label)
-        ],
+        "boxes": [_numbers(row) if row[0] == row[0] else None for row in boxes_from_masks(clip.labels == s.label)],
         "positions": [_numbers(row) for row in s.positions],
         "feet": [_numbers(row) for row in s.feet],
         "yaw": _numbers(s.yaw),

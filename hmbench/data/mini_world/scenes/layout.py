@@ -1,13 +1,14 @@
 """A scene as data, and the builder that families use to lay one out: ground paint, boxes, trees, sky, light."""
 
+import itertools
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hmbench.data.mini_world.kernels import View
-from hmbench.data.mini_world.primitives import Paint, Rows, rows
+from hmbench.data.mini_world.primitives import Paint, Rows, Vec, rows
 from hmbench.data.mini_world.rng import Stream
 from hmbench.data.mini_world.shading import GROUND_LEVELS, Surroundings
 from hmbench.data.mini_world.textures import LAYER, lattice_noise, mip_pyramid, solid_noise, texture_stack
@@ -37,7 +38,8 @@ class Scene(NamedTuple):
     sun_map: NDArray[np.float32]
     locations: tuple[Location, ...]
     footprints: NDArray[np.float64]
-    """What subjects and cameras must not enter, [n, 6]: x, y, cos, sin, half length, half width (a disc has width 0)."""
+    """What subjects and cameras must not enter, [n, 6]: x, y, cos, sin, half length, half width (a disc has width
+    0)."""
 
 
 class Light(NamedTuple):
@@ -69,7 +71,7 @@ class SceneBuilder:
         self.ground = np.zeros((GROUND_TEXELS[1], GROUND_TEXELS[0], 4))
         self.ground_layer = LAYER["asphalt"]
         self.shade = np.zeros((GROUND_TEXELS[1], GROUND_TEXELS[0]), np.int64)
-        self.light = Light(0.9, 0.8, (0.95, 0.88, 0.78), (0.46, 0.5, 0.56), (0.24, 0.22, 0.2), 0.006)
+        self.light = Light(0.9, 0.8, (0.95, 0.88, 0.78), (0.52, 0.56, 0.62), (0.34, 0.32, 0.29), 0.006)
         self.zenith, self.horizon = rgb(70, 115, 190), rgb(190, 205, 220)
         self.clouds, self.skyline = 0.5, 0.5
 
@@ -110,9 +112,7 @@ class SceneBuilder:
         cy = [min(max(round((y + GROUND_HALF[1]) * sy), 0), GROUND_TEXELS[1]) for y in (y0, y1)]
         return slice(cy[0], cy[1]), slice(cx[0], cx[1])
 
-    def paint(
-        self, x0: float, x1: float, y0: float, y1: float, color: NDArray[np.float64], wet: float = 0.0
-    ) -> None:
+    def paint(self, x0: float, x1: float, y0: float, y1: float, color: NDArray[np.float64], wet: float = 0.0) -> None:
         """Paint a rectangle of the ground; colour in 0..1."""
         self.ground[self.texels(x0, x1, y0, y1)] = (*(255 * color), 255 * wet)
 
@@ -132,7 +132,7 @@ class SceneBuilder:
 
     def path(self, points: list[tuple[float, float]], width: float, color: NDArray[np.float64]) -> None:
         """Paint a path along a broken line."""
-        for a, b in zip(points, points[1:], strict=False):
+        for a, b in itertools.pairwise(points):
             steps = int(math.hypot(b[0] - a[0], b[1] - a[1]) / 0.25) + 1
             for i in range(steps + 1):
                 u = i / steps
@@ -145,7 +145,7 @@ class SceneBuilder:
         x: float,
         y: float,
         radius: float,
-        value: object,
+        value: Any,
         *,
         multiply: bool = False,
     ) -> None:
@@ -156,7 +156,7 @@ class SceneBuilder:
         inside = ys[:, None] * ys[:, None] + xs[None] * xs[None] <= radius * radius
         part = target[window]
         if multiply:
-            part[inside, :3] = part[inside, :3] * value  # type: ignore[operator]
+            part[inside, :3] = part[inside, :3] * value
         else:
             part[inside] = value
 
@@ -168,8 +168,7 @@ class SceneBuilder:
 
         e, a = self.light.elevation, self.light.azimuth
         sun = (
-            np.rint(np.array([math.cos(a) * math.cos(e), math.sin(a) * math.cos(e), math.sin(e)]) * 2.0**30)
-            * 2.0**-30
+            np.rint(np.array([math.cos(a) * math.cos(e), math.sin(a) * math.cos(e), math.sin(e)]) * 2.0**30) * 2.0**-30
         )
         light = np.array(
             [
@@ -194,14 +193,14 @@ class SceneBuilder:
             self.name, self.family, prims, surroundings, view, sun_map(casting, view), tuple(self.locations), prints
         )  # fmt: skip
 
-    def _ground_map(self) -> NDArray[np.float32]:
-        grain = lattice_noise(
-            self.stream, (GROUND_TEXELS[1], GROUND_TEXELS[0]), ((6, 0.03), (24, 0.03), (128, 0.03))
-        )
-        soft = box_blur(self.ground, 1)
-        contact = np.minimum(1.0, box_blur(self.shade[..., None].astype(float), 9)[..., 0] / 255 * 1.6)
-        soft[..., :3] *= ((1 + grain) * (1 - 0.45 * contact))[..., None]
-        return mip_pyramid(np.rint(soft.clip(0, 255)), GROUND_LEVELS)
+    def _ground_map(self) -> NDArray[np.uint8]:
+        """Return the pyramid of the painted ground: grain, then shade around things, then one soft blur."""
+        grain = lattice_noise(self.stream, (GROUND_TEXELS[1], GROUND_TEXELS[0]), ((6, 0.03), (24, 0.03), (128, 0.03)))
+        coarse = box_sum(self.shade[::4, ::4].astype(np.int32), 3) / (49 * 255)
+        contact = np.repeat(np.repeat(np.minimum(1.0, coarse * 1.6), 4, 0), 4, 1)
+        self.ground[..., :3] *= ((1 + grain) * (1 - 0.45 * contact))[..., None]
+        painted = np.rint(self.ground.clip(0, 255)).astype(np.int32)
+        return mip_pyramid((box_sum(painted, 1) + 4) // 9, GROUND_LEVELS)
 
     def _panorama(self) -> NDArray[np.float32]:
         h, w = 192, 1024
@@ -210,9 +209,7 @@ class SceneBuilder:
         blend = np.sqrt(height)
         sky = self.horizon + (self.zenith - self.horizon) * blend * np.ones((1, w, 1))
         cloud = lattice_noise(s, (256, w), ((3, 34), (8, 26), (24, 14), (64, 8)))[:h]
-        cover = (
-            np.clip((cloud + 60 * (self.clouds - 0.5)) / 40, 0, 1) * np.clip(height[..., 0] * 4, 0, 1) * 0.85
-        )
+        cover = np.clip((cloud + 60 * (self.clouds - 0.5)) / 40, 0, 1) * np.clip(height[..., 0] * 4, 0, 1) * 0.85
         white = np.minimum(255.0, self.horizon * 1.08 + 12)
         sky = sky * (1 - cover[..., None]) + white * cover[..., None]
         x = 0
@@ -220,21 +217,22 @@ class SceneBuilder:
             width, tall = 14 + s.integer(44), int(self.skyline * (8 + s.integer(34)))
             sky[h - tall :, x : x + width] = self.horizon * s.uniform(0.55, 0.82)
             x += width + (s.integer(20) if s.chance(0.4) else 0)
-        return np.rint(sky.clip(0, 255)).astype(np.float32)
+        return np.asarray(np.rint(sky.clip(0, 255)), np.float32)
 
 
-def box_blur(image: NDArray[np.float64], radius: int) -> NDArray[np.float64]:
-    """Return the mean over (2 radius + 1)^2 neighbours of a rounded image, by integer sums: exact on every machine."""
-    n = 2 * radius + 1
-    out = np.rint(image).astype(np.int64)
+def box_sum(image: NDArray[np.int32], radius: int) -> NDArray[np.int32]:
+    """Return the sum over (2 radius + 1)^2 neighbours, edges repeated: integers, exact on every machine."""
+    out = image
     for axis in (0, 1):
-        pad = [(0, 0)] * 3
-        pad[axis] = (radius + 1, radius)
-        sums = np.cumsum(np.pad(out, pad, mode="edge"), axis=axis)
-        upper = np.take(sums, range(n, sums.shape[axis]), axis)
-        lower = np.take(sums, range(0, sums.shape[axis] - n), axis)
-        out = upper - lower
-    return out / (n * n)
+        pad = [(0, 0)] * image.ndim
+        pad[axis] = (radius, radius)
+        padded = np.pad(out, pad, mode="edge")
+        length = image.shape[axis]
+        windows = [slice(k, k + length) for k in range(2 * radius + 1)]
+        out = np.zeros_like(image)
+        for window in windows:
+            out += padded[window] if axis == 0 else padded[:, window]
+    return out
 
 
 def hits(prints: NDArray[np.float64], points: NDArray[np.float64], radius: float) -> NDArray[np.bool_]:
@@ -249,6 +247,6 @@ def hits(prints: NDArray[np.float64], points: NDArray[np.float64], radius: float
     return np.asarray((rectangle | disc).any(1))
 
 
-def foliage(color: Color | NDArray[np.float64], offset: float, scale: float = 2.4) -> Paint:
+def foliage(color: Vec, offset: float, scale: float = 2.4) -> Paint:
     """Return the paint of leaves: solid noise, so that no seam shows."""
     return Paint(color, 0, scale, mapping=2, offset=offset)

@@ -34,9 +34,7 @@ def park(b: SceneBuilder, variant: int) -> None:
                     continue
                 pick = s.uniform()
                 if pick < 0.55:
-                    props.tree(
-                        b, xx, y, height=s.uniform(2.4, 4.0), leaf=s.choice(leaves), crown=s.uniform(1.5, 2.3)
-                    )
+                    props.tree(b, xx, y, height=s.uniform(2.4, 4.0), leaf=s.choice(leaves), crown=s.uniform(1.5, 2.3))
                 elif pick < 0.7:
                     props.bush(b, xx, y, size=s.uniform(0.6, 1.1), leaf=s.choice(leaves))
                 elif row == 0 and pick < 0.85:
@@ -45,11 +43,12 @@ def park(b: SceneBuilder, variant: int) -> None:
                     props.lamp(b, xx, y - side * 1.4)
     for side in (-1, 1):
         for k in range(8):
-            wall = Paint(props.muted(s, 0.4, 0.7), LAYER["facade_wide"], 0.3, offset=s.uniform())
+            wall = Paint(props.muted(s, 0.55, 0.8), LAYER["facade_wide"], 0.3, offset=s.uniform())
             b.add(standing(-60 + 17 * k, side * 36, (s.uniform(10, 15), 8, s.uniform(6, 13)), wall))
     if variant == 1:
         b.light = Light(2.6, 0.6, (1.1, 0.84, 0.55), (0.44, 0.44, 0.5), (0.28, 0.22, 0.15), 0.01)
         b.zenith, b.horizon, b.clouds = rgb(120, 140, 180), rgb(232, 212, 178), 0.6
+    b.skyline = 0.3
     b.locations = [Location(x, y, (0.0, PI)) for x, y in ((-24, -0.4), (-8, 0.4), (8, 0.4), (24, -0.4))]
 
 
@@ -68,9 +67,7 @@ def village(b: SceneBuilder, variant: int) -> None:
     s = b.stream
     snow = variant == 1
     field, lane = (
-        (rgb(0.86, 0.88, 0.92), rgb(0.66, 0.65, 0.66))
-        if snow
-        else (rgb(0.36, 0.46, 0.2), rgb(0.56, 0.46, 0.34))
+        (rgb(0.86, 0.88, 0.92), rgb(0.66, 0.65, 0.66)) if snow else (rgb(0.36, 0.46, 0.2), rgb(0.56, 0.46, 0.34))
     )
     b.ground_layer = LAYER["snow"] if snow else LAYER["soil"]
     b.fill(field)
@@ -104,9 +101,7 @@ def village(b: SceneBuilder, variant: int) -> None:
     b.locations = [Location(x, y, (0.0, PI)) for x, y in ((-26, 0.5), (-10, 0.2), (6, -0.5), (22, -0.5))]
 
 
-def _house(
-    b: SceneBuilder, x: float, y: float, size: tuple[float, float, float], side: int, snow: bool
-) -> None:
+def _house(b: SceneBuilder, x: float, y: float, size: tuple[float, float, float], side: int, snow: bool) -> None:
     s = b.stream
     wall = Paint(
         props.muted(s, 0.55, 0.8),
@@ -141,9 +136,7 @@ def _garden(b: SceneBuilder, x: float, side: int, snow: bool) -> None:
     elif pick < 0.85:
         props.bush(b, x, y, size=0.8, leaf=(0.85, 0.88, 0.92) if snow else (0.3, 0.46, 0.2))
     else:
-        b.add(
-            frustum((x, y, 0), (x, y, 0.8), (0.7, 0.7), Paint((0.55, 0.53, 0.5), LAYER["stone_wall"], 0.8, 1))
-        )
+        b.add(frustum((x, y, 0), (x, y, 0.8), (0.7, 0.7), Paint((0.55, 0.53, 0.5), LAYER["stone_wall"], 0.8, 1)))
         for u in (-0.65, 0.65):
             b.add(standing(x + u, y, (0.1, 0.1, 1.9), Paint(props.WOOD)))
         b.add(gable((x, y, 2.15), (0.9, 0.7, 0.25), Paint((0.5, 0.25, 0.18), LAYER["shingles"], 1.0)))
@@ -163,16 +156,16 @@ def forest(b: SceneBuilder, variant: int) -> None:
     b.path([(-64, 0), (-34, 1.4), (-8, -1.2), (18, 1.2), (44, -1), (64, 0)], 6.5, track)
     for x in range(-64, 66, 4):
         for side in (-1, 1):
-            for row in range(4):
+            for row in range(3):
                 xx, y = x + s.uniform(-1.8, 1.8), side * (6.2 + 4.6 * row + s.uniform(-0.7, 2.2))
                 if s.chance(0.3) or not b.is_free(xx, y, 1.0):
                     continue
                 _growth(b, xx, y, variant, row)
     for k in range(10):
-        x, side = -50 + 11 * k + s.uniform(-2, 2), 1 if k % 2 else -1
+        where, side = -50 + 11 * k + s.uniform(-2, 2), 1 if k % 2 else -1
         props.sphere(
             b,
-            x,
+            where,
             side * s.uniform(4.9, 5.8),
             s.uniform(0.35, 0.7),
             Paint((0.45, 0.45, 0.42), 0, 3.0, 2, offset=s.uniform()),
@@ -194,6 +187,4 @@ def _growth(b: SceneBuilder, x: float, y: float, variant: int, row: int) -> None
     elif variant == 0:
         props.conifer(b, x, y, height=s.uniform(6.5, 10) + row, leaf=(0.13, 0.27, 0.16))
     else:
-        props.tree(
-            b, x, y, height=s.uniform(3.4, 5.0) + 0.5 * row, leaf=s.choice(AUTUMN), crown=s.uniform(1.6, 2.2)
-        )
+        props.tree(b, x, y, height=s.uniform(3.4, 5.0) + 0.5 * row, leaf=s.choice(AUTUMN), crown=s.uniform(1.6, 2.2))

@@ -37,16 +37,11 @@ def vivid(stream: Stream) -> Vec:
     return rgb(*stream.sample((high, low, middle), 3))
 
 
-def tree(
-    b: SceneBuilder, x: float, y: float, *, height: float, leaf: Vec = GREEN, crown: float = 1.5
-) -> None:
-    """A broad-leaved tree of several leaf clumps."""
+def tree(b: SceneBuilder, x: float, y: float, *, height: float, leaf: Vec = GREEN, crown: float = 1.5) -> None:
+    """A broad-leaved tree of several leaf clumps; its crown stays above head height."""
     s = b.stream
-    b.add(
-        frustum(
-            (x, y, -0.05), (x, y, height), (0.22, 0.12), Paint((0.34, 0.26, 0.19), LAYER["bark"], 1.0, AROUND)
-        )
-    )
+    height = max(height, 2.1 + 0.75 * crown)
+    b.add(frustum((x, y, -0.05), (x, y, height), (0.22, 0.12), Paint((0.34, 0.26, 0.19), LAYER["bark"], 1.0, AROUND)))
     for k in range(7):
         angle = 2.4 * k + s.uniform(-0.4, 0.4)
         reach = crown * (0.62 if k else 0.0)
@@ -157,9 +152,7 @@ def car(b: SceneBuilder, x: float, y: float, color: Vec, *, yaw: float = 0.0) ->
     b.add(box(at(-0.25, 0, 1.42), (0.75, 0.56, 0.05), body, yaw))
     for u in (-1.3, 1.3):
         for v in (-0.8, 0.8):
-            b.add(
-                frustum(at(u, v - 0.1, 0.33), at(u, v + 0.1, 0.33), (0.33, 0.33), Paint((0.05, 0.05, 0.05)))
-            )
+            b.add(frustum(at(u, v - 0.1, 0.33), at(u, v + 0.1, 0.33), (0.33, 0.33), Paint((0.05, 0.05, 0.05))))
     for v in (-0.6, 0.6):
         b.add(ellipsoid(at(2.03, v, 0.66), (0.08, 0.16, 0.1), Paint((1.0, 0.97, 0.85), emission=0.5)))
         b.add(ellipsoid(at(-2.05, v, 0.66), (0.06, 0.16, 0.09), Paint((0.8, 0.08, 0.05), emission=0.4)))
@@ -176,11 +169,7 @@ def crate(b: SceneBuilder, x: float, y: float, size: float, *, yaw: float = 0.0,
 
 def barrel(b: SceneBuilder, x: float, y: float, color: Vec) -> None:
     """A barrel with two hoops."""
-    b.add(
-        frustum(
-            (x, y, 0), (x, y, 0.9), (0.32, 0.32), Paint(color, LAYER["corrugated"], 1.0, AROUND, gloss=0.2)
-        )
-    )
+    b.add(frustum((x, y, 0), (x, y, 0.9), (0.32, 0.32), Paint(color, LAYER["corrugated"], 1.0, AROUND, gloss=0.2)))
     for z in (0.28, 0.6):
         b.add(frustum((x, y, z), (x, y, z + 0.05), (0.34, 0.34), Paint(STEEL)))
     b.disc(x, y, 0.36)

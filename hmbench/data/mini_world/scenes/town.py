@@ -22,7 +22,7 @@ def facades(
         wide, tall, deep = s.uniform(6, 12), s.uniform(*heights), s.uniform(7, 10)
         layer = s.choice(FACADES[style])
         per_metre = {"facade_narrow": 1 / 3, "facade_wide": 1 / 3, "glass": 0.25}.get(layer, 0.4)
-        wall = props.muted(s, 0.35, 0.68)
+        wall = props.muted(s, 0.5, 0.82)
         y = side * (distance + deep / 2 + s.uniform(0, 0.8))
         front = y - side * deep / 2
         b.add(
@@ -33,17 +33,11 @@ def facades(
                 Paint(wall, LAYER[layer], per_metre, offset=s.uniform()),
             )
         )
-        b.add(
-            standing(
-                x + wide / 2, y, (wide - 0.2, deep + 0.7, 0.45), Paint([c * 0.7 for c in wall]), base=tall
-            )
-        )
-        shop = Paint(props.muted(s, 0.4, 0.75), LAYER["shopfront"], 1 / 3.2, offset=0.0)
+        b.add(standing(x + wide / 2, y, (wide - 0.2, deep + 0.7, 0.45), Paint([c * 0.7 for c in wall]), base=tall))
+        shop = Paint(props.muted(s, 0.55, 0.85), LAYER["shopfront"], 1 / 3.2, offset=0.0)
         if s.chance(0.7):
             b.add(box((x + wide / 2, front, 1.6), (wide * 0.46, 0.12, 1.6), shop))
-            sign = Paint(
-                props.vivid(s), LAYER[s.choice(("stripes", "plain", "dots", "zigzag"))], 0.6, emission=0.35
-            )
+            sign = Paint(props.vivid(s), LAYER[s.choice(("stripes", "plain", "dots", "zigzag"))], 0.6, emission=0.35)
             b.add(box((x + wide / 2, front - side * 0.2, 3.6), (wide * 0.4, 0.08, 0.35), sign))
         if s.chance(0.5):
             awning = Paint(props.vivid(s), LAYER["stripes"], 0.8)
@@ -56,7 +50,7 @@ def _close_ends(b: SceneBuilder, style: str) -> None:
     s = b.stream
     for end in (-1, 1):
         for y in (-18, -6, 6, 18):
-            wall = Paint(props.muted(s, 0.35, 0.6), LAYER[s.choice(FACADES[style])], 0.3, offset=s.uniform())
+            wall = Paint(props.muted(s, 0.5, 0.75), LAYER[s.choice(FACADES[style])], 0.3, offset=s.uniform())
             b.add(standing(end * 72, y, (8, 11.9, s.uniform(8, 16)), wall))
 
 
@@ -113,7 +107,7 @@ def street(b: SceneBuilder, variant: int) -> None:
         b.light = Light(2.5, 0.62, (1.1, 0.86, 0.6), (0.42, 0.44, 0.55), (0.26, 0.2, 0.18), 0.005)
         b.zenith, b.horizon, b.clouds, b.skyline = rgb(90, 120, 180), rgb(235, 205, 170), 0.35, 1.0
     if variant == 2:
-        b.light = Light(-0.7, 1.0, (0.22, 0.26, 0.42), (0.3, 0.32, 0.5), (0.3, 0.22, 0.16), 0.012)
+        b.light = Light(-0.7, 1.0, (0.3, 0.32, 0.46), (0.42, 0.43, 0.62), (0.44, 0.33, 0.24), 0.01)
         b.zenith, b.horizon, b.clouds, b.skyline = rgb(28, 36, 80), rgb(120, 96, 110), 0.4, 0.6
     b.locations = [Location(x, y, (0.0, PI)) for x, y in ((-24, 0.6), (-9, -0.6), (7, 0.5), (22, -0.4))]
 
@@ -124,7 +118,7 @@ def _kerb_thing(b: SceneBuilder, x: float, side: int, road: float, variant: int)
     pick = s.uniform()
     if pick < 0.35 and variant != 2:
         props.tree(b, x, y, height=s.uniform(2.6, 3.4), crown=s.uniform(1.2, 1.7))
-    elif pick < 0.6 or variant == 2 and pick < 0.75:
+    elif pick < 0.6 or (variant == 2 and pick < 0.75):
         glow = (1.0, 0.8, 0.45) if variant == 2 else (1.0, 0.95, 0.78)
         props.lamp(b, x, y, height=4.2 if variant != 2 else 3.0, glow=glow)
     elif pick < 0.75:
@@ -137,7 +131,6 @@ def _kerb_thing(b: SceneBuilder, x: float, side: int, road: float, variant: int)
 
 def plaza(b: SceneBuilder, variant: int) -> None:
     """An open paved square: market, fountain, temple court."""
-    s = b.stream
     stone = (rgb(0.58, 0.5, 0.42), rgb(0.55, 0.56, 0.58), rgb(0.66, 0.58, 0.44))[variant]
     b.ground_layer = LAYER["paving"] if variant != 2 else LAYER["tiles"]
     b.fill(stone)
@@ -147,8 +140,7 @@ def plaza(b: SceneBuilder, variant: int) -> None:
         b.paint(-64, 64, y - 0.3, y + 0.3, stone * 0.75)
     b.spots(40, (0.4, 2.2), (0.88, 1.1))
     b.locations = [
-        Location(x, y, (0.0, PI, 0.5, PI - 0.5, PI + 0.5, -0.5))
-        for x, y in ((-20, 0), (-6, 2), (6, -2), (20, 0))
+        Location(x, y, (0.0, PI, 0.5, PI - 0.5, PI + 0.5, -0.5)) for x, y in ((-20, 0), (-6, 2), (6, -2), (20, 0))
     ]
     (_market, _fountains, _temple)[variant](b)
     if variant == 0:

@@ -47,23 +47,17 @@ def hall(b: SceneBuilder, variant: int) -> None:
     )[variant]
     b.zenith = b.horizon = 255 * rgb(*wall) * 0.8
     b.clouds, b.skyline = 0.0, 0.0
-    b.locations = [
-        Location(x, y, (0.0, PI, 0.3, PI + 0.3)) for x, y in ((-22, 0.5), (-8, -0.5), (8, 0.5), (22, -0.5))
-    ]
+    b.locations = [Location(x, y, (0.0, PI, 0.3, PI + 0.3)) for x, y in ((-22, 0.5), (-8, -0.5), (8, 0.5), (22, -0.5))]
 
 
 def _station(b: SceneBuilder, half: float, height: float) -> None:
     s = b.stream
     for side in (-1, 1):
         for k in range(-5, 6):
-            props.column(
-                b, 8.0 * k, side * 8.2, height, Paint((0.7, 0.62, 0.5), LAYER["plaster"], 0.6, AROUND), 0.4
-            )
+            props.column(b, 8.0 * k, side * 8.2, height, Paint((0.7, 0.62, 0.5), LAYER["plaster"], 0.6, AROUND), 0.4)
         for k in range(-6, 7):
             x = 6.6 * k
-            sign = Paint(
-                props.vivid(s), LAYER[s.choice(("plain", "stripes", "checks", "dots"))], 0.5, emission=0.35
-            )
+            sign = Paint(props.vivid(s), LAYER[s.choice(("plain", "stripes", "checks", "dots"))], 0.5, emission=0.35)
             b.add(box((x, side * (half - 0.05), 4.2), (1.9, 0.1, 0.5), sign))
             door = Paint((0.35, 0.42, 0.45), LAYER["shopfront"], 1 / 3.2)
             b.add(box((x, side * (half - 0.05), 1.6), (2.4, 0.08, 1.6), door))
@@ -96,9 +90,7 @@ def _museum(b: SceneBuilder, half: float, height: float) -> None:
         for k in range(-4, 5):
             x = 9.8 * k + s.uniform(-1.5, 1.5)
             if s.chance(0.5):
-                props.statue(
-                    b, x, side * 7.6, s.choice(((0.9, 0.88, 0.84), (0.35, 0.3, 0.25), (0.4, 0.5, 0.46)))
-                )
+                props.statue(b, x, side * 7.6, s.choice(((0.9, 0.88, 0.84), (0.35, 0.3, 0.25), (0.4, 0.5, 0.46))))
             else:
                 base = Paint((0.9, 0.9, 0.88), LAYER["plain"])
                 b.add(standing(x, side * 7.6, (0.9, 0.9, 1.0), base))
@@ -119,9 +111,7 @@ def _warehouse(b: SceneBuilder, half: float, height: float) -> None:
                 for u in (-2.2, 0.0, 2.2):
                     if s.chance(0.8):
                         size = s.uniform(0.9, 1.4)
-                        goods = Paint(
-                            s.choice((props.WOOD, (0.6, 0.48, 0.33), props.vivid(s))), LAYER["panels"], 0.9
-                        )
+                        goods = Paint(s.choice((props.WOOD, (0.6, 0.48, 0.33), props.vivid(s))), LAYER["panels"], 0.9)
                         b.add(standing(x + u, y, (size * 1.3, 1.4, size), goods, base=z + 0.12))
             for u in (-3.3, 3.3):
                 b.add(standing(x + u, y, (0.12, 1.9, 5.6), Paint((0.15, 0.25, 0.5))))
@@ -215,11 +205,7 @@ def _sheds(b: SceneBuilder) -> None:
         else:
             b.add(capsule((x - 1, y, 0.3), (x + 1, y, 0.3), 0.3, Paint(props.vivid(s), LAYER["zigzag"], 1.5)))
             b.block(x, y, 2.6, 0.7)
-    b.add(
-        frustum(
-            (50, 20, 0), (50, 20, 12), (2.2, 1.4), Paint((0.85, 0.25, 0.2), LAYER["stripes"], 0.15, AROUND)
-        )
-    )
+    b.add(frustum((50, 20, 0), (50, 20, 12), (2.2, 1.4), Paint((0.85, 0.25, 0.2), LAYER["stripes"], 0.15, AROUND)))
     b.add(frustum((50, 20, 12), (50, 20, 13.6), (1.0, 0.9), Paint((1.0, 0.95, 0.7), emission=0.7)))
     b.light = Light(0.35, 0.5, (1.2, 0.8, 0.5), (0.42, 0.42, 0.52), (0.28, 0.22, 0.18), 0.006)
     b.zenith, b.horizon, b.clouds, b.skyline = rgb(100, 120, 175), rgb(245, 196, 140), 0.5, 0.35

@@ -1,0 +1,111 @@
+"""``hmbench data make-mini`` and ``sheet``: make clips of the mini world, and look at clips."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from hmbench.data.mini_world.probes import Probe
+    from hmbench.data.mini_world.splits import SplitName
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands to ``hmbench data``."""
+    app.command("make-mini")(make_mini_command)
+    app.command("sheet")(sheet_command)
+
+
+def make_mini_command(
+    out: Annotated[Path, typer.Argument(help="Folder for the clips; a run that was stopped goes on there.")],
+    split: Annotated[str, typer.Option(help="train or test.")] = "test",
+    clips: Annotated[int, typer.Option(help="How many clips.")] = 16,
+    size: Annotated[str, typer.Option(help="WxH, multiples of 16.")] = "416x240",
+    seed: Annotated[int, typer.Option(help="Another seed, another set.")] = 0,
+    workers: Annotated[int, typer.Option(help="Processes; one a core.")] = 1,
+    probe: Annotated[list[str] | None, typer.Option(help="Fault to render too, KIND:STRENGTH; repeatable.")] = None,
+    crf: Annotated[int, typer.Option(help="H.264 quality of the videos; smaller is better.")] = 17,
+) -> None:
+    """Make clips of the mini world with exact truth, in HM-World's layout."""
+    from hmbench.cli.console import out as console
+    from hmbench.cli.console import progress_bar
+    from hmbench.data.mini_world.generate import GenerateConfig, Made, generate
+
+    config = GenerateConfig(
+        out=out,
+        split=_split(split),
+        clips=clips,
+        size=_size(size),
+        seed=seed,
+        workers=workers,
+        probes=_probes(probe),
+        crf=crf,
+    )
+    with progress_bar() as progress:
+        task = progress.add_task("mini world", total=clips, note="")
+
+        def show(made: Made) -> None:
+            progress.update(task, advance=1, note=made.name)
+
+        report = generate(config, show)
+    reasons = ", ".join(f"{count} {reason}" for reason, count in report.rejections.items()) or "none"
+    candidates = sum(made.attempts for made in report.made)
+    there = sum(made.was_there for made in report.made)
+    console.print(f"{len(report.made)} clips in {out}" + (f" ({there} were there)" if there else ""), highlight=False)
+    console.print(
+        f"The exit-entry filter took {report.acceptance:.0%} of {candidates} candidates; rejected: {reasons}",
+        highlight=False,
+    )
+
+
+def sheet_command(
+    folder: Annotated[Path, typer.Argument(help="Folder in HM-World's layout.")],
+    out: Annotated[Path, typer.Option(help="Picture to write, .png or .jpg.")] = Path("sheet.png"),
+    clips: Annotated[int, typer.Option(help="Rows at most.")] = 12,
+    columns: Annotated[int, typer.Option(help="Moments a clip.")] = 8,
+    outlines: Annotated[bool, typer.Option(help="Draw the subjects' edges.")] = True,
+) -> None:
+    """Draw a contact sheet: a clip a row, from its first to its last frame."""
+    from hmbench.cli.console import out as console
+    from hmbench.data.mini_world.sheet import make_sheet, save_picture
+    from hmbench.errors import UserError
+
+    if out.suffix.lower() not in {".png", ".jpg", ".jpeg"}:
+        raise UserError(
+            f"Sheets cannot be written as {out.suffix or 'a file without a suffix'}.", "End the name in .png or .jpg."
+        )
+    save_picture(out, make_sheet(folder, limit=clips, columns=columns, outlines=outlines))
+    console.print(f"Sheet of {folder}: {out}", highlight=False)
+
+
+def _split(text: str) -> SplitName:
+    from hmbench.data.mini_world.splits import SPLITS
+    from hmbench.errors import UserError
+
+    for split in SPLITS:
+        if split == text:
+            return split
+    raise UserError(f"There is no split {text!r} in the mini world.", f"Choose one of {', '.join(SPLITS)}.")
+
+
+def _size(text: str) -> tuple[int, int]:
+    from hmbench.errors import UserError
+
+    width, _, height = text.lower().partition("x")
+    if not (width.isdigit() and height.isdigit()):
+        raise UserError(f"{text!r} is no size.", "Write it as WIDTHxHEIGHT, for example 416x240.")
+    return int(width), int(height)
+
+
+def _probes(texts: list[str] | None) -> tuple[Probe, ...]:
+    from hmbench.data.mini_world.probes import Probe
+    from hmbench.errors import UserError
+
+    try:
+        return tuple(Probe.parse(text) for text in texts or ())
+    except ValueError as error:
+        raise UserError(
+            f"A probe cannot be made: {error}.", "Write it as KIND:STRENGTH, for example frozen:1.0."
+        ) from error

@@ -1,0 +1,73 @@
+"""Statistics of a mini world folder, side by side with what is known of HM-World and of its four public clips."""
+
+import json
+import math
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hmbench.data.cameras import parse_cameras
+from hmbench.errors import UserError
+from hmbench.results import read_json
+
+QUANTILES = (0.05, 0.5, 0.95)
+
+
+def statistics(folder: Path) -> dict[str, Any]:
+    """Return counts and quantiles (5 %, median, 95 %) over a folder's clips.
+
+    Args:
+        folder: A folder made by `generate`.
+
+    Raises:
+        UserError: If the folder holds no clip of the mini world.
+    """
+    truths = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*/truth.json"))]
+    if not truths:
+        raise UserError(f"{folder} holds no mini world clips.", "Make some with `hmbench data make-mini`.")
+    cameras = [_camera(path.parent) for path in sorted(folder.glob("*/truth.json"))]
+    first = [truth["subjects"][0] for truth in truths]
+    events = [subject["events"][0] for subject in first if subject["events"]]
+    return {
+        "clips": len(truths),
+        "with an event of the first subject": len(events),
+        "candidates": sum(truth.get("attempts", 1) for truth in truths),
+        "cells": dict(Counter(truth["cell"] for truth in truths)),
+        "scenes": dict(Counter(truth["scene"] for truth in truths).most_common()),
+        "subjects a clip": dict(sorted(Counter(len(truth["looks"]) for truth in truths).items())),
+        "exit frame": _quantiles([e["exit"] for e in events]),
+        "re-entry frame": _quantiles([e["reentry"] for e in events]),
+        "gap, frames": _quantiles([e["reentry"] - e["exit"] for e in events]),
+        "subject height, share of the frame": _quantiles(
+            [h for t, s in zip(truths, first, strict=True) for h in _heights(t, s)]
+        ),
+        "subject speed, m/s": _quantiles([_speed(t, s) for t, s in zip(truths, first, strict=True)]),
+        "camera speed, m/s": _quantiles([c["speed"] for c in cameras]),
+        "yaw sweep, degrees": _quantiles([c["sweep"] for c in cameras]),
+    }
+
+
+def _camera(folder: Path) -> dict[str, float]:
+    truth = json.loads((folder / "truth.json").read_text(encoding="utf-8"))
+    n = truth["num_context"]
+    poses = np.concatenate(parse_cameras(read_json(folder / "camera.json"), n, n, str(folder)))
+    steps = np.linalg.norm(np.diff(poses[:, :3, 3], axis=0), axis=1)
+    heading = np.unwrap(np.arctan2(poses[:, 1, 2], poses[:, 0, 2]))
+    return {"speed": float(np.median(steps)) * truth["fps"], "sweep": math.degrees(float(np.ptp(heading)))}
+
+
+def _heights(truth: dict[str, Any], subject: dict[str, Any]) -> list[float]:
+    w, h = truth["size"]
+    inside = [b for b in subject["boxes"] if b and b[0] > 0 and b[1] > 0 and b[2] < w and b[3] < h]
+    return [(b[3] - b[1]) / h for b in inside]
+
+
+def _speed(truth: dict[str, Any], subject: dict[str, Any]) -> float:
+    feet = np.array([[math.nan if v is None else v for v in row] for row in subject["feet"]])
+    return float(np.nanmean(np.linalg.norm(np.diff(feet, axis=0), axis=1))) * float(truth["fps"])
+
+
+def _quantiles(values: list[float]) -> list[float] | None:
+    return [round(float(q), 2) for q in np.quantile(values, QUANTILES)] if values else None

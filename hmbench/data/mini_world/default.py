@@ -1,0 +1,40 @@
+"""The small default test set behind ``--data mini``: 16 clips at 224x128, made on first use and kept."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from hmbench.data.mini_world.generate import GenerateConfig, Made, generate
+from hmbench.data.mini_world.spec import GENERATOR, VERSION
+
+DEFAULT_CLIPS = 16
+"""Four of each test cell."""
+DEFAULT_SIZE = (224, 128)
+COMPLETE = "complete"
+
+
+def default_folder(cache_dir: Path) -> Path:
+    """Return where the default set of this generator lives: a new generator never reads an old one's clips."""
+    return cache_dir / f"{VERSION}-g{GENERATOR}-{DEFAULT_SIZE[0]}x{DEFAULT_SIZE[1]}"
+
+
+def ensure_default_mini(
+    cache_dir: Path, *, workers: int | None = None, on_done: Callable[[Made, int], None] | None = None
+) -> Path:
+    """Make the default test set if it is not there, and return its folder (in HM-World's layout).
+
+    An interrupted run goes on where it was; two processes at once do the work twice but end with the same files.
+
+    Args:
+        cache_dir: Folder for caches.
+        workers: Processes; None takes one a core, at most 4.
+        on_done: Called with each clip and the total, for progress.
+    """
+    folder = default_folder(cache_dir)
+    if (folder / f".{COMPLETE}").is_file():
+        return folder
+    count = workers or min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    config = GenerateConfig(out=folder, clips=DEFAULT_CLIPS, size=DEFAULT_SIZE, workers=count)
+    generate(config, None if on_done is None else lambda made: on_done(made, DEFAULT_CLIPS))
+    (folder / f".{COMPLETE}").touch()
+    return folder
