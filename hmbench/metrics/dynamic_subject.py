@@ -1,14 +1,15 @@
 """Dynamic Subject Consistency, repaired: each subject by itself, seen where it is, and counted where it is not.
 
-The paper's idea is kept: mean cosine over all pairs of a prediction's and a reference's views of a subject. What changed
-against the released script (`hmbench.metrics.dsc_reference`): boxes are cut from the frame that they belong to; subjects
-are matched by tracks and scored one by one; the frames after a re-entry have a score of their own; a subject that is
-nowhere counts, with the floor; and a calibrated scale, 0 = a stranger, 1 = the subject's own real crops. What did not
-change: order does not matter, so that motion cannot be seen; that is the re-entry family's business.
+The paper's idea is kept: mean cosine over all pairs of a prediction's and a reference's views of a subject. What
+changed against the released script (`hmbench.metrics.dsc_reference`): boxes are cut from the frame that they belong to;
+subjects are matched by tracks and scored one by one; the frames after a re-entry have a score of their own; a subject
+that is nowhere counts, with the floor; and a calibrated scale, 0 = a stranger, 1 = the subject's own real crops. What
+did not change: order does not matter, so that motion cannot be seen; that is the re-entry family's business.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any, Literal, NamedTuple
 
@@ -75,7 +76,7 @@ class DynamicSubjectConsistency:
         )
 
     def __call__(self, case: Case) -> Score:
-        """The score; 0 with a coverage of 0 where nothing was found, skipped only without weights or subjects in view."""
+        """The score; 0 with a coverage of 0 where nothing was found; skipped without weights or subjects in view."""
         if self.encoder.missing:
             return Score.skipped(self.encoder.missing)
         encoder = self.encoder.get()
@@ -100,7 +101,7 @@ def views_of(case: Case, encoder: CropEncoder) -> list[Views]:
         sums, after = torch.zeros_like(part.context), torch.zeros_like(part.context)
         count = after_count = 0
         shown = np.zeros(len(case.prediction), bool)
-        for start, stop in zip(cuts, cuts[1:], strict=False):
+        for start, stop in itertools.pairwise(cuts):
             features, there = _window(case, encoder, part, start, stop)
             sums, count, shown = sums + features.sum(dim=0), count + len(features), shown | there
             if start in starts:

@@ -74,6 +74,8 @@ class EventRecord:
     """Cosine between velocities."""
     articulation: float
     """Change inside the box over the target's."""
+    double_share: float
+    """Share of its frames with a second copy beside it."""
     parts: dict[str, float]
     """Place, identity, shape, motion, single: each in [0, 1]."""
     success: float
@@ -128,6 +130,7 @@ def _record(case: Case, encoder: CropEncoder, part: Part, event: Event) -> Event
         margin=_margin(encoder, case, part, played, early, stop) if seen else NAN,
         direction=motion.direction if motion else NAN,
         articulation=ratio,
+        double_share=min(1.0, numbers.double_frames / max(int(shown[start:stop].sum()), 1)),
         parts=parts,
         success=coverage * math.prod(parts.values()) ** (1 / len(parts)) if seen else 0.0,
     )

@@ -1,62 +1,24 @@
 """The re-entry family: did the subject come back, when, where, as itself, and moving right.
 
 Every metric is the mean over the clip's events. A subject that never came back counts with the worst value; the mean
-over those that did come back is `given_return` in the details, and `coverage` says for how many that is. Metrics without
-a worst value (errors in pixels or frames) are skipped, with that reason, where nobody came back.
+over those that did come back is `given_return` in the details, and `coverage` says for how many that is. Metrics
+without a worst value (errors without a bound) are skipped, with that reason, where nobody came back.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from hmbench.case import Case
 from hmbench.metrics.event_records import EventRecord, event_records
 from hmbench.metrics.needs import EVENTS, LABELS, TRACKS, TRUTH
+from hmbench.metrics.readings import Reading
 from hmbench.protocols import MetricInfo
 from hmbench.types import Score
 from hmbench.weights.backbones import Backbone, CropEncoder
 
 _ENCODER = "re-entry encoder"
-
-
-class Reading(NamedTuple):
-    """One number of an event record, and how to publish it."""
-
-    name: str
-    read: Callable[[EventRecord], float]
-    higher_is_better: bool | None
-    bounds: tuple[float | None, float | None]
-    worst: float | None
-    """Value of a subject that never came back; None where there is no worst."""
-    unit: str
-    what: str
-    version: int = 1
-    headline: bool = False
-
-
-READINGS = (
-    Reading("return_recall", lambda r: float(r.numbers.seen), True, (0, 1), 0.0, "", "share of subjects that are seen again", headline=True),
-    Reading("return_coverage", lambda r: r.coverage, True, (0, 1), 0.0, "", "share of the frames with the real subject that have it"),
-    Reading("false_presence", lambda r: r.false_presence, False, (0, 1), None, "", "share of the hidden frames that show it"),
-    Reading("return_offset", lambda r: r.numbers.offset_frames, None, (None, None), None, "frames", "first sight against the target's; positive is late"),
-    Reading("place_error", lambda r: r.centre_error, False, (0, None), None, "diagonals", "distance of box centres"),
-    Reading("place_error_size", lambda r: r.centre_error_size, False, (0, None), None, "sizes", "distance of box centres over the root of the area"),
-    Reading("place_offset", lambda r: r.numbers.offset, False, (0, None), None, "heights", "distance in the world, in body heights"),
-    Reading("place_iou", lambda r: r.iou, True, (0, 1), 0.0, "", "overlap of boxes"),
-    Reading("scale_error", lambda r: abs(r.numbers.scale), False, (0, None), None, "", "|log| of the size ratio"),
-    Reading("shape_error", lambda r: abs(r.numbers.aspect), False, (0, None), None, "", "|log| of the aspect ratio over the target's"),
-    Reading("identity_rank1", lambda r: math.nan if r.numbers.rank1 is None else float(r.numbers.rank1), True, (0, 1), 0.0, "", "nearest in the gallery is itself"),
-    Reading("identity_similarity", lambda r: min(max(r.numbers.identity, 0.0), 1.0), True, (0, 1), 0.0, "", "0 = a stranger, 1 = its own real crops", headline=True),
-    Reading("identity_margin", lambda r: r.margin, True, (None, None), None, "", "calibrated lead over the nearest stranger"),
-    Reading("motion_agreement", lambda r: r.numbers.agreement, True, (0, 1), 0.0, "", "1 - |v - w| / (|v| + |w|), camera taken out", headline=True),
-    Reading("motion_direction", lambda r: r.direction, True, (-1, 1), None, "", "cosine of velocities"),
-    Reading("motion_speed", lambda r: r.numbers.speed_ratio, None, (0, None), None, "", "speed over the target's"),
-    Reading("articulation", lambda r: r.articulation, None, (0, None), None, "", "change inside the box over the target's"),
-    Reading("verdict_returned", lambda r: float(r.verdict == "returned"), True, (0, 1), 0.0, "", "share of events with nothing wrong", headline=True),
-    Reading("reentry_success", lambda r: r.success, True, (0, 1), 0.0, "", "coverage x geometric mean of place, identity, shape, motion, single", headline=True),
-)  # fmt: skip
 
 
 class ReentryMetric:
@@ -87,9 +49,8 @@ class ReentryMetric:
             return Score.skipped(self.encoder.missing)
         records = records_of(case, self.encoder.get())
         returned = [r for r in records if r.numbers.seen]
-        given = [v for v in map(self.reading.read, returned) if not math.isnan(v)]
-        if self.reading.name == "false_presence":  # asks about the time before the return, so of everybody
-            given = [v for v in map(self.reading.read, records) if not math.isnan(v)]
+        measured = records if self.reading.of_all else returned
+        given = [v for v in map(self.reading.read, measured) if not math.isnan(v)]
         values = list(given)
         if self.reading.worst is not None:
             values += [self.reading.worst] * (len(records) - len(returned))

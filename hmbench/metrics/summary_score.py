@@ -1,8 +1,8 @@
 """One number to rank by: the harmonic mean of how well the background and the subjects were remembered.
 
 `background_fidelity` is calibrated per clip: 0 is what repeating the last context frame gets, 1 the real background.
-`memory_score` is its harmonic mean with `reentry_success`: a model cannot buy one memory with the other. The parts stand
-beside it. Both choices were made by the validity study (docs/metrics.md), not by taste.
+`memory_score` is its harmonic mean with `reentry_success`: a model cannot buy one memory with the other. The parts
+stand beside it. Both choices were made by the validity study (docs/metrics.md), not by taste.
 """
 
 from __future__ import annotations

@@ -9,7 +9,8 @@ from hmbench.metrics.dsc_reference import DscReference
 from hmbench.metrics.dynamic_subject import DynamicSubjectConsistency
 from hmbench.metrics.fidelity import Psnr, Region, Ssim
 from hmbench.metrics.perceptual import Lpips
-from hmbench.metrics.reentry import READINGS, ReentryMetric
+from hmbench.metrics.readings import READINGS
+from hmbench.metrics.reentry import ReentryMetric
 from hmbench.metrics.summary_score import BackgroundFidelity, MemoryScore
 from hmbench.metrics.tracking import TrackingMetric
 from hmbench.protocols import Metric

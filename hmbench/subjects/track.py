@@ -9,7 +9,7 @@ Letters: T frames, n tracklets.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any, Literal
 
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmbench.subjects.detect import Detections, Detector
+from hmbench.subjects.files import rounded
 from hmbench.subjects.link import LinkConfig, Tracklet, link
 from hmbench.subjects.quiet_ultralytics import ultralytics_modules
 from hmbench.types import Category, Track, Video
@@ -98,14 +99,16 @@ class YoloTracker:
 
 
 def numbered(tracks: list[Track]) -> tuple[Track, ...]:
-    """Longest first, numbered from 1; equal lengths by first frame, then by position."""
-    order = sorted(
-        tracks, key=lambda t: (-int(t.present().sum()), int(np.argmax(t.present())), float(np.nanmin(t.boxes)))
-    )
-    return tuple(
-        Track(id=i, boxes=t.boxes, scores=t.scores, category=t.category, embedding=t.embedding)
-        for i, t in enumerate(order, 1)
-    )
+    """Longest first, numbered from 1; equal lengths by first frame, then by position.
+
+    Values are rounded as files of tracks round them, so that a resumed run scores the same numbers.
+    """
+
+    def rank(track: Track) -> tuple[int, int, float]:
+        shown = track.present()
+        return -int(shown.sum()), int(np.argmax(shown)), float(np.nanmin(track.boxes))
+
+    return tuple(rounded(replace(track, id=i)) for i, track in enumerate(sorted(tracks, key=rank), 1))
 
 
 def _mean_embedding(features: NDArray[np.float32], weights: NDArray[np.float64]) -> NDArray[np.float32]:

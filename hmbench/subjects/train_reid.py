@@ -118,7 +118,9 @@ def train(recipe: ReidTraining, *, cache: Path | None = None) -> Embedder:
         schedule.step()
         if step % 100 == 0:
             right = float((cosines.argmax(dim=1) == target).float().mean())
-            log.info("step %d loss %.3f right %.2f, %.0f s", step, float(loss.detach()), right, time.perf_counter() - start)
+            log.info(
+                "step %d loss %.3f right %.2f, %.0f s", step, float(loss.detach()), right, time.perf_counter() - start
+            )
     return model.eval()
 
 

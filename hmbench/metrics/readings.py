@@ -1,0 +1,99 @@
+"""The numbers of an event record that are published, each with its name, direction and worst value."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+from hmbench.metrics.event_records import EventRecord
+
+Read = Callable[[EventRecord], float]
+
+
+class Reading(NamedTuple):
+    """One number of an event record, and how to publish it."""
+
+    name: str
+    """Metric name."""
+    read: Read
+    """The number; NaN where it could not be measured."""
+    what: str
+    """What it is, in a line."""
+    higher_is_better: bool | None
+    """Direction."""
+    bounds: tuple[float | None, float | None]
+    """Smallest and largest value."""
+    worst: float | None = None
+    """Value of a subject that never came back; None where there is no worst one."""
+    unit: str = ""
+    """Unit."""
+    version: int = 1
+    """Raised whenever its numbers may change."""
+    headline: bool = False
+    """Shown on screen."""
+    of_all: bool = False
+    """Also asked of subjects that never came back, since it is about the time before."""
+
+
+def _share(name: str, read: Read, what: str, *, headline: bool = False) -> Reading:
+    """A value in [0, 1], higher is better, 0 for a subject that never came back."""
+    return Reading(name, read, what, True, (0, 1), worst=0.0, headline=headline)
+
+
+def _error(name: str, read: Read, what: str, unit: str = "") -> Reading:
+    """A value from 0 up, lower is better, without a worst."""
+    return Reading(name, read, what, False, (0, None), unit=unit)
+
+
+READINGS = (
+    _share("return_recall", lambda r: float(r.numbers.seen), "share of subjects that are seen again", headline=True),
+    _share("return_coverage", lambda r: r.coverage, "share of the frames with the real subject that have it"),
+    Reading(
+        "false_presence",
+        lambda r: r.false_presence,
+        "share of the frames without the real subject that show it",
+        False,
+        (0, 1),
+        of_all=True,
+    ),
+    Reading(
+        "return_offset",
+        lambda r: r.numbers.offset_frames,
+        "first sight against the target's, positive is late",
+        None,
+        (None, None),
+        unit="frames",
+    ),
+    _error("return_delay", lambda r: abs(r.numbers.offset_frames), "|first sight against the target's|", "frames"),
+    _error("place_error", lambda r: r.centre_error, "distance of box centres", "diagonals"),
+    _error("place_error_size", lambda r: r.centre_error_size, "distance of box centres over the root of the area"),
+    _error("place_offset", lambda r: r.numbers.offset, "distance in the world", "body heights"),
+    _share("place_iou", lambda r: r.iou, "overlap of boxes"),
+    _error("scale_error", lambda r: abs(r.numbers.scale), "|log| of the size ratio"),
+    _error("shape_error", lambda r: abs(r.numbers.aspect), "|log| of the aspect ratio over the target's"),
+    _share("identity_rank1", lambda r: _truth(r.numbers.rank1), "nearest in the gallery is itself"),
+    _share(
+        "identity_similarity",
+        lambda r: min(max(r.numbers.identity, 0.0), 1.0),
+        "looks: 0 = a stranger, 1 = its own real crops",
+        headline=True,
+    ),
+    Reading("identity_margin", lambda r: r.margin, "calibrated lead over the nearest stranger", True, (None, None)),
+    _share("identity_single", lambda r: 1 - r.double_share, "1 - share of the frames with a second copy"),
+    _share("motion_agreement", lambda r: r.numbers.agreement, "1 - |v - w| / (|v| + |w|)", headline=True),
+    Reading("motion_direction", lambda r: r.direction, "cosine of velocities", True, (-1, 1)),
+    Reading("motion_speed", lambda r: r.numbers.speed_ratio, "speed over the target's", None, (0, None)),
+    Reading("articulation", lambda r: r.articulation, "change inside the box over the target's", None, (0, None)),
+    _share("verdict_returned", lambda r: float(r.verdict == "returned"), "nothing wrong with the event", headline=True),
+    _share(
+        "reentry_success",
+        lambda r: r.success,
+        "coverage x geometric mean of place, identity, shape, motion, single",
+        headline=True,
+    ),
+)
+
+
+def _truth(value: bool | None) -> float:
+    return math.nan if value is None else float(value)

@@ -1,0 +1,118 @@
+"""A stage for tests of the subject metrics: coloured rectangles on a textured wall before a camera that stands still.
+
+The toy suffices: every rule of association, re-entry and verdict is about boxes over time and about looks, and here both
+are known by hand. The encoder is the mean colour, so that looks are exact, too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from hmbench.case import Case
+from hmbench.data.annotations import Annotations, SubjectNote
+from hmbench.data.labels import subjects_from_labels
+from hmbench.events import find_events, visible_frames
+from hmbench.subjects.oracle import OracleTracker
+from hmbench.types import Intrinsics, Prompt, Sample, Truth
+
+H, W, HALF, FPS = 60, 120, 24, 15.0
+RED, BLUE, GREEN, GOLD = (220, 40, 40), (40, 60, 220), (40, 200, 60), (230, 190, 40)
+
+
+class ColourEncoder:
+    """Looks = mean colour of the box, centred, as a unit vector."""
+
+    name = "colour"
+    different: float | None = None
+
+    def __init__(self) -> None:
+        self.gallery: dict[str, torch.Tensor] = {}
+
+    def crops(self, video, boxes):
+        out = []
+        for frame, box in zip(video, boxes, strict=True):
+            if not np.isnan(box).any():
+                x0, y0, x1, y1 = (round(float(v)) for v in box)
+                out.append(frame[max(y0, 0) : y1, max(x0, 0) : x1].reshape(-1, 3).mean(axis=0) - 110)
+        values = torch.tensor(np.array(out).reshape(-1, 3), dtype=torch.float32)
+        return torch.nn.functional.normalize(values, dim=1)
+
+
+@dataclass(frozen=True)
+class Actor:
+    """A rectangle that walks along x."""
+
+    label: int
+    colour: tuple[int, int, int]
+    x: float = 20.0
+    speed: float = 1.0
+    y: float = 20.0
+    width: int = 10
+    height: int = 24
+    hidden: tuple[int, int] = (14, 30)
+    """Frames out of sight, half-open."""
+
+    def box(self, t: int):
+        if self.hidden[0] <= t < self.hidden[1]:
+            return None
+        x = round(self.x + self.speed * t)
+        return max(x, 0), round(self.y), min(x + self.width, W), round(self.y) + self.height
+
+
+def film(actors, frames=range(2 * HALF)):
+    rng = np.random.default_rng(3)
+    wall = rng.integers(80, 140, (H, W, 3)).astype(np.uint8)
+    video = np.repeat(wall[None], len(frames), axis=0)
+    labels = np.zeros(video.shape[:3], np.uint8)
+    for i, t in enumerate(frames):
+        for actor in actors:
+            box = actor.box(t)
+            if box is not None and box[2] > box[0]:
+                video[i, box[1] : box[3], box[0] : box[2]] = actor.colour
+                # a step: legs of another shade move, so that bodies are not frozen
+                middle = (box[0] + box[2]) // 2 + (2 if t // 4 % 2 else -2)
+                video[i, box[3] - 8 : box[3], middle - 1 : middle + 1] = 110
+                labels[i, box[1] : box[3], box[0] : box[2]] = actor.label
+    return video, labels
+
+
+def make_case(actors, played, *, tracks=None, oracle=True) -> Case:
+    """The truth played by `actors`, the prediction by `played`."""
+    video, labels = film(actors)
+    notes = {a.label: SubjectNote(name=f"actor-{a.label}", category="person") for a in actors}
+    subjects = subjects_from_labels(labels, Annotations(notes=notes, separate=True))
+    events = [
+        e for s in subjects for e in find_events(visible_frames(s.visible_area, H * W), HALF, s.label, min_hidden=5)
+    ]
+    poses = np.tile(np.eye(4), (2 * HALF, 1, 1))
+    prompt = Prompt(
+        context=video[:HALF],
+        context_poses=poses[:HALF],
+        target_poses=poses[HALF:],
+        caption="",
+        fps=FPS,
+        intrinsics=Intrinsics(focal=W, width=W, height=H),
+    )
+    truth = Truth(
+        target=video[HALF:],
+        context_labels=labels[:HALF],
+        target_labels=labels[HALF:],
+        subjects=subjects,
+        events=tuple(events),
+        separate_subjects=True,
+    )
+    shown, shown_labels = film(played, range(HALF, 2 * HALF))
+    if oracle and tracks is None:
+        tracks = OracleTracker(shown_labels, encoder=ColourEncoder()).track(shown)
+    return Case(Sample(id="stage", prompt=prompt, truth=truth), shown, tracks=tracks)
+
+
+HERO = Actor(1, RED)
+FRIEND = Actor(2, BLUE, x=60, speed=0.5, hidden=(14, 28))
+
+
+def changed(actor: Actor, **values) -> Actor:
+    return replace(actor, **values)

@@ -1,0 +1,170 @@
+"""Association, re-entry numbers and verdicts on a stage where everything is known by hand."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hmbench.metrics.cast import cast
+from hmbench.metrics.event_records import event_records
+from hmbench.metrics.needs import unmet_need
+from hmbench.metrics.readings import READINGS
+from hmbench.metrics.reentry import ReentryMetric, event_rows
+from hmbench.metrics.tracking import TrackingMetric
+from hmbench.types import Track
+from hmbench.weights.backbones import Backbone
+
+spec = importlib.util.spec_from_file_location("hmbench_test_stage", Path(__file__).with_name("stage.py"))
+assert spec and spec.loader
+stage = importlib.util.module_from_spec(spec)
+__import__("sys").modules[spec.name] = stage
+spec.loader.exec_module(stage)
+
+ENCODER = stage.ColourEncoder()
+HERO, FRIEND, changed, make_case = stage.HERO, stage.FRIEND, stage.changed, stage.make_case
+
+
+def record(case, label=1):
+    return next(r for r in event_records(case, ENCODER) if r.event.label == label)
+
+
+def test_the_truth_itself_returns_with_full_marks():
+    got = record(make_case([HERO, FRIEND], [HERO, FRIEND]))
+    assert got.verdict == "returned"
+    assert got.coverage == 1
+    assert got.numbers.offset_frames == 0
+    assert got.iou == pytest.approx(1)
+    assert got.numbers.rank1 is True
+    assert got.numbers.agreement == pytest.approx(1)
+    assert got.articulation == pytest.approx(1)
+    assert got.success == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "fault, verdict",
+    [
+        ({"hidden": (14, 60)}, "vanished"),
+        ({"colour": stage.GREEN}, "changed identity"),
+        ({"x": 20 + 37, "speed": 0.0}, "frozen"),
+        ({"x": 20 + 2 * 36, "speed": -1.0}, "wrong way"),
+        ({"y": 34.0}, "displaced"),
+        ({"x": 20 - 9.0}, "late"),
+        ({"hidden": (14, 40)}, "late"),
+        ({"width": 17}, "distorted"),
+    ],
+)
+def test_each_fault_has_its_verdict(fault, verdict):
+    got = record(make_case([HERO, FRIEND], [changed(HERO, **fault), FRIEND]))
+    assert got.verdict == verdict, got.numbers
+    assert got.success < 0.96
+
+
+def test_a_second_copy_is_a_duplicate():
+    twin = changed(HERO, label=3, y=2.0, x=60)
+    got = record(make_case([HERO, FRIEND], [HERO, FRIEND, twin]))
+    assert got.verdict == "duplicated"
+    assert got.numbers.double_frames >= 10
+
+
+def test_a_companion_is_never_mistaken_for_the_missing_subject():
+    # the friend walks exactly where the hero should be; it is still the friend, seen elsewhere by nobody
+    impostor = changed(FRIEND, x=HERO.x, speed=HERO.speed)
+    case = make_case([HERO, FRIEND], [changed(HERO, hidden=(14, 60)), FRIEND])
+    assert record(case).verdict == "vanished"
+    assert record(case, label=2).verdict == "returned"
+    case = make_case([HERO, FRIEND], [changed(HERO, hidden=(14, 60)), impostor])
+    assert record(case, label=2).verdict != "vanished"
+
+
+def test_crossing_subjects_keep_their_tracks():
+    hero, friend = changed(HERO, x=10, speed=1.5), changed(FRIEND, x=90, speed=-0.8)
+    case = make_case([hero, friend], [hero, friend])
+    casting = cast(case, ENCODER, 0, stage.HALF)
+    colours = {t.id: ENCODER.crops(case.prediction, t.boxes).mean(dim=0) for t in case.tracks}
+    for label, colour in ((1, 0), (2, 2)):
+        track = case.tracks[casting.played[label][0]]
+        assert int(colours[track.id].argmax()) == colour
+
+
+def test_pieces_of_a_broken_track_are_put_together():
+    case = make_case([HERO], [HERO])
+    whole = case.tracks[0]
+    halves = []
+    for number, keep in enumerate((slice(0, 12), slice(12, None)), 1):
+        boxes = np.full_like(whole.boxes, np.nan)
+        boxes[keep] = whole.boxes[keep]
+        scores = np.where(np.isnan(boxes[:, 0]), np.float32(np.nan), np.float32(1))
+        halves.append(Track(id=number, boxes=boxes, scores=scores, category="person"))
+    got = record(make_case([HERO], [HERO], tracks=tuple(halves)))
+    assert got.coverage == 1
+    assert len(got.tracks) == 2
+
+
+def test_showing_a_hidden_subject_is_a_false_presence():
+    got = record(make_case([HERO], [changed(HERO, hidden=(14, 20))]))
+    assert got.false_presence == pytest.approx(1)
+    assert got.numbers.offset_frames < 0
+
+
+def metric(name):
+    reading = next(r for r in READINGS if r.name == name)
+    return ReentryMetric(reading, Backbone("colour", lambda: ENCODER))
+
+
+def test_no_detection_anywhere_is_the_worst_score_with_no_coverage():
+    case = make_case([HERO, FRIEND], [], tracks=())
+    for name in ("return_recall", "return_coverage", "identity_similarity", "verdict_returned", "reentry_success"):
+        score = metric(name)(case)
+        assert score.value == 0, name
+        assert score.details["coverage"] == 0
+        assert score.details["given_return"] is None
+    assert metric("place_error")(case).reason == "no subject came back"
+    assert TrackingMetric("hota")(case).value == 0
+    assert TrackingMetric("idf1")(case).value == 0
+
+
+def test_what_is_given_return_is_published_beside_what_counts_everybody():
+    case = make_case([HERO, FRIEND], [HERO, changed(FRIEND, hidden=(14, 60))])
+    score = metric("identity_similarity")(case)
+    assert score.value == pytest.approx(0.5, abs=0.01)
+    assert score.details["given_return"] == pytest.approx(1, abs=0.01)
+    assert score.details["coverage"] == 0.5
+
+
+def test_frames_in_which_the_tracker_misses_the_real_subject_are_not_asked_for():
+    blind = changed(HERO, hidden=(14, 38))
+    case = make_case([HERO], [blind])
+    assert record(case).coverage < 0.7
+    video, labels = stage.film([blind])
+    from hmbench.case import Case
+    from hmbench.subjects.oracle import OracleTracker
+
+    reference = OracleTracker(labels).track(video)
+    fair = Case(case.sample, case.prediction, case.tracks, reference)
+    assert record(fair).coverage == 1
+
+
+def test_event_rows_are_json_and_say_everything():
+    rows = event_rows(make_case([HERO, FRIEND], [HERO]), ENCODER)
+    json.dumps(rows, allow_nan=False)
+    by_subject = {row["subject"]: row for row in rows}
+    assert by_subject["actor-1"]["verdict"] == "returned"
+    assert by_subject["actor-2"]["verdict"] == "vanished"
+    assert by_subject["actor-1"]["hidden"] == 16
+    assert by_subject["actor-1"]["reentry"] == 30
+    assert by_subject["actor-2"]["identity"] is None
+
+
+def test_without_a_tracker_events_are_listed_without_a_verdict():
+    rows = event_rows(make_case([HERO], [HERO], oracle=False))
+    assert [row["verdict"] for row in rows] == [None]
+
+
+def test_a_clip_without_events_is_a_skip():
+    case = make_case([changed(HERO, hidden=(0, 0))], [HERO])
+    reason = unmet_need(metric("return_recall").info, case)
+    assert reason == "no subject leaves the view and returns in this clip"
