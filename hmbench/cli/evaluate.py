@@ -26,7 +26,9 @@ SampleIds = Annotated[
     list[str] | None, typer.Option("--sample", help="This sample only; repeatable.", rich_help_panel=DATA)
 ]
 Seed = Annotated[int, typer.Option(help="Seed of the run; each sample's seed follows from it.", rich_help_panel=RUN)]
-Device = Annotated[str, typer.Option(help="Torch device: cpu, cuda, cuda:1.", rich_help_panel=RUN)]
+Device = Annotated[
+    str, typer.Option(help="Torch device: cpu, cuda, cuda:1; auto takes a GPU if there is one.", rich_help_panel=RUN)
+]
 Profile = Annotated[
     str, typer.Option(help="'mini' (weights in the package) or 'paper' (the paper's models).", rich_help_panel=RUN)
 ]
@@ -68,7 +70,7 @@ def evaluate_command(
     limit: Limit = None,
     sample: SampleIds = None,
     seed: Seed = 0,
-    device: Device = "cpu",
+    device: Device = "auto",
     profile: Profile = "mini",
     out: Out = None,
     option: Option = None,
@@ -102,7 +104,7 @@ def generate_command(
     limit: Limit = None,
     sample: SampleIds = None,
     seed: Seed = 0,
-    device: Device = "cpu",
+    device: Device = "auto",
     profile: Profile = "mini",
     out: Out = None,
     option: Option = None,
@@ -137,7 +139,7 @@ def score_command(
     split: Split = "all",
     limit: Limit = None,
     sample: SampleIds = None,
-    device: Device = "cpu",
+    device: Device = "auto",
     profile: Profile = "mini",
     out: Out = None,
     shard: Shard = "0/1",
@@ -221,13 +223,15 @@ def _request(
 
 
 def checked_device(device: str) -> str:
-    """The device, if this machine has it.
+    """The device, if this machine has it; ``auto`` is resolved.
 
     Raises:
         UserError: If torch does not know it or cannot use it here.
     """
     import torch
 
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
     try:
         kind = torch.device(device).type
     except RuntimeError as error:
