@@ -18,8 +18,9 @@ from torch.nn import functional
 BLOCKED = -1e9
 """Affinity of a slice that lies inside the query's own window."""
 
-_GATHERED_ELEMENTS = 2**27
-"""Keys gathered at once: 512 MiB in float32. Beyond it frames are taken in chunks: at the paper's scale 6 of 7."""
+_GATHERED_ELEMENTS = {"cpu": 2**22, "cuda": 2**26}
+"""Elements of keys gathered at once; beyond it frames are taken in chunks. A CPU slows down where 16 MiB of fresh memory
+are passed (1.6 against 2.0 ms a frame at 80 frames of the mini size); a GPU wants long kernels (3 frames of the paper)."""
 
 
 def local_windows(num_frames: int, window: int) -> Tensor:
@@ -124,7 +125,8 @@ def gathered_attention(queries: Tensor, keys: Tensor, values: Tensor, index: Ten
     index = index.expand(batch, -1, -1)
     offset = torch.arange(batch, device=index.device)[:, None, None] * keys.shape[1]
     rows = index + offset
-    step = max(1, _GATHERED_ELEMENTS // (batch * index.shape[2] * heads * dim))
+    budget = _GATHERED_ELEMENTS.get(queries.device.type, _GATHERED_ELEMENTS["cuda"])
+    step = max(1, budget // (batch * index.shape[2] * heads * dim))
     parts = [
         _attend_rows(queries[:, i : i + step], keys, values, rows[:, i : i + step]) for i in range(0, frames, step)
     ]

@@ -136,7 +136,7 @@ def test_chunks_change_nothing(monkeypatch):
     queries, keys, values = make_pool(2, 8, 6, 4, 2)
     index = make_index(2, 8, 6, 4, 2, 3, 2)
     whole = gathered_attention(queries, keys, values, index)
-    monkeypatch.setattr(retrieval, "_GATHERED_ELEMENTS", 2 * index.shape[2] * 12 * 3)
+    monkeypatch.setitem(retrieval._GATHERED_ELEMENTS, "cpu", 2 * index.shape[2] * 12 * 3)
     torch.testing.assert_close(gathered_attention(queries, keys, values, index), whole)
 
 
