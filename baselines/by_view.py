@@ -19,7 +19,8 @@ class ViewSettings(SelectingSettings):
     recent: int = 1
     """Of the remembered frames, how many are simply the last ones, so that the target starts where the context ends."""
     fov: tuple[float, float] = PUBLISHED["hm-world"][:2]
-    """Horizontal and vertical field of view in degrees (`baselines.overlap.PUBLISHED` lists others' values)."""
+    """Horizontal and vertical field of view in degrees (`baselines.overlap.PUBLISHED` lists others' values); vertical 0
+    compares sectors seen from above."""
     radius: float = PUBLISHED["hm-world"].radius
     """How far a camera sees, metres. The best frames change strongly with it."""
 
@@ -56,5 +57,5 @@ class ViewMemory(SelectingMemory):
 
 def check_lens(fov: tuple[float, float], radius: float) -> None:
     """Raises ValueError if this cannot be what a camera sees."""
-    if len(fov) != 2 or not all(0 < angle < 180 for angle in fov) or radius <= 0:
+    if len(fov) != 2 or not (0 < fov[0] < 180 and 0 <= fov[1] < 180 and radius > 0):
         raise ValueError(f"need two angles between 0 and 180 degrees and a positive radius, got {fov=} {radius=}")

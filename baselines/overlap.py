@@ -27,7 +27,7 @@ class Lens(NamedTuple):
     horizontal: float
     """Full field of view in degrees."""
     vertical: float
-    """Full field of view in degrees."""
+    """Full field of view in degrees; 0 looks from above and compares sectors instead of frusta."""
     radius: float
     """How far, in metres."""
 
@@ -57,7 +57,7 @@ def frustum_points(lens: Lens, count: int = POINTS) -> Tensor:
     along, across, up = _even_numbers(count).unbind(1)
     azimuth = torch.deg2rad((2 * across - 1) * lens.horizontal / 2)
     sine = (2 * up - 1) * math.sin(math.radians(lens.vertical / 2))
-    distance = lens.radius * along ** (1 / 3)
+    distance = lens.radius * along ** (1 / 3 if lens.vertical else 1 / 2)  # even by volume, or by area
     level = (1 - sine**2).sqrt()
     return torch.stack((level * azimuth.sin(), sine, level * azimuth.cos()), dim=1) * distance[:, None]
 
@@ -84,7 +84,9 @@ def seen(points: Tensor, cameras: Tensor, lens: Lens, *, limited: bool = True) -
     right, down, ahead = local.unbind(-1)
     azimuth = torch.atan2(right, ahead).abs()
     elevation = torch.atan2(down, torch.hypot(right, ahead)).abs()
-    inside = (azimuth <= math.radians(lens.horizontal / 2)) & (elevation <= math.radians(lens.vertical / 2))
+    inside = azimuth <= math.radians(lens.horizontal / 2)
+    if lens.vertical:
+        inside = inside & (elevation <= math.radians(lens.vertical / 2))
     return inside & (local.norm(dim=-1) <= lens.radius * (1 + 1e-5)) if limited else inside
 
 

@@ -5,8 +5,9 @@ import sys
 from hmbench.errors import UserError
 from leaderboard.cli import app
 
-try:
-    app()
-except UserError as error:
-    sys.stderr.write(f"Error: {error.what}\n  {error.hint}\n")
-    sys.exit(2)
+if __name__ == "__main__":
+    try:
+        app()
+    except UserError as error:
+        sys.stderr.write(f"Error: {error.what}\n  {error.hint}\n")
+        sys.exit(2)
