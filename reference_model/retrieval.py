@@ -19,8 +19,8 @@ BLOCKED = -1e9
 """Affinity of a slice that lies inside the query's own window."""
 
 _GATHERED_ELEMENTS = {"cpu": 2**22, "cuda": 2**26}
-"""Elements of keys gathered at once; beyond it frames are taken in chunks. A CPU slows down where 16 MiB of fresh memory
-are passed (1.6 against 2.0 ms a frame at 80 frames of the mini size); a GPU wants long kernels (3 frames of the paper)."""
+"""Elements of keys gathered at once; beyond it frames are taken in chunks. A CPU slows down where 16 MiB of fresh
+memory are passed (1.6 against 2.0 ms a frame at 80 frames of mini's size); a GPU wants long kernels (3 frames)."""
 
 
 def local_windows(num_frames: int, window: int) -> Tensor:
