@@ -125,7 +125,7 @@ def _around(x, y):  # type: ignore[no-untyped-def]
     return 0.25 * (2.0 - y / s) if x < 0.0 else 0.25 * (3.0 + x / s)
 
 
-@inlined
+@jit
 def _local_normal(p, a):  # type: ignore[no-untyped-def]
     kind = p[0]
     if kind == BOX:
@@ -180,7 +180,7 @@ def _surface(p, a, n, facing, spread, world):  # type: ignore[no-untyped-def]
     return (texel[0] * p[18], texel[1] * p[19], texel[2] * p[20]), rough
 
 
-@inlined
+@jit
 def _sky(sky, d):  # type: ignore[no-untyped-def]
     """Return the panorama's colour in direction d (unit length)."""
     h, w = sky.shape[0], sky.shape[1]
@@ -206,7 +206,7 @@ def _sky(sky, d):  # type: ignore[no-untyped-def]
     )
 
 
-@inlined
+@jit
 def _compare(depth, x, y, z):  # type: ignore[no-untyped-def]
     """Share of the four texels around (x, y) that the sun reaches at depth z."""
     i, j = int(x), int(y)
@@ -292,24 +292,18 @@ def _lit(color, point, n, d, terms, world, shadows):  # type: ignore[no-untyped-
     )
 
 
-@inlined
-def _below(o, d, t, unit, length, pixel, world, shadows):  # type: ignore[no-untyped-def]
-    """Return the colour of the ground at o + t d; wet ground mirrors the sky."""
-    point = (o[0] + t * d[0], o[1] + t * d[1], 0.0)
-    color, wet, shade = _ground(point, unit, t * pixel, world, shadows)
-    terms = (0.0, 0.6 * wet, 1.0, shade, t * length)
-    out = _lit(color, point, (0.0, 0.0, 1.0), unit, terms, world, shadows)
-    if wet > 0.02:
-        mirror = _sky(world.sky, (unit[0], unit[1], -unit[2]))
-        f = wet * (0.25 + 0.6 * (1 + unit[2]) * (1 + unit[2]))
-        out = (out[0] * (1 - f) + mirror[0] * f, out[1] * (1 - f) + mirror[1] * f, out[2] * (1 - f) + mirror[2] * f)
-    return out
+@jit
+def _mirrored(color, sky, unit, wet):  # type: ignore[no-untyped-def]
+    """Return the colour of wet ground, which mirrors the sky more the flatter it is seen."""
+    mirror = _sky(sky, (unit[0], unit[1], -unit[2]))
+    f = wet * (0.25 + 0.6 * (1 + unit[2]) * (1 + unit[2]))
+    g = 1 - f
+    return color[0] * g + mirror[0] * f, color[1] * g + mirror[1] * f, color[2] * g + mirror[2] * f
 
 
 @inlined
-def _thing(p, o, d, t, unit, length, pixel, world, shadows):  # type: ignore[no-untyped-def]
-    """Return the colour of primitive p at o + t d."""
-    point = (o[0] + t * d[0], o[1] + t * d[1], o[2] + t * d[2])
+def _thing(p, point, unit, spread, distance, world):  # type: ignore[no-untyped-def]
+    """Return normal, colour and lighting terms of primitive p at a world point."""
     a = to_local(p, point[0] - p[1], point[1] - p[2], point[2] - p[3])
     ln = _local_normal(p, a)
     n = (
@@ -318,9 +312,9 @@ def _thing(p, o, d, t, unit, length, pixel, world, shadows):  # type: ignore[no-
         p[6] * ln[0] + p[9] * ln[1] + p[12] * ln[2],
     )
     facing = -(n[0] * unit[0] + n[1] * unit[1] + n[2] * unit[2])
-    color, rough = _surface(p, a, ln, facing, t * pixel, world)
+    color, rough = _surface(p, a, ln, facing, spread, world)
     occlusion = 0.72 + 0.28 * min(1.0, point[2] * 0.8)
-    return _lit(color, point, n, unit, (p[22], p[26], rough, occlusion, t * length), world, shadows)
+    return n, color, (p[22], p[26], rough, occlusion, distance)
 
 
 @jit
@@ -350,12 +344,21 @@ def shade(prims, view, supersample, depth, index, world, shadows, image, cover):
                 o, d = ray(view, xs, ys)
                 length = np.sqrt(d[0] * d[0] + d[1] * d[1] + d[2] * d[2])
                 unit = (d[0] / length, d[1] / length, d[2] / length)
-                if k >= 0:
-                    color = _thing(prims[k], o, d, depth[ys, xs], unit, length, pixel, world, shadows)
-                elif d[2] < -1e-9 and -o[2] / d[2] < GROUND_REACH:
-                    color = _below(o, d, -o[2] / d[2], unit, length, pixel, world, shadows)
-                else:
+                t, wet = depth[ys, xs], 0.0
+                if k < 0:
+                    t = -o[2] / d[2] if d[2] < -1e-9 else GROUND_REACH
+                if t >= GROUND_REACH:
                     color = _sky(world.sky, unit)
+                else:
+                    point = (o[0] + t * d[0], o[1] + t * d[1], o[2] + t * d[2])
+                    if k >= 0:
+                        n, base, terms = _thing(prims[k], point, unit, t * pixel, t * length, world)
+                    else:
+                        base, wet, shaded = _ground(point, unit, t * pixel, world, shadows)
+                        n, terms = (0.0, 0.0, 1.0), (0.0, 0.6 * wet, 1.0, shaded, t * length)
+                    color = _lit(base, point, n, unit, terms, world, shadows)
+                    if wet > 0.02:
+                        color = _mirrored(color, world.sky, unit, wet)
                 red += counts[i] * color[0]
                 green += counts[i] * color[1]
                 blue += counts[i] * color[2]

@@ -1,0 +1,135 @@
+"""Faults: nothing before the switch, exactly the named thing after it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hmbench.data.mini_world import PROBE_KINDS, ClipSpec, Probe, RenderedClip, accepted_specs, render_clip
+from hmbench.data.mini_world.looks import LOOKS, look_distance
+from hmbench.data.mini_world.probes import swap_for
+
+from .conftest import HALF, PAIR, SIZE
+
+
+@pytest.fixture(scope="module")
+def variants() -> dict[str, RenderedClip]:
+    return {kind: render_clip(PAIR, SIZE, Probe(kind), half=HALF) for kind in PROBE_KINDS}
+
+
+def test_frames_before_the_switch_are_identical(pair: RenderedClip, variants: dict[str, RenderedClip]) -> None:
+    assert pair.switch is not None
+    start = pair.switch.frame
+    assert 8 < start < 2 * HALF - 8
+    for kind, clip in variants.items():
+        assert clip.switch == pair.switch
+        assert np.array_equal(clip.frames[:start], pair.frames[:start]), kind
+        assert np.array_equal(clip.labels[:start], pair.labels[:start]), kind
+        assert not np.array_equal(clip.frames[start:], pair.frames[start:]), kind
+
+
+def test_nothing_of_any_variant_is_in_the_switch_frame(pair: RenderedClip, variants: dict[str, RenderedClip]) -> None:
+    assert pair.switch is not None
+    for kind, clip in variants.items():
+        assert np.array_equal(clip.frames[pair.switch.frame], pair.frames[pair.switch.frame]), kind
+
+
+@pytest.mark.slow
+def test_switch_frames_of_many_clips_are_clean() -> None:
+    """At the switch the clean frame, the frame without the subject, and every variant are the same picture."""
+    for _, spec in accepted_specs("test", 5, 8):
+        clean = render_clip(spec, (224, 128), half=77)
+        assert clean.switch is not None
+        t = clean.switch.frame
+        for kind in PROBE_KINDS:
+            clip = render_clip(spec, (224, 128), Probe(kind))
+            assert np.array_equal(clip.frames[: t + 1], clean.frames[: t + 1]), (spec, kind)
+
+
+def test_each_fault_is_the_named_one(pair: RenderedClip, variants: dict[str, RenderedClip]) -> None:
+    assert pair.switch is not None
+    start = pair.switch.frame
+    clean = pair.subjects[0].feet[start:]
+    walked = {kind: clip.subjects[0].feet[start:] for kind, clip in variants.items()}
+    assert np.ptp(walked["frozen"], axis=0).max() < 0.15  # the switch lies between two of the coarse frames
+    assert np.isnan(walked["vanished"]).all() and (variants["vanished"].labels[start:] != 1).all()
+    assert np.array_equal(walked["swapped"], clean) and variants["swapped"].subjects[0].name == pair.subjects[0].name
+    assert np.array_equal(walked["distorted"], clean)
+    behind = np.linalg.norm(walked["delayed"] - clean, axis=1)
+    assert behind[-1] > 0.3 and np.allclose(walked["delayed"][-1], pair.subjects[0].feet[-1 - _frames(25)], atol=0.15)
+    apart = np.linalg.norm(walked["displaced"] - clean, axis=1)
+    assert np.allclose(apart, 1.6)
+    origin = clean[0]
+    assert np.allclose((walked["wrongway"] - origin)[3:] @ np.ones(3), -((clean - origin)[3:] @ np.ones(3)), atol=0.3)
+
+
+def test_duplicates_have_a_label_of_their_own(pair: RenderedClip, variants: dict[str, RenderedClip]) -> None:
+    twin = variants["duplicated"].subjects[-1]
+    assert (twin.label, twin.duplicate_of, twin.name) == (3, 1, pair.subjects[0].name + "Duplicate")
+    assert len(pair.subjects) == 2
+    assert np.array_equal(variants["duplicated"].subjects[0].positions, pair.subjects[0].positions)
+
+
+def test_others_and_camera_do_not_change(pair: RenderedClip, variants: dict[str, RenderedClip]) -> None:
+    for kind, clip in variants.items():
+        assert np.array_equal(clip.poses, pair.poses), kind
+        assert np.array_equal(clip.subjects[1].positions, pair.subjects[1].positions), kind
+
+
+@pytest.mark.parametrize("kind", PROBE_KINDS)
+def test_strength_is_monotone(kind: str) -> None:
+    """A stronger fault moves more (or looks more different)."""
+
+    def change(strength: float) -> float:
+        clip = render_clip(PAIR, (64, 48), Probe(kind, strength), half=9)  # type: ignore[arg-type]
+        clean = render_clip(PAIR, (64, 48), half=9)
+        if kind in ("swapped",):
+            look = LOOKS[PAIR.subjects[0]]
+            return look_distance(look, swap_for(look, strength))
+        if kind in ("distorted", "duplicated"):
+            box = clip.subjects[-1 if kind == "duplicated" else 0].box3d[-1, 3:]
+            reference = np.zeros(3) if kind == "duplicated" else clean.subjects[0].box3d[-1, 3:]
+            return float(np.abs(box - reference).sum())
+        if kind == "vanished":
+            return float(np.isnan(clip.subjects[0].positions[:, 0]).sum())
+        return float(np.nansum(np.linalg.norm(clip.subjects[0].feet - clean.subjects[0].feet, axis=1)))
+
+    weak, middle, strong = change(0.2), change(0.6), change(1.0)
+    assert 0 < weak < middle < strong
+
+
+def test_swaps_are_other_subjects_ordered_by_distance() -> None:
+    for look in LOOKS:
+        near, far = swap_for(look, 0.01), swap_for(look, 1.0)
+        assert look not in (near, far)
+        assert look_distance(look, near) <= look_distance(look, far)
+
+
+def test_probe_texts() -> None:
+    assert Probe.parse("frozen:0.5") == Probe("frozen", 0.5)
+    assert Probe.parse("vanished") == Probe("vanished", 1.0)
+    assert str(Probe("delayed", 0.6)) == "delayed-0.6"
+    for text, sentence in (
+        ("melted", "unknown probe 'melted'"), ("frozen:2", "must be in \\(0, 1\\]"), ("frozen:x", "is not a number"),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=sentence):
+            Probe.parse(text)
+
+
+def test_a_clip_without_a_safe_frame_takes_no_probe() -> None:
+    from hmbench.data.mini_world.probes import safe_switch
+    from hmbench.data.mini_world.scenes import build_scene
+    from hmbench.data.mini_world.spec import make_plan
+
+    scene = build_scene(PAIR.scene)
+    for seed in range(200):
+        spec = ClipSpec(scene=PAIR.scene, subjects=(35,), subject_path=0, camera_path=2, seed=seed)
+        if safe_switch(spec, make_plan(spec, scene), scene) is None:
+            with pytest.raises(ValueError, match="no probe can start"):
+                render_clip(spec, SIZE, Probe("frozen"), half=5)
+            return
+    pytest.fail("every candidate had a safe frame: the test needs another specification")
+
+
+def _frames(raw: int) -> int:
+    return round(raw * 2 * HALF / 154)

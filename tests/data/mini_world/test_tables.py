@@ -1,0 +1,166 @@
+"""The frozen tables, the splits, the paths, the captions, the random stream."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import math
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from hmbench.data.ids import parse_id
+from hmbench.data.mini_world.bodies import LIMBS, build_body, category
+from hmbench.data.mini_world.captions import captions
+from hmbench.data.mini_world.looks import LOOKS, look_distance
+from hmbench.data.mini_world.motion import CAMERA_PATHS, FRAMES, SUBJECT_PATHS, CameraMove, Walk
+from hmbench.data.mini_world.rng import Stream
+from hmbench.data.mini_world.scenes import SCENES, build_scene
+from hmbench.data.mini_world.scenes.layout import hits
+from hmbench.data.mini_world.spec import ClipSpec
+from hmbench.data.mini_world.splits import HELD_OUT_SCENES, HELD_OUT_SUBJECTS, TEST_CELLS, candidate, is_test_path, pool
+from hmbench.data.mini_world.writer import sample_id
+
+from .conftest import PAIR
+
+
+def test_tables_have_hm_worlds_sizes() -> None:
+    assert (len(SCENES), len(LOOKS), len(SUBJECT_PATHS), len(CAMERA_PATHS)) == (17, 49, 10, 28)
+    assert len({row.family for row in SCENES}) >= 6
+    assert len({look.name for look in LOOKS}) == 49
+    assert Counter(category(look) for look in LOOKS) == {"person": 25, "robot": 8, "animal": 12, "other": 4}
+
+
+def test_subjects_are_far_apart() -> None:
+    closest = min(look_distance(a, b) for i, a in enumerate(LOOKS) for b in LOOKS[:i])
+    assert closest > 1.7  # another main colour alone is about 1.2
+
+
+def test_held_out_rows_exist_and_span_categories() -> None:
+    assert set(HELD_OUT_SCENES) <= {row.name for row in SCENES} and len(HELD_OUT_SCENES) == 3
+    chosen = [look for look in LOOKS if look.name in HELD_OUT_SUBJECTS]
+    assert len(chosen) == 9
+    assert {category(look) for look in chosen} == {"person", "robot", "animal", "other"}
+
+
+def test_splits_share_no_path_cell_and_hold_out_what_they_say() -> None:
+    train = pool("train", "train")
+    for cell in TEST_CELLS:
+        test = pool("test", cell)
+        assert not set(test.paths) & set(train.paths)
+        assert set(test.paths) | set(train.paths) == {(p, c) for p in range(10) for c in range(28)}
+        assert bool(set(test.scenes) & set(train.scenes)) == (cell in ("seen", "unseen-subject"))
+        assert bool(set(test.subjects) & set(train.subjects)) == (cell in ("seen", "unseen-scene"))
+    assert 40 <= sum(is_test_path(p, c) for p in range(10) for c in range(28)) <= 72
+    with pytest.raises(ValueError, match="has the cells"):
+        pool("train", "seen")
+
+
+def test_every_path_of_either_axis_occurs_in_training() -> None:
+    paths = pool("train", "train").paths
+    assert {p for p, _ in paths} == set(range(10)) and {c for _, c in paths} == set(range(28))
+
+
+def test_candidates_take_scenes_and_group_sizes_in_turn() -> None:
+    specs = [candidate("train", 0, slot, 0) for slot in range(42)]
+    assert Counter(spec.scene for spec in specs) == dict.fromkeys(pool("train", "train").scenes, 3)
+    assert Counter(len(spec.subjects) for spec in specs) == {1: 14, 2: 14, 3: 14}
+
+
+@pytest.mark.parametrize("index", range(17))
+def test_scenes_have_room_where_clips_start(index: int) -> None:
+    scene = build_scene(index)
+    starts = np.array([[place.x, place.y] for place in scene.locations])
+    assert len(starts) >= 4
+    assert not hits(scene.footprints, starts, 1.0).any()
+    boxes = scene.footprints[
+        (scene.footprints[:, 5] > 0.7) & (scene.footprints[:, 4] > 1.9) & (scene.footprints[:, 4] < 2.3)
+    ]
+    for i, a in enumerate(boxes):  # cars are 4.3 m x 1.8 m: none stands in another
+        others = np.delete(boxes, i, 0)
+        assert not hits(others, a[None, :2], 0.5).any(), (SCENES[index].name, a)
+
+
+@pytest.mark.parametrize("look", LOOKS, ids=lambda look: look.name)
+def test_bodies_stand_on_the_ground_at_every_phase(look) -> None:  # type: ignore[no-untyped-def]
+    for phase in np.linspace(0, 2 * math.pi, 9):
+        body = build_body(look, float(phase))
+        assert body.high[2] == pytest.approx(look.height, rel=0.45)
+        assert abs(body.low[2]) < 0.12 * look.height if look.body != "drone" else body.low[2] > 0.02
+        assert all(low < core < high for low, core, high in zip(body.low, body.core, body.high, strict=True))
+    distorted = build_body(look, 0.5, (1.9,) * LIMBS)
+    assert not np.array_equal(distorted.parts[:, 13:16], build_body(look, 0.5).parts[:, 13:16])
+
+
+@pytest.mark.parametrize("kind", SUBJECT_PATHS)
+def test_walks_move_as_fast_as_they_say_and_never_jump(kind: str) -> None:
+    walk = Walk(kind, 1.0, 2.0, 0.3, 1.2)
+    at = [walk.at(t) for t in range(FRAMES)]
+    steps = [math.hypot(b.x - a.x, b.y - a.y) for a, b in itertools.pairwise(at)]
+    assert max(steps) < 2.1 * 1.2 / 15
+    if kind != "StopGo":
+        assert np.allclose(steps, 1.2 / 15, rtol=0.02)
+    turns = [abs(b.yaw - a.yaw) for a, b in itertools.pairwise(at)]
+    assert max(turns) < 0.2
+
+
+def test_walk_headings_point_where_they_go() -> None:
+    for kind in SUBJECT_PATHS:
+        walk = Walk(kind, 0.0, 0.0, 0.7, 1.0)
+        for t in range(5, FRAMES, 13):
+            a, b = walk.at(t - 0.01), walk.at(t + 0.01)
+            if math.hypot(b.x - a.x, b.y - a.y) > 1e-4:
+                assert math.remainder(math.atan2(b.y - a.y, b.x - a.x) - walk.at(t).yaw, 2 * math.pi) == pytest.approx(
+                    0, abs=0.1
+                )
+
+
+def test_the_camera_turns_away_and_comes_back() -> None:
+    move = CameraMove("Static", 0, 0, 1.5, 0.0, 0.0, 0.0, math.radians(45), 36, 20, 72, 22)
+    yaw = [math.degrees(math.atan2(move.pose(t)[1, 2], move.pose(t)[0, 2])) for t in range(FRAMES)]
+    assert (
+        yaw[36] == pytest.approx(0, abs=1e-6)
+        and yaw[60] == pytest.approx(45)
+        and yaw[100] == pytest.approx(0, abs=1e-6)
+    )
+    rotation = move.pose(50)[:3, :3]
+    assert np.abs(rotation @ rotation.T - np.eye(3)).max() < 1e-10 and np.linalg.det(rotation) > 0
+
+
+def test_captions_do_not_reveal_the_target_where_they_promise() -> None:
+    for seed in range(20):
+        texts = captions(
+            ClipSpec(scene=seed % 17, subjects=(seed, seed + 20), subject_path=seed % 10, camera_path=seed, seed=seed)
+        )
+        assert "back to where it looked" in texts.full
+        assert "back to where" not in texts.context and "again" not in texts.context
+        assert len(texts.short) < len(texts.context) < len(texts.full)
+
+
+def test_ids_parse_like_hm_worlds() -> None:
+    parts = parse_id(sample_id(7, PAIR, 3))
+    assert parts is not None
+    assert (parts.index, parts.scene, parts.location) == (7, "MarketPlaza", "loc3")
+    assert (parts.subject_path, parts.camera_path) == (
+        "ArcRight" if PAIR.subject_path == 2 else SUBJECT_PATHS[PAIR.subject_path],
+        CAMERA_PATHS[2],
+    )
+
+
+def test_stream_is_splitmix64() -> None:
+    stream = Stream("x")
+    state = int.from_bytes(hashlib.sha256(repr(("x",)).encode()).digest()[:8], "little")
+    z = (state + 0x9E3779B97F4A7C15) % 2**64
+    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+    z = (z ^ z >> 27) * 0x94D049BB133111EB % 2**64
+    assert stream.bits() == z ^ z >> 31
+
+
+def test_stream_is_even_and_keys_matter() -> None:
+    values = Stream("even").array(20000)
+    assert abs(values.mean() - 0.5) < 0.01 and values.min() >= 0 and values.max() < 1
+    assert np.histogram(values, 10, (0, 1))[0].min() > 1800
+    assert Stream("a", 1).bits() != Stream("a", 2).bits() != Stream("a", "2").bits()
+    with pytest.raises(ValueError, match="cannot draw 3 different items from 2"):
+        Stream("s").sample((1, 2), 3)
