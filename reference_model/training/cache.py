@@ -1,0 +1,225 @@
+"""Stage 2: clips as latents, cameras and text tokens on disk, so that training never waits for video.
+
+A cache is a folder of safetensors shards of `CLIPS_A_SHARD` clips and ``manifest.json``, written last: its existence
+means that everything is there. Each shard is written under a temporary name and renamed, so that a killed run goes on
+at the first shard that is missing. A cache belongs to one data revision, one codec and one text encoder; another is
+refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+from torch.nn.functional import pad
+
+from reference_model.checkpoint import file_digest
+from reference_model.training.clips import ClipSource, TrainingClip
+from reference_model.training.flow import LatentBatch
+from reference_model.training.stop import TrainingStoppedError
+
+MANIFEST = "manifest.json"
+CLIPS_A_SHARD = 64
+_PARTS = ("context", "target", "cameras_context", "cameras_target", "text")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CacheKey:
+    """What a cache was made of."""
+
+    data: str
+    """Name of the data."""
+    revision: str
+    """Digest of the data."""
+    codec: str
+    """Digest of the codec's weights."""
+    text: str
+    """Kind and size of the text encoder."""
+    size: tuple[int, int]
+    """Width and height in pixels."""
+    dtype: str = "float16"
+    """Type of latents on disk."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoders:
+    """What turns a clip into tensors."""
+
+    video: Callable[[Tensor], Tensor]
+    """``[1, 3, T, H, W]`` in [-1, 1] to normalised latents ``[1, C, F, h, w]``."""
+    text: Callable[[list[str]], Tensor]
+    """Captions to ``[B, L, D]``."""
+    time_stride: int
+    """Frames a latent frame."""
+
+
+class LatentCache:
+    """A finished cache, read lazily.
+
+    Args:
+        folder: Where `build_cache` wrote.
+
+    Raises:
+        TrainingStoppedError: If the cache is not complete or a shard does not have the size it was written with.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        path = folder / MANIFEST
+        if not path.is_file():
+            raise TrainingStoppedError(f"{folder} holds no finished cache.", "Run the same command again to finish it.")
+        content = json.loads(path.read_text(encoding="utf-8"))
+        self.key = CacheKey(**{**content["key"], "size": tuple(content["key"]["size"])})
+        self.ids: tuple[str, ...] = tuple(i for shard in content["shards"] for i in shard["ids"])
+        self.text_length = int(content["text_length"])
+        self._place = {i: (n, k) for n, shard in enumerate(content["shards"]) for k, i in enumerate(shard["ids"])}
+        self._files = [folder / shard["file"] for shard in content["shards"]]
+        self._open: dict[int, Any] = {}
+        for file, shard in zip(self._files, content["shards"], strict=True):
+            if not file.is_file() or file.stat().st_size != shard["bytes"]:
+                raise TrainingStoppedError(
+                    f"{file} is not as it was written ({shard['bytes']} bytes).",
+                    f"Delete {folder} and run the same command again.",
+                )
+        self.digest = hashlib.sha256("".join(s["sha256"] for s in content["shards"]).encode()).hexdigest()[:16]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def batch(self, ids: list[str]) -> LatentBatch:
+        """Clips in float32, text filled up with zeros to equal length."""
+        rows = [self._read(clip_id) for clip_id in ids]
+        stacked = {name: torch.stack([row[name] for row in rows]) for name in _PARTS}
+        return LatentBatch(
+            context=stacked["context"],
+            target=stacked["target"],
+            cameras=(stacked["cameras_context"], stacked["cameras_target"]),
+            text=stacked["text"],
+        )
+
+    def _read(self, clip_id: str) -> dict[str, Tensor]:
+        shard, row = self._place[clip_id]
+        if shard not in self._open:
+            self._open[shard] = safe_open(self._files[shard], framework="pt")
+        found = {name: self._open[shard].get_tensor(f"{row}.{name}").float() for name in _PARTS}
+        # UMT5 gives 512 rows, nearly all zero: only the others are stored
+        found["text"] = pad(found["text"], (0, 0, 0, self.text_length - len(found["text"])))
+        return found
+
+
+def build_cache(
+    folder: Path,
+    source: ClipSource,
+    key: CacheKey,
+    encoders: Encoders,
+    on_clip: Callable[[int], None] | None = None,
+) -> LatentCache:
+    """Encodes what is missing and opens the cache.
+
+    Args:
+        folder: Where it lives.
+        source: Clips.
+        key: What it is made of.
+        encoders: Codec and text encoder.
+        on_clip: Told how many clips are done.
+
+    Raises:
+        TrainingStoppedError: If the folder holds a cache of something else.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    _check_key(folder, key)
+    if (folder / MANIFEST).is_file():
+        return LatentCache(folder)
+    ids = source.ids()
+    text_length = 0
+    shards = []
+    for start in range(0, len(ids), CLIPS_A_SHARD):
+        part = ids[start : start + CLIPS_A_SHARD]
+        name = f"shard-{start // CLIPS_A_SHARD:05d}"
+        record = folder / f"{name}.json"
+        if not record.is_file():
+            _write_shard(folder, name, part, source, encoders)
+        shard = json.loads(record.read_text(encoding="utf-8"))
+        if shard["ids"] != list(part):
+            raise _other(folder, "other clips")
+        text_length = shard["text_length"]
+        shards.append(shard)
+        if on_clip:
+            on_clip(start + len(part))
+    write_atomically(folder / MANIFEST, {"key": asdict(key), "text_length": text_length, "shards": shards})
+    return LatentCache(folder)
+
+
+def write_atomically(path: Path, content: Mapping[str, Any]) -> None:
+    """JSON under a temporary name, then renamed."""
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    part.replace(path)
+
+
+def _write_shard(folder: Path, name: str, ids: tuple[str, ...], source: ClipSource, encoders: Encoders) -> None:
+    tensors: dict[str, Tensor] = {}
+    length = 0
+    for row, clip_id in enumerate(ids):
+        encoded = encode_clip(source.load(clip_id), encoders)
+        length = len(encoded["text"])
+        encoded["text"] = encoded["text"][: _last_row(encoded["text"])]
+        tensors |= {f"{row}.{part}": tensor.contiguous() for part, tensor in encoded.items()}
+    shapes = {tuple(tensors[f"{row}.{part}"].shape) for row in range(len(ids)) for part in ("context", "target")}
+    if len({shape[2:] for shape in shapes}) > 1:
+        raise TrainingStoppedError(
+            f"Clips {ids[0]} to {ids[-1]} differ in size: latents {sorted(shapes)}.", "Train on clips of one size."
+        )
+    part = folder / f".{name}.part"
+    save_file(tensors, part)
+    part.replace(folder / f"{name}.safetensors")
+    file = folder / f"{name}.safetensors"
+    facts = {"ids": list(ids), "file": file.name, "bytes": file.stat().st_size, "sha256": file_digest(file)}
+    write_atomically(folder / f"{name}.json", {**facts, "text_length": length})
+
+
+@torch.no_grad()
+def encode_clip(clip: TrainingClip, encoders: Encoders) -> dict[str, Tensor]:
+    """Tensors of a clip; context and target are encoded one by one, as at generation time: neither sees the other."""
+    context, target = (encoders.video(half)[0].half().cpu() for half in clip.halves())
+    past, future = clip.cameras(encoders.time_stride)
+    return {
+        "context": context,
+        "target": target,
+        "cameras_context": past.float(),
+        "cameras_target": future.float(),
+        "text": encoders.text([clip.caption])[0].half().cpu(),
+    }
+
+
+def _last_row(text: Tensor) -> int:
+    """Rows up to the last that is not zero; at least one."""
+    used = text.float().abs().sum(1).nonzero()
+    return int(used.max()) + 1 if len(used) else 1
+
+
+def _check_key(folder: Path, key: CacheKey) -> None:
+    path = folder / "key.json"
+    asked = json.loads(json.dumps(asdict(key)))
+    if not path.is_file():
+        write_atomically(path, asked)
+        return
+    found = json.loads(path.read_text(encoding="utf-8"))
+    if wrong := [
+        f"{name} {found.get(name)} (now {value})" for name, value in asked.items() if found.get(name) != value
+    ]:
+        raise _other(folder, ", ".join(wrong))
+
+
+def _other(folder: Path, what: str) -> TrainingStoppedError:
+    return TrainingStoppedError(
+        f"{folder} holds a cache of something else: {what}.", "Give another --prepared folder, or delete this one."
+    )

@@ -1,0 +1,292 @@
+"""What ``hmbench train-reference`` runs: the entry point ``hmbench.trainers``, and clips as hmbench's data give them.
+
+With `world_model.py` the only file of this package that knows hmbench.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from hmbench.data.cameras import parse_cameras
+from hmbench.data.dataset import Dataset, open_dataset
+from hmbench.data.hm_world import HMWorld
+from hmbench.errors import UserError, did_you_mean
+from hmbench.results import read_json
+from hmbench.types import Video
+from hmbench.video import read_video, resize_video
+from reference_model.methods import find_method
+from reference_model.training.clips import ClipSource, TrainingClip
+from reference_model.training.config import TRAINING, TrainingConfig
+from reference_model.training.monitor import Listener
+from reference_model.training.run import TrainingRequest, run_training
+from reference_model.training.stop import TrainingStoppedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions:
+    """The command's options; None leaves a setting to the recipe."""
+
+    preset: str = "nano"
+    """``nano``, ``mini`` or ``paper``."""
+    memory: str = "hydra"
+    """Name of a method (entry-point group ``hmbench.memories``)."""
+    data: str = "mini"
+    """A folder in HM-World's layout, or ``mini``: the embedded world's train split, rendered in memory."""
+    split: str = "train"
+    """Split of a folder."""
+    clips: int | None = None
+    """Use the first so many clips; for ``mini`` how many are rendered."""
+    out: Path
+    """The run's folder."""
+    prepared: Path | None = None
+    """Folder of codec and latents, to share between runs."""
+    steps: int | None = None
+    """Steps."""
+    batch: int | None = None
+    """Clips a step."""
+    learning_rate: float | None = None
+    """Peak learning rate."""
+    validation_clips: int | None = None
+    """Clips held out."""
+    checkpoint_every: int | None = None
+    """Steps between checkpoints."""
+    codec_steps: int | None = None
+    """Steps of the codec."""
+    seed: int = 0
+    """Of weights, order and noise."""
+    device: str = "cpu"
+    """``cpu`` or ``cuda``."""
+    base: Path | None = None
+    """Wan 2.1 in diffusers' format, for ``paper``."""
+    command: str = ""
+    """How the run was asked for."""
+
+
+MINI_CLIPS = 1500
+"""Clips of the embedded world that ``--data mini`` renders unless told otherwise."""
+
+
+def reference(options: Mapping[str, Any], listener: Listener | None = None) -> Path:
+    """The trainer that hmbench finds: options by the names of `TrainOptions`."""
+    return train(TrainOptions(**options), listener)
+
+
+def train(options: TrainOptions, listener: Listener | None = None) -> Path:
+    """Trains and returns the saved model's folder.
+
+    Raises:
+        UserError: For a mistake in the options, and when a run cannot go on.
+    """
+    config = training_config(options)
+    size = (config.model.width, config.model.height)
+    frames = (config.model.context_frames, config.model.target_frames)
+    request = TrainingRequest(
+        config=config,
+        source=open_source(options, size, frames),
+        out=options.out,
+        prepared=options.prepared,
+        seed=options.seed,
+        device=options.device,
+        base=options.base,
+        command=options.command,
+    )
+    try:
+        return run_training(request, listener)
+    except TrainingStoppedError as error:
+        raise UserError(error.what, error.hint) from error
+
+
+def training_config(options: TrainOptions) -> TrainingConfig:
+    """The recipe with what the options change.
+
+    Raises:
+        UserError: For an unknown preset or memory, or impossible values.
+    """
+    if options.preset not in TRAINING:
+        raise UserError(f"There is no preset {options.preset!r}.", did_you_mean(options.preset, TRAINING))
+    recipe = TRAINING[options.preset]()
+    run = {"batch": options.batch, "validation_clips": options.validation_clips}
+    run["checkpoint_every"] = run["validate_every"] = options.checkpoint_every
+    try:
+        method = find_method(options.memory)
+        return replace(
+            recipe,
+            memory=method.name,
+            model=method.apply(options.preset),
+            steps=recipe.steps if options.steps is None else options.steps,
+            flow=replace(recipe.flow, levels="per_frame" if method.per_frame_noise else "shared"),
+            optimizer=replace(recipe.optimizer, learning_rate=options.learning_rate or recipe.optimizer.learning_rate),
+            codec=replace(
+                recipe.codec, steps=recipe.codec.steps if options.codec_steps is None else options.codec_steps
+            ),
+            run=replace(recipe.run, **{name: value for name, value in run.items() if value is not None}),
+        )
+    except ValueError as error:
+        raise UserError(f"This cannot be trained: {error}.", "See `hmbench train-reference --help`.") from error
+
+
+def open_source(options: TrainOptions, size: tuple[int, int], frames: tuple[int, int]) -> ClipSource:
+    """The clips that ``--data`` names, at the model's size (width, height) and length.
+
+    Raises:
+        UserError: If there are none.
+    """
+    if options.data == "mini":
+        return MiniWorldClips(count=options.clips or MINI_CLIPS, size=size, frames=frames)
+    dataset = open_dataset(options.data)
+    ids = dataset.ids(options.split)[: options.clips]
+    if not ids:
+        raise UserError(
+            f"The split {options.split!r} of {options.data} has no clips.", "Give another --split, or --split all."
+        )
+    if isinstance(dataset, HMWorld):
+        return FolderClips(folder=dataset, clip_ids=ids, size=size, frames=frames)
+    return DatasetClips(dataset=dataset, clip_ids=ids, size=size, frames=frames)
+
+
+@dataclass(frozen=True)
+class FolderClips:
+    """Clips of a folder in HM-World's layout, without reading masks, which training does not need."""
+
+    folder: HMWorld
+    clip_ids: tuple[str, ...]
+    size: tuple[int, int]
+    frames: tuple[int, int]
+
+    @property
+    def name(self) -> str:
+        """Name of the folder; of a mini world also its version, generator, split and seed."""
+        record = self.folder.folder / "mini.json"
+        if not record.is_file():
+            return self.folder.name
+        made = read_json(record)
+        return (
+            f"{made['version']} generator {made['generator']}, {made['split']} split, seed {made['seed']}, "
+            f"{made['size'][0]}x{made['size'][1]}"
+        )
+
+    def ids(self) -> tuple[str, ...]:
+        """Ids in order."""
+        return self.clip_ids
+
+    def load(self, clip_id: str) -> TrainingClip:
+        """Reads the two videos and the cameras.
+
+        Raises:
+            SampleError: If a file is missing or damaged.
+        """
+        path = self.folder.folder / clip_id
+        context, target = (read_video(path / name) for name in ("cond.mp4", "tgt.mp4"))
+        poses = parse_cameras(read_json(path / "camera.json"), len(context), len(target), str(path / "camera.json"))
+        _check_length(clip_id, (len(context), len(target)), self.frames)
+        width, height = self.size
+        return TrainingClip(
+            context=_resized(context, width, height),
+            target=_resized(target, width, height),
+            context_poses=poses[0],
+            target_poses=poses[1],
+            caption=self.folder.caption(clip_id) or "",
+        )
+
+    def revision(self) -> str:
+        """The folder's own digest of these clips."""
+        return self.folder.revision(self.clip_ids)
+
+
+@dataclass(frozen=True)
+class DatasetClips:
+    """Clips of any other `Dataset`."""
+
+    dataset: Dataset
+    clip_ids: tuple[str, ...]
+    size: tuple[int, int]
+    frames: tuple[int, int]
+
+    @property
+    def name(self) -> str:
+        """The data's name."""
+        return self.dataset.name
+
+    def ids(self) -> tuple[str, ...]:
+        """Ids in order."""
+        return self.clip_ids
+
+    def load(self, clip_id: str) -> TrainingClip:
+        """One clip, cut to nothing: its length must be the model's."""
+        sample = self.dataset.load(clip_id)
+        assert sample.truth is not None, f"{clip_id} has no target"
+        _check_length(clip_id, (len(sample.prompt.context), len(sample.truth.target)), self.frames)
+        width, height = self.size
+        return TrainingClip(
+            context=_resized(sample.prompt.context, width, height),
+            target=_resized(sample.truth.target, width, height),
+            context_poses=sample.prompt.context_poses,
+            target_poses=sample.prompt.target_poses,
+            caption=sample.prompt.caption,
+        )
+
+    def revision(self) -> str:
+        """The data's own digest of these clips."""
+        return self.dataset.revision(self.clip_ids)
+
+
+@dataclass(frozen=True)
+class MiniWorldClips:
+    """The embedded world's train split, drawn in memory when asked for."""
+
+    count: int
+    size: tuple[int, int]
+    frames: tuple[int, int]
+
+    @property
+    def name(self) -> str:
+        """Version, generator and split."""
+        from hmbench.data.mini_world import GENERATOR, VERSION
+
+        return f"{VERSION} generator {GENERATOR}, train split, seed 0, {self.size[0]}x{self.size[1]}, in memory"
+
+    def ids(self) -> tuple[str, ...]:
+        """A number for each slot of the split."""
+        return tuple(f"slot-{slot:05d}" for slot in range(self.count))
+
+    def load(self, clip_id: str) -> TrainingClip:
+        """Draws one clip."""
+        from hmbench.data.mini_world import rejection, render_clip
+        from hmbench.data.mini_world.captions import captions
+        from hmbench.data.mini_world.splits import candidate
+
+        slot = int(clip_id.removeprefix("slot-"))
+        candidates = (candidate("train", 0, slot, attempt) for attempt in itertools.count())
+        spec = next(spec for spec in candidates if rejection(spec) is None)
+        clip = render_clip(spec, self.size, half=self.frames[0])
+        half = clip.num_context
+        return TrainingClip(
+            context=clip.frames[:half],
+            target=clip.frames[half:],
+            context_poses=clip.poses[:half],
+            target_poses=clip.poses[half:],
+            caption=captions(spec).full,
+        )
+
+    def revision(self) -> str:
+        """Digest of what the clips follow from."""
+        return hashlib.sha256(json.dumps([self.name, self.count, self.frames]).encode()).hexdigest()[:16]
+
+
+def _resized(frames: Video, width: int, height: int) -> Video:
+    return frames if frames.shape[1:3] == (height, width) else resize_video(frames, height, width)
+
+
+def _check_length(clip_id: str, found: tuple[int, int], wanted: tuple[int, int]) -> None:
+    if found != wanted:
+        raise UserError(
+            f"The clip {clip_id} has {found[0]} context and {found[1]} target frames; the preset trains on "
+            f"{wanted[0]} and {wanted[1]}.",
+            "Train on clips of that length.",
+        )

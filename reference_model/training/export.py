@@ -1,0 +1,106 @@
+"""The saved model: what `hmbench eval --model OUT` loads, with a card and digests."""
+
+from __future__ import annotations
+
+import json
+import platform
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from reference_model.checkpoint import file_digest
+from reference_model.pipeline import HydraPipeline
+from reference_model.training.cache import write_atomically
+from reference_model.training.config import TrainingConfig
+from reference_model.training.monitor import read_metrics
+
+MODEL_FILE = "hmbench_model.json"
+DIGESTS = "digests.json"
+
+
+def save_model(out: Path, pipeline: HydraPipeline, config: TrainingConfig, facts: dict[str, Any]) -> None:
+    """Writes pipeline, model record, card and, last, digests.
+
+    Args:
+        out: The run's folder.
+        pipeline: With its trained weights, on the CPU.
+        config: Settings.
+        facts: What `run_training` knows of the run.
+    """
+    pipeline.to("cpu")
+    pipeline.save_pretrained(out)
+    name = config.memory if ":" not in config.memory else "hydra"
+    write_atomically(out / MODEL_FILE, {"model": name})
+    (out / "README.md").write_text(model_card(out, pipeline, config, facts), encoding="utf-8")
+    files = sorted(out.rglob("*.safetensors"))
+    own = [f for f in files if f.relative_to(out).parts[0] in ("transformer", "vae", "text_encoder")]
+    write_atomically(out / DIGESTS, {str(f.relative_to(out)): file_digest(f) for f in own})
+
+
+def model_card(out: Path, pipeline: HydraPipeline, config: TrainingConfig, facts: dict[str, Any]) -> str:
+    """The card as Markdown."""
+    rows = read_metrics(out)
+    validation = [row for row in rows if "validation" in row]
+    sampled = [row for row in rows if "sample_psnr" in row]
+    rates = [row["samples_per_second"] for row in rows if "samples_per_second" in row]
+    samples = config.steps * config.run.batch
+    wall = sum(config.run.log_every * config.run.batch / rate for rate in rates if rate)
+    codec = facts.get("codec") or {}
+    preset = config.model.name.removeprefix("hydra-")
+    lines = [
+        f"# {preset}-{config.memory}",
+        "",
+        f"Memory `{config.memory}` on the {preset} backbone of hmbench's reference model: {config.model.width}x"
+        f"{config.model.height} pixels, {_parameters(pipeline) / 1e6:.2f} M parameters (transformer).",
+        "",
+        "| | |",
+        "|---|---|",
+        f"| data | {facts['data']}, revision `{facts['revision']}`, {facts['clips']} clips |",
+        f"| command | `{facts['command']}` |",
+        f"| seed | {facts['seed']} |",
+        f"| steps | {config.steps} of {config.run.batch} clips ({samples} samples) |",
+        f"| device | {_device(str(facts['device']))} |",
+        f"| time in the loop | {wall / 60:.0f} minutes |",
+        f"| torch | {torch.__version__} |",
+        f"| codec | {_codec_line(codec)} |",
+        f"| validation loss | {_course(validation, 'validation')} |",
+        f"| PSNR of sampled held-out clips against the codec's output | {_course(sampled, 'sample_psnr')} |",
+        "",
+        "Settings of the memory:",
+        "",
+        "```json",
+        json.dumps(dict(config.model.transformer.memory), indent=1),
+        "```",
+        "",
+        "![loss](loss.png)",
+        "",
+        "Digests of the weights stand in `digests.json`, all settings in `train.json`.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _parameters(pipeline: HydraPipeline) -> int:
+    return sum(parameter.numel() for parameter in pipeline.transformer.parameters())
+
+
+def _device(device: str) -> str:
+    if device.startswith("cuda") and torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"CPU ({platform.machine()}), {torch.get_num_threads()} thread(s)"
+
+
+def _codec_line(codec: dict[str, Any]) -> str:
+    if not codec:
+        return "Wan 2.1's, frozen"
+    return (
+        f"{codec['psnr']:.2f} dB on held-out clips (worst {codec['worst']:.2f}; principal components alone "
+        f"{codec['linear_psnr']:.2f}), {codec['steps']} steps on {codec['clips']} clips"
+    )
+
+
+def _course(rows: list[dict[str, Any]], name: str) -> str:
+    if not rows:
+        return "not measured"
+    return f"{rows[0][name]:.4g} (step {rows[0]['step']}) to {rows[-1][name]:.4g} (step {rows[-1]['step']})"

@@ -1,0 +1,245 @@
+"""Stage 3: the transformer, by flow matching, on any number of processes (devices and precision are accelerate's).
+
+The batch of a step is the same whatever the number of processes: each takes its consecutive share, noise belongs to
+the place in the whole batch, and gradients are averaged. So losses agree between one process and many, and between a
+run that was killed and one that was not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs, DistributedType
+from torch import Tensor
+
+from reference_model.pipeline import HydraPipeline
+from reference_model.training.cache import LatentCache
+from reference_model.training.checkpoints import Checkpoints, read_state
+from reference_model.training.config import TrainingConfig
+from reference_model.training.ema import WeightAverage, restore
+from reference_model.training.flow import NoisyBatch, add_noise, channel_weights, flow_loss
+from reference_model.training.monitor import Clock, Listener, Metrics
+from reference_model.training.randomness import clip_order
+from reference_model.training.stop import TrainingStoppedError
+from reference_model.training.validation import decode, film_strip, psnr, sample_clip, validation_loss
+from reference_model.transformer import HydraTransformer3DModel, freeze
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TransformerJob:
+    """What is trained on what."""
+
+    config: TrainingConfig
+    """Settings."""
+    seed: int
+    """Of order, noise and dropout."""
+    out: Path
+    """The run's folder."""
+    cache: LatentCache
+    """Clips."""
+    train_ids: tuple[str, ...]
+    """Clips to learn from."""
+    held_ids: tuple[str, ...]
+    """Clips to validate on."""
+    pipeline: HydraPipeline
+    """Holds the transformer, at its starting weights."""
+    deviations: Tensor
+    """Deviation of each latent channel before normalisation, ``[C]``."""
+
+
+def make_accelerator(config: TrainingConfig, device: str) -> Accelerator:
+    """Accelerate for this run; under ``accelerate launch`` it joins the other processes."""
+    on_cpu = device == "cpu"
+    # a memory may leave parts of the backbone without a gradient (no context: its camera encoder)
+    unused = DistributedDataParallelKwargs(find_unused_parameters=True)
+    return Accelerator(cpu=on_cpu, mixed_precision="no" if on_cpu else config.run.precision, kwargs_handlers=[unused])
+
+
+def train_transformer(job: TransformerJob, accelerator: Accelerator, listener: Listener) -> HydraTransformer3DModel:
+    """Trains (or goes on training) and returns the model with the weights to keep: the averaged ones if there are any.
+
+    Raises:
+        TrainingStoppedError: If the loss is no number or the disk is full.
+    """
+    return _Loop(job, accelerator, listener).run()
+
+
+class _Loop:
+    def __init__(self, job: TransformerJob, accelerator: Accelerator, listener: Listener) -> None:
+        config, run = job.config, job.config.run
+        self.job, self.accelerator, self.listener = job, accelerator, listener
+        self.local = _share(run.batch, accelerator)
+        model = job.pipeline.transformer.to(accelerator.device)
+        if run.gradient_checkpointing:
+            model.enable_gradient_checkpointing()
+        trained = freeze(model, config.rule)
+        optimizer = torch.optim.AdamW(
+            trained.values(),
+            lr=config.optimizer.learning_rate,
+            betas=config.optimizer.betas,
+            weight_decay=config.optimizer.weight_decay,
+        )
+        self.plain = model
+        self.average = None if run.ema is None else WeightAverage(model, run.ema)
+        self.model, self.optimizer = accelerator.prepare(model, optimizer)
+        self.channels = channel_weights(job.deviations, config.flow.channel_power).to(accelerator.device)
+        self.checkpoints = Checkpoints(job.out / "checkpoints", run.keep)
+
+    def run(self) -> HydraTransformer3DModel:
+        start, steps = self._resume(), self.job.config.steps
+        metrics = Metrics(self.job.out, start) if self.accelerator.is_main_process else None
+        self.listener.stage("transformer", steps, start)
+        clock = Clock()
+        self.model.train()
+        if start == 0:
+            self._watch(0, metrics)
+        for step in range(start, steps):
+            loss = self._step(step, clock)
+            self._report(step + 1, loss, clock, metrics)
+            if (step + 1) % self.job.config.run.validate_every == 0 or step + 1 == steps:
+                self._watch(step + 1, metrics)
+            if (step + 1) % self.job.config.run.checkpoint_every == 0 or step + 1 == steps:
+                self._save(step + 1)
+        if metrics:
+            metrics.close()
+        if self.average:
+            restore(self.plain, self.average.weights)
+        return self.plain.eval()
+
+    def _step(self, step: int, clock: Clock) -> float:
+        """One optimizer step; the mean loss over all processes."""
+        began = time.perf_counter()
+        batch = self._batch(step)
+        clock.waited(time.perf_counter() - began)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.job.config.optimizer.rate(step, self.job.config.steps)
+        self.optimizer.zero_grad(set_to_none=True)
+        parts = batch.parts(self.job.config.run.micro_batch or self.local)
+        total = torch.zeros((), device=self.accelerator.device)
+        for number, part in enumerate(parts):
+            last = number + 1 == len(parts)
+            with contextlib.nullcontext() if last else self.accelerator.no_sync(self.model):
+                predicted = self.model(
+                    part.clips.context, part.noisy, part.timestep, part.clips.text, part.clips.cameras
+                ).target
+                loss = flow_loss(predicted, part, self.channels) * (len(part.noisy) / len(batch.noisy))
+                self.accelerator.backward(loss)
+            total += loss.detach()
+        mean = float(self.accelerator.gather(total.view(1)).mean())
+        if not math.isfinite(mean):
+            raise self._diverged(step, mean)
+        self.accelerator.clip_grad_norm_(self.model.parameters(), self.job.config.optimizer.clip_norm)
+        self.optimizer.step()
+        if self.average:
+            self.average.update(self.plain, step)
+        clock.count(self.job.config.run.batch)
+        return mean
+
+    def _batch(self, step: int) -> NoisyBatch:
+        """This process's share of a step's batch."""
+        job, first = self.job, self.accelerator.process_index * self.local
+        order = clip_order(job.seed, step, job.config.run.batch, len(job.train_ids))
+        mine = order[first : first + self.local]
+        clips = job.cache.batch([job.train_ids[k] for k in mine])
+        places = list(range(first, first + self.local))
+        return add_noise(clips, job.config.flow, job.seed, step, places).to(self.accelerator.device)
+
+    def _report(self, done: int, loss: float, clock: Clock, metrics: Metrics | None) -> None:
+        if done % self.job.config.run.log_every and done != self.job.config.steps:
+            return
+        values = clock.report()
+        rate = self.job.config.optimizer.rate(done - 1, self.job.config.steps)
+        if metrics:
+            metrics.write(done, {"loss": loss, "learning_rate": rate, **values})
+        note = f"loss {loss:.3f}, {values['samples_per_second']:.2f} samples/s, {values['memory_gb']:.1f} GB"
+        self.listener.advance(done, note)
+
+    def _watch(self, done: int, metrics: Metrics | None) -> None:
+        """Validation loss on every process (sharded models need all of them); samples on the main one."""
+        job, device = self.job, self.accelerator.device
+        with self._averaged():
+            values = validation_loss(self.model, job.cache, job.held_ids, self.channels, device)
+            sharded = self.accelerator.distributed_type == DistributedType.FSDP
+            if self.accelerator.is_main_process and done and not sharded:
+                values |= self._samples(done)
+        self.accelerator.wait_for_everyone()
+        if metrics and values:
+            metrics.write(done, values)
+        if values:
+            told = ", ".join(f"{k} {values[k]:.4g}" for k in ("validation", "sample_psnr") if k in values)
+            self.listener.notice(f"step {done}: {told}")
+
+    def _samples(self, done: int) -> dict[str, float]:
+        """Film strips of generated futures under the true ones, and their mean PSNR against the codec's own output."""
+        job, rows, values = self.job, [], []
+        self.plain.eval()
+        for number, clip_id in enumerate(job.held_ids[: job.config.run.sample_clips]):
+            clip = job.cache.batch([clip_id])
+            truth, made = decode(job.pipeline, clip.target), sample_clip(job.pipeline, clip, seed=number)
+            values.append(psnr(made, truth))
+            rows += [truth, made]
+        self.plain.train()
+        if not rows:
+            return {}
+        film_strip(job.out / "samples" / f"step-{done:08d}.png", rows)
+        return {"sample_psnr": sum(values) / len(values)}
+
+    @contextlib.contextmanager
+    def _averaged(self) -> Iterator[None]:
+        old = self.average.swap(self.plain) if self.average else None
+        try:
+            yield
+        finally:
+            if old is not None:
+                restore(self.plain, old)
+
+    def _save(self, done: int) -> None:
+        if self.accelerator.is_main_process:
+            self.checkpoints.guarded(done, lambda folder: None)
+        self.accelerator.wait_for_everyone()
+        self.checkpoints.guarded(done, self._write)
+        self.accelerator.wait_for_everyone()
+        if self.accelerator.is_main_process:
+            self.checkpoints.finish(done, {"seed": self.job.seed})
+        self.accelerator.wait_for_everyone()
+
+    def _write(self, folder: Path) -> None:
+        self.accelerator.save_state(str(folder))
+        if self.average and self.accelerator.is_main_process:
+            self.average.save(folder)
+
+    def _resume(self) -> int:
+        newest = self.checkpoints.newest()
+        if newest is None:
+            return 0
+        self.accelerator.load_state(str(newest))
+        if self.average:
+            self.average.load(newest)
+        done = int(read_state(newest)["step"])
+        self.listener.notice(f"going on from {newest.name}")
+        return done
+
+    def _diverged(self, step: int, loss: float) -> TrainingStoppedError:
+        newest = self.checkpoints.newest()
+        kept = f"{newest.name} is the newest complete checkpoint" if newest else "no checkpoint was due yet"
+        return TrainingStoppedError(
+            f"The loss of step {step + 1} is {loss}: training diverged; {kept} and is untouched.",
+            "Give a lower --learning-rate and a new --out, or look at this step's clips.",
+        )
+
+
+def _share(batch: int, accelerator: Accelerator) -> int:
+    count = accelerator.num_processes
+    if batch % count:
+        raise TrainingStoppedError(
+            f"A batch of {batch} clips cannot be shared by {count} processes.",
+            f"Give a --batch that is a multiple of {count}.",
+        )
+    return batch // count

@@ -1,0 +1,38 @@
+"""Where a paper-scale run begins: Wan 2.1's transformer, codec and text encoder from a folder in diffusers' format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from diffusers import WanTransformer3DModel
+
+from reference_model.checkpoint import load_wan_base
+from reference_model.config import HydraConfig
+from reference_model.pipeline import HydraPipeline, assemble_pipeline
+from reference_model.training.stop import TrainingStoppedError
+from reference_model.transformer import HydraTransformer3DModel
+
+
+def paper_parts(config: HydraConfig, base: Path | None) -> HydraPipeline:
+    """The pipeline before training: Wan's weights, cameras at zero, projector the identity, tokenizer a mean.
+
+    Args:
+        config: The model.
+        base: Folder with ``transformer``, ``vae``, ``text_encoder`` and ``tokenizer``.
+
+    Raises:
+        TrainingStoppedError: If there is no such folder.
+    """
+    if base is None or not (base / "transformer").is_dir():
+        raise TrainingStoppedError(
+            f"{config.name} starts from Wan 2.1, and {base or 'no folder'} has no transformer in diffusers' format.",
+            "Give --base the folder of Wan2.1-T2V-1.3B-Diffusers.",
+        )
+    model = HydraTransformer3DModel(**config.transformer_arguments())
+    wan = WanTransformer3DModel.from_pretrained(base, subfolder="transformer", torch_dtype=torch.float32)
+    load_wan_base(model, wan.state_dict(), str(base / "transformer"))
+    pipeline = assemble_pipeline(config, model, str(base))
+    # trained weights stay in float32; bf16 is autocast's business
+    pipeline.transformer.float()
+    return pipeline
