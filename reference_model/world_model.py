@@ -6,6 +6,7 @@ scaling, so that the whole picture is kept. Clips may have any 4k + 1 frames tha
 
 from __future__ import annotations
 
+import struct
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +24,7 @@ from reference_model.codec import latent_frames
 from reference_model.config import RECIPES, HydraConfig
 from reference_model.memory_kinds import memory_settings
 from reference_model.pipeline import GenerationRequest, HydraPipeline, StepListener, build_pipeline
+from reference_model.saved import load_saved
 from reference_model.transformer import with_memory
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -248,12 +250,11 @@ def load_pipeline(
 
 def _load_folder(folder: Path, kind: type[HydraPipeline]) -> HydraPipeline:
     try:
-        pipeline: HydraPipeline = kind.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+        return load_saved(folder, kind)
+    except (OSError, ValueError, TypeError, AttributeError, struct.error) as error:
         raise UserError(
             f"The folder {folder} holds no usable pipeline: {error}", "Give a folder that save_pretrained wrote."
         ) from error
-    return pipeline
 
 
 def _digests(folder: Path) -> dict[str, str]:

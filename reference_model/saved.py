@@ -1,0 +1,58 @@
+"""Loads a saved pipeline as it was saved: every component in the number format of its own files.
+
+Diffusers loads in float32 unless told otherwise, which would double a paper-scale model stored in bfloat16.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import warnings
+from collections import Counter
+from pathlib import Path
+from typing import cast
+
+import torch
+
+from reference_model.pipeline import HydraPipeline
+
+_FORMATS = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+
+
+def load_saved(folder: Path, kind: type[HydraPipeline] = HydraPipeline) -> HydraPipeline:
+    """A pipeline from its folder, without network.
+
+    Args:
+        folder: What `save_pretrained` wrote.
+        kind: Class of the pipeline.
+    """
+    formats = {part.name: found for part in sorted(folder.iterdir()) if (found := stored_format(part)) is not None}
+    with warnings.catch_warnings():
+        # the argument's new name, `dtype`, is unknown to diffusers 0.36, which the project still accepts
+        warnings.filterwarnings("ignore", message=".*torch_dtype.*", category=FutureWarning)
+        pipeline = kind.from_pretrained(
+            folder, local_files_only=True, torch_dtype={**formats, "default": torch.float32}
+        )
+    return cast(HydraPipeline, pipeline)
+
+
+def stored_format(folder: Path) -> torch.dtype | None:
+    """The format that most numbers of a component have on disk; None where it has no weights."""
+    counts: Counter[str] = Counter()
+    for file in folder.glob("*.safetensors"):
+        counts.update(_elements(file))
+    known = [name for name, _ in counts.most_common() if name in _FORMATS]
+    return _FORMATS[known[0]] if known else None
+
+
+def _elements(file: Path) -> Counter[str]:
+    """Bytes of each number format, from the header alone."""
+    with file.open("rb") as opened:
+        (size,) = struct.unpack("<Q", opened.read(8))
+        header = json.loads(opened.read(size))
+    counts: Counter[str] = Counter()
+    for name, entry in header.items():
+        if name != "__metadata__":
+            begin, end = entry["data_offsets"]
+            counts[entry["dtype"]] += end - begin
+    return counts
