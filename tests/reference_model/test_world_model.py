@@ -120,7 +120,7 @@ def test_a_saved_pipeline_and_a_file_of_weights_are_checkpoints(model, prompt, t
     ("options", "message"),
     [
         ({"profile": "midi"}, "There is no profile 'midi'. Did you mean 'mini'"),
-        ({"profile": "paper"}, "hydra-wan-1.3b exists only as trained weights, and none was given. Give --checkpoint"),
+        ({"profile": "paper"}, "hydra-wan-1.3b exists only as trained weights, and none was given. Fetch them with"),
         ({"device": "gpu"}, "'gpu' is no torch device. Use cpu, cuda"),
         ({"top_k": 0}, "The memory cannot be set so: .*top_k=0"),
     ],
