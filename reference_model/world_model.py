@@ -231,8 +231,8 @@ def load_pipeline(
     if config.codec.kind != "mini":
         raise UserError(
             f"The model {config.name} exists only as trained weights, and {checkpoint or 'none'} was given.",
-            "Fetch them with `python -m reference_model.paper_weights pull FOLDER` and give --option checkpoint=FOLDER, "
-            "or use --profile mini.",
+            "Fetch them with `python -m reference_model.paper_weights pull FOLDER` and give "
+            "--option checkpoint=FOLDER, or use --profile mini.",
         )
     pipeline = build_pipeline(config, seed, kind)
     if checkpoint is None:
