@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
@@ -17,6 +18,9 @@ from rich.progress import (
 )
 
 from hmbench.errors import UserError
+
+if TYPE_CHECKING:
+    from hmbench.data.dataset import Dataset
 
 out = Console()
 errors = Console(stderr=True)
@@ -41,6 +45,17 @@ def progress_bar() -> Progress:
         TextColumn("{task.fields[note]}"),
         console=errors,
     )
+
+
+def open_shown(spec: str) -> Dataset:
+    """The data that ``--data`` names; a bar shows how far the mini world is if it has to be rendered first."""
+    from hmbench.data.dataset import open_dataset
+
+    with progress_bar() as progress:
+        task = progress.add_task("render", total=None, note="", visible=False)
+        return open_dataset(
+            spec, lambda name, total: progress.update(task, advance=1, total=total, note=name, visible=True)
+        )
 
 
 class RichReporter:

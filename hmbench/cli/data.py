@@ -39,11 +39,10 @@ def show_command(
     split: Split = "all",
 ) -> None:
     """Tell what is in a folder, or in one of its samples."""
-    from hmbench.cli.console import out
-    from hmbench.data.dataset import open_dataset
+    from hmbench.cli.console import open_shown, out
     from hmbench.data.overview import dataset_table, sample_table
 
-    source = open_dataset(data)
+    source = open_shown(data)
     out.print(sample_table(source.load(sample)) if sample else dataset_table(source, split))
 
 
@@ -53,11 +52,10 @@ def check_command(
     report: Annotated[Path | None, typer.Option(help="Also write the findings here, an object a line.")] = None,
 ) -> None:
     """Read every sample and tell which cannot be used and what deviates; exits 1 if any cannot be used."""
-    from hmbench.cli.console import errors, out, progress_bar
-    from hmbench.data.dataset import open_dataset
+    from hmbench.cli.console import errors, open_shown, out, progress_bar
     from hmbench.data.overview import check_sample, findings_table, write_findings
 
-    source = open_dataset(data)
+    source = open_shown(data)
     ids = source.ids(split)
     with progress_bar() as progress:
         task = progress.add_task("check", total=len(ids), note="")
