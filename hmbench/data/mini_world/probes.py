@@ -27,6 +27,8 @@ from hmbench.data.mini_world.spec import ClipSpec, Plan
 
 ProbeKind = Literal["frozen", "vanished", "swapped", "distorted", "delayed", "displaced", "duplicated", "wrongway"]
 PROBE_KINDS: tuple[ProbeKind, ...] = get_args(ProbeKind)
+_EDGE = 0.5075
+"""Half the widest frame over its focal length per width (16:9, and everything narrower), 1.5 % wider."""
 DELAY, OFFSET = 25.0, 1.6
 """Frames and metres at full strength."""
 _LIMB_FACTORS = (0.45, 0.5, 1.9, 1.8, 1.8, 1.7, 1.9)
@@ -66,7 +68,7 @@ class Switch(NamedTuple):
     frame: int
     """First frame that may differ."""
     side: tuple[float, float]
-    """Unit vector on the ground, away from the view."""
+    """Unit vector on the ground along which subjects are displaced."""
 
 
 class Instance(NamedTuple):
@@ -140,36 +142,52 @@ def swap_for(look: Look, strength: float) -> Look:
 def safe_switch(spec: ClipSpec, plan: Plan, scene: Scene) -> Switch | None:
     """Return the first frame from which every probe is out of sight together with its shadow, or None.
 
-    The test is geometric and conservative: an upright prism that holds the subject and all its variants, and the
-    prism's shadow on the ground, must lie beyond one side plane of a slightly widened view; so the frame is the same
-    at any size.
+    The test is geometric and conservative: upright prisms that hold the subject and all its variants, and the prisms'
+    shadows on the ground, must lie beyond one side plane of a slightly widened view; so the frame is the same at any
+    size. Displaced subjects and duplicates go to the side on which they are in view for longer afterwards.
     """
+    found = [s for side in (1, -1) if (s := _first_switch(spec, plan, scene, side)) is not None]
+    return max(found, key=lambda switch: _in_view(spec, plan, switch), default=None)
+
+
+def _first_switch(spec: ClipSpec, plan: Plan, scene: Scene, side: int) -> Switch | None:
     camera = plan.camera
-    first = max(int(camera.leave), 20)
-    for t in range(first, min(int(camera.turn_back + camera.turn_back_for), FRAMES)):
-        side = 1 if camera.sweep > 0 else -1  # a camera that turns left loses the subject on the right
-        if _outside(spec, plan, scene, t, side):
-            pose = camera.pose(t)
-            return Switch(t, (float(side * pose[0, 0]), float(side * pose[1, 0])))
+    lost = 1 if camera.sweep > 0 else -1  # a camera that turns left loses the subject on the right
+    for t in range(int(camera.leave), min(int(camera.turn_back + camera.turn_back_for), FRAMES)):
+        pose = camera.pose(t)
+        switch = Switch(t, (float(side * pose[0, 0]), float(side * pose[1, 0])))
+        if _outside(spec, plan, scene, switch, lost):
+            return switch
     return None
 
 
-def _outside(spec: ClipSpec, plan: Plan, scene: Scene, t: int, side: int) -> bool:
-    look, at, pose = LOOKS[spec.subjects[0]], plan.walks[0].at(t), plan.camera.pose(t)
+def _outside(spec: ClipSpec, plan: Plan, scene: Scene, switch: Switch, lost: int) -> bool:
+    look, pose = LOOKS[spec.subjects[0]], plan.camera.pose(switch.frame)
+    at = plan.walks[0].at(switch.frame)
     body = build_body(look, 2 * math.pi * at.walked / stride(look))
     radius = max(0.9, 1.25 * max(abs(body.low[0]), body.high[0], body.high[1]))
     height = 1.25 * max(body.high[2], 2.0)
     sun = scene.surroundings.light[0]
     corners = []
-    for k in range(8):
-        x, y = at.x + radius * math.cos(k * math.pi / 4), at.y + radius * math.sin(k * math.pi / 4)
-        corners += [
-            (x, y, 0.0),
-            (x, y, height),
-            (x - height * sun[0] / sun[2], y - height * sun[1] / sun[2], 0.0),
-        ]
+    for place in (at, _beside(at, switch, OFFSET)):
+        for k in range(8):
+            x, y = place.x + radius * math.cos(k * math.pi / 4), place.y + radius * math.sin(k * math.pi / 4)
+            shadow = (x - height * sun[0] / sun[2], y - height * sun[1] / sun[2], 0.0)
+            corners += [(x, y, 0.0), (x, y, height), shadow]
     points = np.array(corners) - pose[:3, 3]
     right, ahead = points @ pose[:3, 0], points @ pose[:3, 2]
-    # half the widest frame (16:9 and everything narrower), 1.5 % wider
-    edge = 0.5 / spec.focal * 1.015
-    return bool((side * right > edge * ahead).all())
+    return bool((lost * right > _EDGE / spec.focal * ahead).all())
+
+
+def _in_view(spec: ClipSpec, plan: Plan, switch: Switch) -> int:
+    """Count the frames after the switch in which a displaced first subject would be in view."""
+    count = 0
+    for t in range(switch.frame, FRAMES, 2):
+        pose, at = plan.camera.pose(t), _beside(plan.walks[0].at(t), switch, OFFSET)
+        dx, dy = at.x - pose[0, 3], at.y - pose[1, 3]
+        right, ahead = dx * pose[0, 0] + dy * pose[1, 0], dx * pose[0, 2] + dy * pose[1, 2]
+        count += bool(ahead > 0 and abs(right) < 0.45 / spec.focal * ahead)
+    return count
+
+
+__all__ = ["PROBE_KINDS", "Instance", "Probe", "Switch", "instances", "safe_switch", "swap_for"]

@@ -89,6 +89,7 @@ def make_plan(spec: ClipSpec, scene: Scene) -> Plan:
     looks = [LOOKS[k] for k in spec.subjects]
     yaw = s.choice(place.headings) + s.uniform(-0.06, 0.06)
     speed = s.uniform(0.55, 1.45) * min(1.0, max(look.height for look in looks) / 1.5)
+    speed *= 0.65 if motion in ("Static", "Truck", "DollyIn") else 1.0  # or they would be dots after ten seconds
     towards = motion in ("DollyBack", "Orbit") or (motion in ("Static", "Truck") and s.chance(0.5))
     reach = _distance(s, looks, motion, towards, speed, spec.focal)
     x, y = place.x + s.uniform(-3, 3), place.y + s.uniform(-0.8, 0.8)
@@ -99,13 +100,18 @@ def make_plan(spec: ClipSpec, scene: Scene) -> Plan:
 
 def _distance(s: Stream, looks: list[Look], motion: str, towards: bool, speed: float, focal: float) -> float:
     """Return the first distance: from the share of the frame's height that the group fills when it is nearest."""
-    boxes = [build_body(look, 0.0) for look in looks]
-    tall = max(max(b.high[2], 0.62 * (b.high[0] - b.low[0])) for b in boxes)
-    nearest = focal * 16 / 9 * tall / s.uniform(0.5, 0.85)
+    nearest = focal * 16 / 9 * _reference_height(looks) / s.uniform(0.55, 0.95)
     travel = speed * FRAMES / FPS
     if motion in ("Static", "Truck") and towards:
-        return nearest + 0.85 * travel
+        return nearest + 0.75 * travel
     return nearest * (1.15 if motion in ("Orbit", "Follow", "Handheld") else 1.0)
+
+
+def _reference_height(looks: list[Look]) -> float:
+    """Return the height that the framing goes by: the first subject's, or 0.7 of a taller companion's."""
+    bodies = [build_body(look, 0.0) for look in looks]
+    sizes = [max(b.high[2], 0.62 * (b.high[0] - b.low[0])) for b in bodies]
+    return max(sizes[0], *(0.7 * size for size in sizes))
 
 
 def _walks(
@@ -131,7 +137,7 @@ def _camera(
 ) -> CameraMove:
     """Return the camera's move: HM-World's examples turn 30 to 51 degrees within about 22 frames and back."""
     x, y, yaw, speed = start
-    tall = max(build_body(LOOKS[k], 0.0).high[2] for k in spec.subjects)
+    tall = _reference_height([LOOKS[k] for k in spec.subjects])
     along = {
         "DollyBack": -s.uniform(0.95, 1.25), "Follow": s.uniform(0.8, 1.0), "Static": 0.0, "Truck": s.uniform(0.3, 0.5),
         "DollyIn": s.uniform(0.35, 0.55), "Orbit": -s.uniform(0.8, 1.0), "Handheld": s.uniform(0.8, 1.0),

@@ -8,12 +8,12 @@ from hmbench.data.mini_world import ClipSpec, RenderedClip, render_clip
 
 SIZE = (112, 64)
 HALF = 21
-PAIR = ClipSpec(scene=5, subjects=(9, 34), subject_path=3, camera_path=2, seed=489397)
-"""A man and a cat on the market square, weaving; the camera stands still."""
-ALONE = ClipSpec(scene=9, subjects=(26,), subject_path=0, camera_path=1, seed=11)
-"""A robot in the museum, straight ahead; the camera follows."""
-FOREST = ClipSpec(scene=15, subjects=(45, 0, 38), subject_path=1, camera_path=9, seed=4)
-"""A cart, a woman and a deer between pines; the camera stands still."""
+PAIR = ClipSpec(scene=5, subjects=(10, 34), subject_path=5, camera_path=5, seed=23)
+"""A man and a cat on the market square, weaving; the camera backs away in a curve."""
+ALONE = ClipSpec(scene=9, subjects=(25,), subject_path=8, camera_path=17, seed=97)
+"""A robot in the museum that turns round; the camera glides sideways."""
+FOREST = ClipSpec(scene=15, subjects=(46, 7, 36), subject_path=9, camera_path=26, seed=358)
+"""A drone, a woman and a bear between pines; the camera backs away."""
 
 
 @pytest.fixture(scope="package")

@@ -26,9 +26,9 @@ from hmbench.types import Intrinsics
 from .conftest import ALONE, FOREST, HALF, PAIR, SIZE
 
 DIGESTS = {
-    "pair": "PAIR_DIGEST",
-    "alone": "ALONE_DIGEST",
-    "forest": "FOREST_DIGEST",
+    "pair": "771f1210551cdbdec4a9b7cc4d9df2acbed4419f9c37afa7606682b3e2d48ffa",
+    "alone": "f029c33f39ad39a87678736df5cabcf3b3947eeb1639e37aa940e2c58a1895e1",
+    "forest": "9909f2533a02c782f41908459403f179e34c524e033eec34248a0d963164be97",
 }
 
 
