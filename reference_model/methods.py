@@ -56,7 +56,7 @@ class Method:
         kind = str(self.memory["kind"])
         own = dict(recipe.transformer.memory)
         inherited = own if issubclass(memory_class(kind), memory_class(str(own["kind"]))) else {}
-        described = {**inherited, **self.memory, **(changes or {})}
+        described = _cut_to_picture({**inherited, **self.memory}, recipe) | dict(changes or {})
         return {"kind": kind, **asdict(memory_settings(described))}
 
     def apply(self, preset: str, changes: Mapping[str, Any] | None = None) -> HydraConfig:
@@ -74,6 +74,15 @@ class Method:
         recipe = RECIPES[preset]()
         transformer = replace(recipe.transformer, memory=self.describe(recipe, changes), conditioning=self.conditioning)
         return replace(recipe, name=f"{preset}-{self.name}", transformer=transformer)
+
+
+def _cut_to_picture(described: dict[str, Any], recipe: HydraConfig) -> dict[str, Any]:
+    """A tokenizer no higher and no wider than the picture: nano's tokens are columns, one row high."""
+    _, picture = recipe.grids(recipe.context_frames, recipe.target_frames)
+    for name in {"kernel", "stride"} & described.keys():
+        frames, rows, columns = described[name]
+        described[name] = (frames, min(rows, picture.height), min(columns, picture.width))
+    return described
 
 
 HYDRA = Method(

@@ -1,0 +1,150 @@
+"""Every rival by name: it generates, it stands on one backbone, its options answer as all of the command line does."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import numpy as np
+import pytest
+import torch
+from tiny_backbone import METHODS
+
+from baselines.factory import MethodFactory
+from hmbench.errors import UserError
+from hmbench.registry import create_model, find_factory
+from hmbench.types import Prompt
+from reference_model.config import RECIPES
+from reference_model.memory_kinds import memory_class
+from reference_model.methods import HYDRA, find_method, method_names
+from reference_model.transformer import HydraTransformer3DModel
+
+NAMES = sorted(f.method.name for f in vars(METHODS).values() if isinstance(f, MethodFactory))
+
+
+@pytest.fixture(scope="module")
+def prompt(discs) -> Prompt:
+    return discs.load(discs.ids("all")[0]).prompt
+
+
+def test_every_method_has_both_names() -> None:
+    assert len(NAMES) == 14
+    assert set(method_names()) == {*NAMES, "hydra"}
+    for name in NAMES:
+        factory, _ = find_factory(name)
+        assert isinstance(factory, MethodFactory)
+        assert factory.method.name == name
+        assert find_method(name) is factory.method
+    assert find_method("hydra") is HYDRA
+    with pytest.raises(ValueError, match="did you mean 'frame-pack'"):
+        find_method("frame-pak")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_generates_and_says_that_it_is_untrained(name, prompt) -> None:
+    """Two steps at nano scale; the weights are untrained, so that only form, honesty and determinism are checked."""
+    model = create_model(name, profile="nano", device="cpu", options={"steps": "2"})
+    assert model.info.name == name
+    if model.info.trained is False:
+        assert f"{name} runs with untrained weights" in (model.info.notice or "")
+    first = model.generate(prompt, seed=3)
+    assert first.shape == (prompt.num_target_frames, *prompt.size, 3)
+    assert first.dtype == np.uint8
+    assert np.array_equal(first, model.generate(prompt, seed=3))
+    assert not np.array_equal(first, model.generate(prompt, seed=4))
+    assert model.info.settings["memory"]["kind"] == find_method(name).memory["kind"]
+
+
+def test_tokenizers_are_cut_to_the_picture() -> None:
+    """Nano's tokens are columns of the picture, one row high, so that no kernel can be higher."""
+    settings = {p: find_method("hydra-2x8x8").apply(p).transformer.memory for p in ("nano", "mini", "paper")}
+    assert settings["nano"]["kernel"] == settings["nano"]["stride"] == (2, 1, 8)
+    assert settings["mini"]["kernel"] == settings["paper"]["kernel"] == (2, 8, 8)
+
+
+def test_a_kernel_that_was_asked_for_is_not_cut() -> None:
+    with pytest.raises(ValueError, match=r"the tokenizer's kernel \(2, 4, 4\) does not fit into \(40, 1, 14\) tokens"):
+        find_method("hydra").apply("nano", {"kernel": (2, 4, 4)})
+
+
+def test_rivals_differ_in_memory_and_in_nothing_else() -> None:
+    """Every backbone parameter has the same name, shape and, untrained, value as HyDRA's."""
+    reference = create_model("hydra", profile="nano", device="cpu", options={"seed_weights": "7"})
+    if reference.info.trained:
+        pytest.skip("nano weights are trained: rivals have their own")
+    expected = {k: v for k, v in reference.pipeline.transformer.state_dict().items() if not k.startswith("memory.")}
+    for name in NAMES:
+        model = create_model(name, profile="nano", device="cpu", options={"seed_weights": "7"})
+        own = {k: v for k, v in model.pipeline.transformer.state_dict().items() if not k.startswith("memory.")}
+        assert {k: v.shape for k, v in own.items()} == {k: v.shape for k, v in expected.items()}
+
+
+@pytest.mark.parametrize("name", [*NAMES, "hydra"])
+@pytest.mark.parametrize("preset", ["mini", "paper"])
+def test_every_recipe_builds_at_full_size(name, preset) -> None:
+    config = find_method(name).apply(preset)
+    assert config.name == f"{preset}-{name}"
+    with torch.device("meta"):
+        model = HydraTransformer3DModel(**config.transformer_arguments())
+    facts = model.memory.facts(*config.grids(config.context_frames, config.target_frames))
+    assert facts.tokens_seen > 0
+
+
+def test_settings_are_options() -> None:
+    options = {"frames": "4", "fov": "52.67,30.45", "radius": "50", "rule": "rays", "thin_runs": "false"}
+    model = create_model("fov-retrieval", profile="nano", device="cpu", options=options)
+    memory = model.info.settings["memory"]
+    assert {k: memory[k] for k in options} == {
+        "frames": 4,
+        "fov": (52.67, 30.45),
+        "radius": 50.0,
+        "rule": "rays",
+        "thin_runs": False,
+    }
+    assert (
+        create_model("dfot", profile="nano", device="cpu", options={"history_level": "target"}).info.settings["memory"][
+            "history_level"
+        ]
+        == "target"
+    )
+    hydra = create_model("hydra-2x4x4", profile="nano", device="cpu", options={"kernel": "1x1x2", "stride": "1,1,2"})
+    assert hydra.info.settings["memory"]["kernel"] == (1, 1, 2)
+
+
+def test_every_setting_is_an_option() -> None:
+    for name in NAMES:
+        factory, _ = find_factory(name)
+        own = {field.name for field in fields(memory_class(factory.method.memory["kind"]).Settings)}
+        assert own <= set(factory.__signature__.parameters)
+
+
+def test_unknown_options_answer_with_the_nearest() -> None:
+    with pytest.raises(UserError, match=r"has no option 'radios'\. Did you mean 'radius'"):
+        create_model("fov-retrieval", profile="nano", device="cpu", options={"radios": "3"})
+    with pytest.raises(UserError, match="frames='few' of model 'recent-window' is not int"):
+        create_model("recent-window", profile="nano", device="cpu", options={"frames": "few"})
+    with pytest.raises(UserError, match="at least one frame must be remembered"):
+        create_model("recent-window", profile="nano", device="cpu", options={"frames": "0"})
+    with pytest.raises(UserError, match="There is no profile 'tiny'"):
+        create_model("recent-window", profile="tiny", device="cpu")
+
+
+def test_saved_models_come_back_and_are_told_apart(tmp_path, prompt) -> None:
+    model = create_model("frame-pack", profile="nano", device="cpu", options={"steps": "1", "seed_weights": "3"})
+    model.pipeline.save_pretrained(tmp_path / "pack")
+    again = create_model("frame-pack", profile="nano", device="cpu", options={"checkpoint": str(tmp_path / "pack")})
+    assert again.info.trained
+    assert np.array_equal(model.generate(prompt, seed=0), again.generate(prompt, seed=0))
+    with pytest.raises(UserError, match=r"holds the memory 'baselines\.frame_pack:FramePack', not"):
+        create_model("dfot", profile="nano", device="cpu", options={"checkpoint": str(tmp_path / "pack")})
+    forced = create_model("dfot", profile="nano", device="cpu", options={"steps": "1", "history_guidance": "2"})
+    forced.pipeline.save_pretrained(tmp_path / "dfot")
+    loaded = create_model("dfot", profile="nano", device="cpu", options={"checkpoint": str(tmp_path / "dfot")})
+    assert np.array_equal(forced.generate(prompt, seed=0), loaded.generate(prompt, seed=0))
+
+
+def test_recipes_are_complete() -> None:
+    assert {"nano", "mini", "paper"} <= set(RECIPES)
+    with pytest.raises(ValueError, match="there is no preset 'huge'"):
+        HYDRA.apply("huge")
+    with pytest.raises(ValueError, match="has no setting"):
+        HYDRA.apply("nano", {"tokens": 3})
