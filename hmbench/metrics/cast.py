@@ -27,7 +27,7 @@ from hmbench.weights.backbones import CropEncoder
 
 MIN_FRAMES = 3
 """Frames below which a track in a window says nothing."""
-PLACE_ENOUGH = 0.35
+PLACE_ENOUGH = 0.3
 """Place affinity that suffices whatever the look."""
 LOOKS_ENOUGH = 0.5
 """Looks that suffice wherever it is."""
@@ -178,9 +178,16 @@ def _place(track: Track, part: Part, start: int, stop: int) -> float:
     wanted = present(part.boxes)[start:stop].sum()
     if both.sum() < MIN_FRAMES or not wanted:
         return 0.0
-    distance = np.linalg.norm(centres(track.boxes[both]) - centres(part.boxes[both]), axis=1)
+    mine, wanted_boxes = track.boxes[both], part.boxes[both]
+    middle = np.linalg.norm(centres(mine) - centres(wanted_boxes), axis=1)
+    feet = np.linalg.norm(_feet(mine) - _feet(wanted_boxes), axis=1)  # a stranger of another height stands there, too
+    distance = np.minimum(middle, feet)
     closeness = np.exp(-2 * distance / np.sqrt(np.maximum(areas(part.boxes[both]), 1)))
     return float(closeness.mean() * min(1.0, 0.5 + both.sum() / wanted))
+
+
+def _feet(boxes: Boxes) -> NDArray[np.float64]:
+    return np.stack([(boxes[:, 0] + boxes[:, 2]) / 2, boxes[:, 3]], axis=1).astype(np.float64)
 
 
 def _looks(features: Tensor, part: Part) -> float:

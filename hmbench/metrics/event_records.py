@@ -79,7 +79,7 @@ class EventRecord:
     parts: dict[str, float]
     """Place, identity, shape, motion, single: each in [0, 1]."""
     success: float
-    """Coverage times the geometric mean of `parts`; 0 if it never came back."""
+    """Coverage times the product of `parts`; 0 if it never came back."""
 
 
 def event_records(case: Case, encoder: CropEncoder) -> tuple[EventRecord, ...]:
@@ -132,7 +132,7 @@ def _record(case: Case, encoder: CropEncoder, part: Part, event: Event) -> Event
         articulation=ratio,
         double_share=min(1.0, numbers.double_frames / max(int(shown[start:stop].sum()), 1)),
         parts=parts,
-        success=coverage * math.prod(parts.values()) ** (1 / len(parts)) if seen else 0.0,
+        success=coverage * math.prod(parts.values()) if seen else 0.0,
     )
 
 

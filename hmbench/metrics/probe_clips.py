@@ -1,13 +1,14 @@
 """Clips of the mini world with exactly one thing wrong, and nuisances that must not be punished, as cases to score.
 
-Only the target is drawn for a variant: the context is the clean one, which is what a model would have been given. A fault
-starts where nobody sees it, so every variant is a possible continuation of the same context.
+Only the target is drawn for a variant: the context is the clean one, which is what a model would have been given. A
+fault starts where nobody sees it, so every variant is a possible continuation of the same context.
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import json
 import tempfile
 from collections.abc import Callable, Iterator
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 from hmbench.data.annotations import Annotations, SubjectNote
 from hmbench.data.labels import subjects_from_labels
-from hmbench.data.mini_world import ClipSpec, Probe, accepted_specs, render_clip
+from hmbench.data.mini_world import ClipSpec, Probe, rejection, render_clip
 from hmbench.data.mini_world.bodies import category
 from hmbench.data.mini_world.clip import pose_body
 from hmbench.data.mini_world.looks import LOOKS
@@ -31,7 +32,7 @@ from hmbench.data.mini_world.probes import instances, safe_switch
 from hmbench.data.mini_world.renderer import Renderer
 from hmbench.data.mini_world.scenes import SCENES, build_scene
 from hmbench.data.mini_world.spec import GENERATOR, make_plan
-from hmbench.data.mini_world.splits import SplitName
+from hmbench.data.mini_world.splits import SplitName, candidate, cell_of
 from hmbench.events import find_events, visible_frames
 from hmbench.types import Category, Intrinsics, LabelMaps, Meta, Prompt, Sample, Truth, Video
 from hmbench.video import read_video, write_video
@@ -78,7 +79,7 @@ class ProbeSource:
 
 def clean_samples(source: ProbeSource, count: int) -> Iterator[tuple[ClipSpec, Sample]]:
     """The first clips of a split as samples; the cells take turns."""
-    for number, (cell, spec) in enumerate(accepted_specs(source.split, source.seed, count)):
+    for number, (cell, spec) in enumerate(_specs(source, count)):
         drawn = _kept(source, spec, "clean", functools.partial(_whole, spec, source.size))
         yield spec, _sample(f"{source.split}-{number:03d}", spec, cell, drawn)
 
@@ -111,6 +112,25 @@ def disturbed(video: Video, kind: Nuisance, strength: float, *, fps: float) -> V
         path = Path(folder) / "clip.mp4"
         write_video(path, video, fps=fps, crf=round(17 + (CRF - 17) * strength))
         return read_video(path, frames=len(video))
+
+
+def _specs(source: ProbeSource, count: int) -> Iterator[tuple[str, ClipSpec]]:
+    """The first accepted specifications of a split; finding them takes longer than drawing them, so they are kept."""
+    path = None if source.cache is None else source.cache / f"specs-{GENERATOR}-{source.split}-{source.seed}.json"
+    known = json.loads(path.read_text(encoding="utf-8")) if path is not None and path.is_file() else []
+    for slot in range(count):
+        if slot == len(known):
+            known.append(_accepted(source, slot).to_json())
+            if path is not None:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(json.dumps(known), encoding="utf-8")
+        yield cell_of(source.split, slot), ClipSpec.from_json(known[slot])
+
+
+def _accepted(source: ProbeSource, slot: int) -> ClipSpec:
+    """The slot's first candidate that passes the exit-entry filter: the clip that `data make-mini` would make."""
+    candidates = (candidate(source.split, source.seed, slot, attempt) for attempt in itertools.count())
+    return next(spec for spec in candidates if rejection(spec) is None)
 
 
 def _whole(spec: ClipSpec, size: tuple[int, int]) -> dict[str, NDArray[Any]]:

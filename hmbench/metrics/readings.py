@@ -89,7 +89,7 @@ READINGS = (
     _share(
         "reentry_success",
         lambda r: r.success,
-        "coverage x geometric mean of place, identity, shape, motion, single",
+        "coverage x place x identity x shape x motion x single",
         headline=True,
     ),
 )

@@ -18,8 +18,8 @@ from hmbench.weights.files import read_card, read_shipped
 
 SIDE = 64
 """Pixels a side of a subject's crop."""
-FRAME_SIDE = 224
-"""Shortest side at which whole frames are seen."""
+FRAME_SIDE = 112
+"""Shortest side at which whole frames are seen: half of what CLIP and DINO take, for a quarter of the time."""
 WIDTHS = (24, 48, 96, 128)
 """Channels after each halving."""
 DIM = 64

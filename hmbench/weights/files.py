@@ -61,6 +61,7 @@ def write_shipped(folder: Path, name: str, state: dict[str, torch.Tensor], card:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.safetensors"
     save_file({k: v.contiguous() for k, v in state.items()}, path)
+    path.chmod(0o644)  # safetensors writes for the owner alone
     card = {**card, "sha256": digest(path), "bytes": path.stat().st_size}
     (folder / f"{name}.json").write_text(json.dumps(card, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     return path

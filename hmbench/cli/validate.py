@@ -1,0 +1,97 @@
+"""``hmbench validate-metrics``: what each metric can see, measured on clips with one known thing wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hmbench.cli.evaluate import Device, Profile, Seed, Weights
+from hmbench.errors import UserError
+
+Clips = Annotated[int, typer.Option("--clips", "-n", min=1, help="Clean clips; each gets every fault and nuisance.")]
+Split = Annotated[str, typer.Option("--split", help="'test', or 'train', on which thresholds were set.")]
+Size = Annotated[str, typer.Option("--size", help="Size of the clips, WxH, multiples of 16.")]
+Strengths = Annotated[str, typer.Option("--strengths", help="Strengths in (0, 1], rising, with commas.")]
+Oracle = Annotated[bool, typer.Option("--oracle", help="Tracks from masks: the metrics without the tracker's errors.")]
+Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for validity.json and validity.md.")]
+Cache = Annotated[Path | None, typer.Option("--cache", help="Folder that keeps rendered clips between studies.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds ``validate-metrics``."""
+    app.command("validate-metrics")(validate_metrics)
+
+
+def validate_metrics(
+    out: Out = Path("validity"),
+    clips: Clips = 8,
+    split: Split = "test",
+    size: Size = "224x128",
+    strengths: Strengths = "0.5,1",
+    oracle: Oracle = False,
+    seed: Seed = 0,
+    device: Device = "cpu",
+    profile: Profile = "mini",
+    weights: Weights = None,
+    cache: Cache = None,
+) -> None:
+    """Scores mini-world clips with exactly one thing wrong, and prints what each metric can see.
+
+    For every metric and fault: AUC against the true clip, monotonicity with the fault's strength, false alarms on
+    nuisances; and which verdict the faulty subject got.
+    """
+    from hmbench.cli.console import out as screen
+    from hmbench.cli.console import progress_bar
+    from hmbench.data.mini_world import PROBE_KINDS
+    from hmbench.metrics.probe_clips import NUISANCES
+    from hmbench.metrics.validity import StudyConfig, run_study
+    from hmbench.metrics.validity_report import summarise_study, to_markdown
+    from hmbench.results import write_json, write_text
+
+    if split not in ("train", "test"):
+        raise UserError(f"There is no split {split!r} in the mini world.", "Choose train or test.")
+    config = StudyConfig(
+        clips=clips,
+        split="train" if split == "train" else "test",
+        seed=seed,
+        size=_size(size),
+        strengths=_strengths(strengths),
+        profile=profile,
+        weights=weights,
+        device=device,
+        cache=cache,
+        oracle=oracle,
+    )
+    variants = 1 + len(config.strengths) * (len(PROBE_KINDS) + (0 if oracle else len(NUISANCES)))
+    with progress_bar() as bar:
+        task = bar.add_task("variants", total=clips * variants, note="")
+        study = run_study(config, lambda line: bar.update(task, advance=1, note=line))
+    summary = summarise_study(study)
+    text = to_markdown(summary)
+    write_json(out / "validity.json", {"summary": summary, "values": [v._asdict() for v in study.values]})
+    write_json(out / "events.json", study.events)
+    write_text(out / "validity.md", text)
+    screen.print(text, markup=False, highlight=False, soft_wrap=True)
+    screen.print(f"Written: {out / 'validity.md'}, {out / 'validity.json'}", markup=False, highlight=False)
+
+
+def _size(text: str) -> tuple[int, int]:
+    try:
+        width, height = (int(part) for part in text.lower().split("x"))
+    except ValueError:
+        raise UserError(f"The size {text!r} is not WxH.", "Give two numbers, for example 224x128.") from None
+    if width % 16 or height % 16 or min(width, height) < 64:
+        raise UserError(f"Clips of {text} cannot be made.", "Both sides must be multiples of 16, at least 64.")
+    return width, height
+
+
+def _strengths(text: str) -> tuple[float, ...]:
+    try:
+        values = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise UserError(f"The strengths {text!r} are not numbers.", "Give for example 0.5,1.") from None
+    if not values or list(values) != sorted(set(values)) or not 0 < values[0] <= values[-1] <= 1:
+        raise UserError(f"The strengths {text!r} do not rise within (0, 1].", "Give for example 0.33,0.67,1.")
+    return values
