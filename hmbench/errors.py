@@ -10,6 +10,10 @@ import difflib
 from collections.abc import Iterable
 
 
+SHOWN_NAMES = 40
+"""A hint lists so many names: all models and metrics fit, the ids of a data set do not."""
+
+
 class UserError(Exception):
     """What happened and why in one sentence, and what to do about it in another.
 
@@ -37,4 +41,5 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
     guess = f"Did you mean {' or '.join(repr(n) for n in near)}? " if near else ""
-    return f"{guess}Available: {', '.join(names) or 'none'}."
+    more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
+    return f"{guess}Available: {', '.join(names[:SHOWN_NAMES]) or 'none'}{more}."
