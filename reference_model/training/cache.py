@@ -150,6 +150,8 @@ def build_cache(
         shard = json.loads(record.read_text(encoding="utf-8"))
         if shard["ids"] != list(part):
             raise _other(folder, "other clips")
+        if shards and shard["shape"] != shards[0]["shape"]:
+            raise _differ(ids[0], part[0], (shards[0]["shape"], shard["shape"]))
         text_length = shard["text_length"]
         shards.append(shard)
         if on_clip:
@@ -173,17 +175,15 @@ def _write_shard(folder: Path, name: str, ids: tuple[str, ...], source: ClipSour
         length = len(encoded["text"])
         encoded["text"] = encoded["text"][: _last_row(encoded["text"])]
         tensors |= {f"{row}.{part}": tensor.contiguous() for part, tensor in encoded.items()}
-    shapes = {tuple(tensors[f"{row}.{part}"].shape) for row in range(len(ids)) for part in ("context", "target")}
-    if len({shape[2:] for shape in shapes}) > 1:
-        raise TrainingStoppedError(
-            f"Clips {ids[0]} to {ids[-1]} differ in size: latents {sorted(shapes)}.", "Train on clips of one size."
-        )
+    shapes = [[list(tensors[f"{row}.{half}"].shape) for half in ("context", "target")] for row in range(len(ids))]
+    if other := next((row for row, shape in enumerate(shapes) if shape != shapes[0]), None):
+        raise _differ(ids[0], ids[other], (shapes[0], shapes[other]))
     part = folder / f".{name}.part"
     save_file(tensors, part)
     part.replace(folder / f"{name}.safetensors")
     file = folder / f"{name}.safetensors"
     facts = {"ids": list(ids), "file": file.name, "bytes": file.stat().st_size, "sha256": file_digest(file)}
-    write_atomically(folder / f"{name}.json", {**facts, "text_length": length})
+    write_atomically(folder / f"{name}.json", {**facts, "text_length": length, "shape": shapes[0]})
 
 
 @torch.no_grad()
@@ -198,6 +198,13 @@ def encode_clip(clip: TrainingClip, encoders: Encoders) -> dict[str, Tensor]:
         "cameras_target": future.float(),
         "text": encoders.text([clip.caption])[0].half().cpu(),
     }
+
+
+def _differ(first: str, other: str, shapes: tuple[Any, Any]) -> TrainingStoppedError:
+    return TrainingStoppedError(
+        f"Clips {first} and {other} differ in size or length: latents {shapes[0]} and {shapes[1]}.",
+        "Train on clips of one size and length.",
+    )
 
 
 def _last_row(text: Tensor) -> int:

@@ -47,11 +47,10 @@ def model_card(out: Path, pipeline: HydraPipeline, config: TrainingConfig, facts
     samples = config.steps * config.run.batch
     wall = sum(config.run.log_every * config.run.batch / rate for rate in rates if rate)
     codec = facts.get("codec") or {}
-    preset = config.model.name.removeprefix("hydra-")
     lines = [
-        f"# {preset}-{config.memory}",
+        f"# {config.model.name}",
         "",
-        f"Memory `{config.memory}` on the {preset} backbone of hmbench's reference model: {config.model.width}x"
+        f"Memory `{config.memory}` on the backbone of hmbench's reference model: {config.model.width}x"
         f"{config.model.height} pixels, {_parameters(pipeline) / 1e6:.2f} M parameters (transformer).",
         "",
         "| | |",

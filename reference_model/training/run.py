@@ -86,7 +86,7 @@ def run_training(request: TrainingRequest, listener: Listener | None = None) -> 
     )
     model = train_transformer(job, accelerator, listener)
     if accelerator.is_main_process:
-        plot_loss(request.out, f"{config.model.name.removeprefix('hydra-')}, {config.memory}")
+        plot_loss(request.out, config.model.name)
         pipeline.register_modules(transformer=model.cpu())
         facts = {"codec": report, "cache": cache.digest, "clips": len(train_ids)}
         save_model(request.out, pipeline, config, {**facts, **_asked(request)})

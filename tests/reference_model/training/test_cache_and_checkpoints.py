@@ -1,0 +1,196 @@
+"""What is on disk: complete or not counted, and refused if it belongs to something else."""
+
+from __future__ import annotations
+
+import errno
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from training_toys import Waves, pico
+
+from reference_model.training import cache as cache_module
+from reference_model.training.cache import CacheKey, Encoders, LatentCache, build_cache
+from reference_model.training.checkpoints import Checkpoints, is_complete, read_state
+from reference_model.training.clips import as_frames, hold_out
+from reference_model.training.codec_training import build_codec, psnr, spread_evenly, train_codec
+from reference_model.training.stop import TrainingStoppedError
+
+KEY = CacheKey(data="waves", revision="r1", codec="c1", text="hashed 8", size=(32, 16))
+
+
+def text(captions):
+    rows = torch.zeros(len(captions), 4, 8)
+    rows[:, : 1 + len(captions[0]) % 2] = 1.0
+    return rows
+
+
+@pytest.fixture
+def encoders():
+    codec = build_codec(pico().model.codec, 0).eval()
+    return Encoders(video=codec.encode, text=text, time_stride=4)
+
+
+@pytest.fixture
+def small_shards(monkeypatch):
+    monkeypatch.setattr(cache_module, "CLIPS_A_SHARD", 3)
+
+
+def test_cache_holds_what_the_codec_gives(tmp_path, encoders, small_shards):
+    source = Waves(7)
+    cache = build_cache(tmp_path, source, KEY, encoders)
+    batch = cache.batch(["wave-006", "wave-001"])
+    clip = source.load("wave-006")
+    past, future = clip.cameras(4)
+    torch.testing.assert_close(batch.target[0], encoders.video(clip.halves()[1])[0], atol=2e-3, rtol=2e-3)
+    torch.testing.assert_close(batch.context[0], encoders.video(clip.halves()[0])[0], atol=2e-3, rtol=2e-3)
+    assert torch.equal(batch.cameras[0][0], past) and torch.equal(batch.cameras[1][0], future)
+    assert torch.equal(batch.text[0], text([clip.caption])[0]), "text is filled up again"
+    assert len(list(tmp_path.glob("*.safetensors"))) == 3 and cache.ids == source.ids()
+
+
+def test_a_killed_cache_goes_on_at_the_missing_shard(tmp_path, encoders, small_shards):
+    class Killed(Waves):
+        def load(self, clip_id):
+            if clip_id == "wave-004":
+                raise KeyboardInterrupt
+            return super().load(clip_id)
+
+    with pytest.raises(KeyboardInterrupt):
+        build_cache(tmp_path, Killed(7), KEY, encoders)
+    with pytest.raises(TrainingStoppedError, match="holds no finished cache"):
+        LatentCache(tmp_path)
+    source = Waves(7)
+    resumed = build_cache(tmp_path, source, KEY, encoders)
+    assert source.loaded == ["wave-003", "wave-004", "wave-005", "wave-006"], "the first shard was there"
+    again = Waves(7)
+    assert build_cache(tmp_path, again, KEY, encoders).digest == resumed.digest and again.loaded == []
+
+
+def test_a_cache_of_something_else_is_refused(tmp_path, encoders):
+    build_cache(tmp_path, Waves(2), KEY, encoders)
+    with pytest.raises(TrainingStoppedError, match=r"something else: codec c1 \(now c2\)"):
+        build_cache(tmp_path, Waves(2), replace(KEY, codec="c2"), encoders)
+
+
+def test_a_truncated_shard_is_named(tmp_path, encoders):
+    build_cache(tmp_path, Waves(2), KEY, encoders)
+    shard = next(tmp_path.glob("*.safetensors"))
+    shard.write_bytes(shard.read_bytes()[:-10])
+    with pytest.raises(TrainingStoppedError, match="shard-00000.safetensors is not as it was written"):
+        LatentCache(tmp_path)
+
+
+def test_clips_of_two_sizes_are_refused(tmp_path, encoders):
+    class Mixed(Waves):
+        def load(self, clip_id):
+            return Waves(2, frames=21 if clip_id.endswith("0") else 9).load(clip_id)
+
+    with pytest.raises(TrainingStoppedError, match="differ in size"):
+        build_cache(tmp_path, Mixed(2), KEY, encoders)
+
+
+def write(checkpoints, step):
+    checkpoints.guarded(step, lambda folder: (folder / "weights").write_text("x" * step))
+    return checkpoints.finish(step, {"seed": 5})
+
+
+def test_the_newest_complete_checkpoint_counts(tmp_path):
+    checkpoints = Checkpoints(tmp_path, keep=2)
+    assert checkpoints.newest() is None
+    for step in (10, 20, 30):
+        write(checkpoints, step)
+    assert [p.name for p in sorted(tmp_path.iterdir())] == ["step-00000020", "step-00000030"], "two are kept"
+    assert read_state(checkpoints.newest()) | {"files": 0} == {"step": 30, "seed": 5, "files": 0}
+    (checkpoints.path(30) / "weights").write_text("cut")
+    assert checkpoints.newest() == checkpoints.path(20) and not is_complete(checkpoints.path(30))
+    (checkpoints.path(20) / "complete.json").unlink()
+    assert checkpoints.newest() is None
+
+
+def test_a_checkpoint_that_was_being_written_does_not_count(tmp_path):
+    checkpoints = Checkpoints(tmp_path, keep=2)
+    checkpoints.guarded(10, lambda folder: (folder / "weights").write_text("x"))
+    assert checkpoints.newest() is None
+    assert write(checkpoints, 10) == checkpoints.newest(), "the remains are overwritten"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        RuntimeError("[enforce fail at inline_container.cc] PytorchStreamWriter failed writing file data/3"),
+    ],
+)
+def test_a_full_disk_says_what_is_left(tmp_path, error):
+    checkpoints = Checkpoints(tmp_path, keep=2)
+    write(checkpoints, 10)
+
+    def fail(folder):
+        (folder / "part").write_text("half")
+        raise error
+
+    with pytest.raises(TrainingStoppedError, match=r"The disk is full: .* of step 20 .*step-00000010") as found:
+        checkpoints.guarded(20, fail)
+    assert "run the same command again" in found.value.hint
+    assert checkpoints.newest() == checkpoints.path(10) and not checkpoints.working(20).exists()
+
+
+def test_other_errors_stay_what_they_are(tmp_path):
+    def fail(folder):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    with pytest.raises(PermissionError):
+        Checkpoints(tmp_path, keep=1).guarded(1, fail)
+
+
+def test_held_out_clips_do_not_depend_on_their_order():
+    ids = tuple(f"{k:03d}" for k in range(20))
+    train, held = hold_out(ids, 4)
+    assert len(held) == 4 and not set(train) & set(held) and set(train) | set(held) == set(ids)
+    assert set(hold_out(ids[::-1], 4)[1]) == set(held)
+    with pytest.raises(ValueError, match="4 clips cannot spare 4"):
+        hold_out(ids[:4], 4)
+
+
+def test_codec_training_improves_on_the_linear_codec_and_normalises():
+    class Stripes(Waves):
+        """Hard edges, which no 4 linear components describe."""
+
+        def load(self, clip_id):
+            clip = super().load(clip_id)
+            hard = [np.where(frames > 127, 200, 50).astype(np.uint8) for frames in (clip.context, clip.target)]
+            return replace(clip, context=hard[0], target=hard[1])
+
+    source, config = Stripes(6), pico()
+    training = replace(config.codec, steps=80, learning_rate=1e-2)
+    codec = build_codec(config.model.codec, 0)
+    report = train_codec(
+        codec, source, hold_out(source.ids(), 2), training, seed=0, device=torch.device("cpu")
+    )  # fmt: skip
+    assert report.clips == 4 and report.psnr > report.linear_psnr + 0.2 and report.worst <= report.psnr
+    held = hold_out(source.ids(), 2)[1]
+    first = source.load(held[0]).halves()[0]
+    assert psnr(codec, first) == pytest.approx(
+        -10 * torch.log10(((codec.decode(codec.encode(first)) - first) / 2).square().mean()).item(), abs=1e-3
+    )
+    latents = torch.cat([codec.encode(h) for i in source.ids() for h in source.load(i).halves()])
+    assert latents[:, :, 1:].std((0, 2, 3, 4)).tolist() == pytest.approx([1.0] * 4, abs=0.3)
+
+
+def test_a_sample_of_ids_is_spread_evenly():
+    ids = tuple(str(k) for k in range(100))
+    assert spread_evenly(ids, 4) == ("0", "25", "50", "75") and spread_evenly(ids[:3], 4) == ids[:3]
+
+
+def test_frames_and_tensors_are_inverse():
+    clip = Waves(1).load("wave-000")
+    assert (as_frames(clip.halves()[0][0]) == clip.context).all()
+
+
+def test_manifest_records_digests(tmp_path, encoders):
+    build_cache(tmp_path, Waves(2), KEY, encoders)
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert len(manifest["shards"][0]["sha256"]) == 64 and manifest["key"]["codec"] == "c1"

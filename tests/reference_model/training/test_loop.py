@@ -1,0 +1,218 @@
+"""The loop: resumes to the same losses, stops with a sentence, trains what its rule says, ends in a usable model."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from training_toys import Waves, pico
+
+from hmbench.registry import create_model
+from hmbench.types import Intrinsics, Prompt
+from reference_model.checkpoint import state_digest
+from reference_model.pipeline import HydraPipeline
+from reference_model.training import loop as loop_module
+from reference_model.training.ema import WeightAverage, restore
+from reference_model.training.loop import make_accelerator
+from reference_model.training.monitor import Silent, read_metrics
+from reference_model.training.run import TrainingRequest, run_training
+from reference_model.training.stop import TrainingStoppedError
+from reference_model.transformer import trainable_parameters
+
+
+def request(tmp_path, config, name="run", **changes):
+    options = {"config": config, "source": Waves(), "out": tmp_path / name, "prepared": tmp_path / "prepared"}
+    return TrainingRequest(**{**options, **changes})
+
+
+def losses(folder):
+    return {row["step"]: row["loss"] for row in read_metrics(folder) if "loss" in row}
+
+
+def transformer_digest(folder):
+    return state_digest(HydraPipeline.from_pretrained(folder).transformer)
+
+
+class KilledAt(Silent):
+    def __init__(self, step):
+        self.step = step
+
+    def advance(self, done, note):
+        if done == self.step and note.startswith("loss"):
+            raise KeyboardInterrupt
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """An uninterrupted run."""
+    folder = tmp_path_factory.mktemp("runs")
+    run_training(request(folder, pico()))
+    return folder
+
+
+def test_a_killed_run_ends_like_an_uninterrupted_one(finished):
+    for stop in (6, 3):  # after the checkpoint of step 4, and before it
+        killed = request(finished, pico(), f"killed-{stop}")
+        with pytest.raises(KeyboardInterrupt):
+            # the codec's progress also speaks of losses, but its 4 steps are done: the stage is prepared already
+            run_training(killed, KilledAt(stop))
+        run_training(killed)
+        assert losses(killed.out) == losses(finished / "run"), f"killed at {stop}"
+        assert transformer_digest(killed.out) == transformer_digest(finished / "run")
+
+
+def test_losses_and_validation_are_written_once_each(finished):
+    rows = read_metrics(finished / "run")
+    assert sorted(losses(finished / "run")) == list(range(1, 9))
+    assert [row["step"] for row in rows if "validation" in row] == [0, 4, 8]
+    assert all(math.isfinite(row["sample_psnr"]) for row in rows if "validation" in row and row["step"])
+    assert {"samples_per_second", "data_wait", "memory_gb", "learning_rate"} <= set(rows[1])
+    assert (finished / "run" / "loss.png").stat().st_size > 1000
+    assert (finished / "run" / "samples" / "step-00000008.png").is_file()
+    assert any((finished / "run" / "tensorboard").iterdir())
+
+
+def test_training_lowers_the_validation_loss(tmp_path, finished):
+    longer = request(
+        tmp_path, pico(steps=120, validate_every=120, checkpoint_every=120), prepared=finished / "prepared"
+    )
+    run_training(longer)
+    first, last = (row["validation"] for row in read_metrics(longer.out) if "validation" in row)
+    assert last < 0.8 * first
+
+
+def test_another_request_into_the_same_folder_is_refused(finished):
+    with pytest.raises(TrainingStoppedError, match=r"asked for differently \(seed\)"):
+        run_training(request(finished, pico(), seed=1))
+
+
+def test_seeds_matter(tmp_path, finished):
+    other = request(tmp_path, pico(steps=2), seed=1, prepared=finished / "prepared")
+    run_training(other)
+    assert losses(other.out)[1] != losses(finished / "run")[1]
+
+
+def test_a_loss_that_is_no_number_stops_and_keeps_checkpoints(tmp_path, finished, monkeypatch):
+    real = loop_module.flow_loss
+    calls = []
+
+    def broken(*arguments):
+        calls.append(1)
+        return real(*arguments) * (math.nan if len(calls) == 6 else 1)
+
+    monkeypatch.setattr(loop_module, "flow_loss", broken)
+    wanted = request(tmp_path, pico(), prepared=finished / "prepared")
+    with pytest.raises(TrainingStoppedError, match=r"The loss of step 6 is nan: .*step-00000004 is the newest"):
+        run_training(wanted)
+    assert [p.name for p in (wanted.out / "checkpoints").iterdir()] == ["step-00000004"]
+    monkeypatch.setattr(loop_module, "flow_loss", real)
+    run_training(wanted)
+    assert losses(wanted.out) == losses(finished / "run")
+
+
+def test_parts_of_a_batch_train_like_the_whole(tmp_path, finished):
+    parts = request(tmp_path, pico(micro_batch=1), prepared=finished / "prepared")
+    run_training(parts)
+    whole = losses(finished / "run")
+    assert [losses(parts.out)[k] for k in whole] == pytest.approx(list(whole.values()), rel=1e-4)
+
+
+def test_gradient_checkpointing_changes_nothing(tmp_path, finished):
+    config = pico(gradient_checkpointing=True)
+    frugal = request(tmp_path, config, prepared=finished / "prepared")
+    run_training(frugal)
+    whole = losses(finished / "run")
+    assert [losses(frugal.out)[k] for k in whole] == pytest.approx(list(whole.values()), rel=1e-4)
+
+
+def test_the_papers_rule_leaves_the_rest_alone(tmp_path, finished):
+    config = replace(pico(steps=3), rule="paper")
+    job = request(tmp_path, config, prepared=finished / "prepared")
+    run_training(job)
+    trained = HydraPipeline.from_pretrained(job.out).transformer.state_dict()
+    from reference_model.pipeline import build_pipeline
+
+    fresh = build_pipeline(config.model, 0).transformer
+    changed = {name for name, value in fresh.state_dict().items() if not torch.equal(value, trained[name])}
+    allowed = set(trainable_parameters(fresh, "paper"))
+    assert changed and changed <= allowed and not any("ffn" in name or "attn2" in name for name in changed)
+
+
+@pytest.mark.parametrize("memory", [{"kind": "full"}, {"kind": "baselines.recent_window:RecentWindow", "frames": 1}])
+def test_rivals_train_by_the_same_loop(tmp_path, finished, memory):
+    import baselines.recent_window  # noqa: F401  a description may only name what is imported
+
+    config = pico(steps=2, memory=memory)
+    run_training(request(tmp_path, config, prepared=finished / "prepared"))
+    assert len(losses(tmp_path / "run")) == 2
+
+
+def test_per_frame_levels_train(tmp_path, finished):
+    config = pico(steps=2, memory={"kind": "full"})
+    config = replace(config, flow=replace(config.flow, levels="per_frame"))
+    run_training(request(tmp_path, config, prepared=finished / "prepared"))
+    assert all(math.isfinite(v) for v in losses(tmp_path / "run").values())
+
+
+def test_a_batch_must_be_shareable(monkeypatch):
+    accelerator = make_accelerator(pico(), "cpu")
+    monkeypatch.setattr(type(accelerator), "num_processes", property(lambda self: 3))
+    with pytest.raises(TrainingStoppedError, match="A batch of 2 clips cannot be shared by 3 processes"):
+        loop_module._share(2, accelerator)
+
+
+def test_averages_follow_the_formula():
+    layer = torch.nn.Linear(1, 1, bias=False)
+    with torch.no_grad():
+        layer.weight.fill_(1.0)
+    average = WeightAverage(layer, 0.5)
+    expected = 1.0
+    for step in range(12):
+        with torch.no_grad():
+            layer.weight.fill_(float(step))
+        average.update(layer, step)
+        decay = min(0.5, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * step
+    assert float(average.weights["weight"]) == pytest.approx(expected, rel=1e-5)
+    old = average.swap(layer)
+    assert float(layer.weight) == pytest.approx(expected, rel=1e-5)
+    restore(layer, old)
+    assert float(layer.weight) == 11.0
+
+
+def test_the_folder_is_a_model_that_hmbench_loads(finished):
+    folder = finished / "run"
+    assert json.loads((folder / "hmbench_model.json").read_text()) == {"model": "hydra"}
+    model = create_model(str(folder), profile="mini", device="cpu", options={"steps": "1"})
+    assert model.info.trained is True and "transformer/diffusion_pytorch_model.safetensors" in model.info.weights
+    digests = json.loads((folder / "digests.json").read_text())
+    assert (
+        model.info.weights["transformer/diffusion_pytorch_model.safetensors"]
+        == (digests["transformer/diffusion_pytorch_model.safetensors"])
+    )
+    poses = np.tile(np.eye(4), (21, 1, 1))
+    prompt = Prompt(
+        context=Waves().load("wave-001").context,
+        context_poses=poses,
+        target_poses=poses,
+        caption="",
+        fps=15.0,
+        intrinsics=Intrinsics(focal=40.0, width=32, height=16),
+    )
+    assert model.generate(prompt, seed=0).shape == (21, 16, 32, 3)
+
+
+def test_the_card_says_what_made_the_weights(finished):
+    card = (finished / "run" / "README.md").read_text()
+    assert "# pico-hydra" in card and "revision `waves-10-21`, 8 clips" in card
+    assert "8 of 2 clips (16 samples)" in card and "(step 0) to" in card and "dB on held-out clips" in card
+
+
+def test_preparation_is_shared_between_runs(tmp_path, finished):
+    source = Waves()
+    run_training(request(tmp_path, pico(steps=1), prepared=finished / "prepared", source=source))
+    assert source.loaded == [], "codec and latents were there"
