@@ -129,6 +129,20 @@ def test_the_target_depends_on_context_cameras_text_and_level(memory):
             assert not torch.allclose(before, model(**{**given, name: value}).target), name
 
 
+@pytest.mark.parametrize("half", [0, 1])
+def test_each_half_has_its_own_camera_encoder(half):
+    model, given = make(), inputs()
+    silent = [block.camera_target if half == 0 else block.camera_context for block in model.blocks]
+    with torch.no_grad():
+        for layer in silent:
+            layer.weight.zero_()
+        before = model(**given).target
+        for side in (0, 1):
+            moved = tuple(c + 0.5 if side == n else c for n, c in enumerate(given["cameras"]))
+            changed = not torch.equal(model(**{**given, "cameras": moved}).target, before)
+            assert changed == (side == half)
+
+
 def test_a_level_for_each_frame_equals_one_level_when_all_are_equal():
     model, given = make(), inputs(batch=2)
     with torch.no_grad():
