@@ -73,7 +73,8 @@ def pico(steps=8, memory=None, **run):
     if memory is not None:
         model = replace(model, transformer=replace(model.transformer, memory=memory))
     settings = {
-        "batch": 2, "validation_clips": 2, "validate_every": 4, "sample_clips": 1, "checkpoint_every": 4, "log_every": 1,
+        "batch": 2, "validation_clips": 2, "sample_clips": 1, "log_every": 1,
+        "validate_every": 4, "checkpoint_every": 4,
     }  # fmt: skip
     return TrainingConfig(
         model=model,

@@ -140,7 +140,7 @@ def build_cache(
         return LatentCache(folder)
     ids = source.ids()
     text_length = 0
-    shards = []
+    shards: list[dict[str, Any]] = []
     for start in range(0, len(ids), CLIPS_A_SHARD):
         part = ids[start : start + CLIPS_A_SHARD]
         name = f"shard-{start // CLIPS_A_SHARD:05d}"

@@ -111,8 +111,7 @@ def training_config(options: TrainOptions) -> TrainingConfig:
     if options.preset not in TRAINING:
         raise UserError(f"There is no preset {options.preset!r}.", did_you_mean(options.preset, TRAINING))
     recipe = TRAINING[options.preset]()
-    run = {"batch": options.batch, "validation_clips": options.validation_clips}
-    run["checkpoint_every"] = run["validate_every"] = options.checkpoint_every
+    every, run = options.checkpoint_every, recipe.run
     try:
         method = find_method(options.memory)
         return replace(
@@ -125,7 +124,13 @@ def training_config(options: TrainOptions) -> TrainingConfig:
             codec=replace(
                 recipe.codec, steps=recipe.codec.steps if options.codec_steps is None else options.codec_steps
             ),
-            run=replace(recipe.run, **{name: value for name, value in run.items() if value is not None}),
+            run=replace(
+                run,
+                batch=options.batch or run.batch,
+                validation_clips=run.validation_clips if options.validation_clips is None else options.validation_clips,
+                checkpoint_every=every or run.checkpoint_every,
+                validate_every=every or run.validate_every,
+            ),
         )
     except ValueError as error:
         raise UserError(f"This cannot be trained: {error}.", "See `hmbench train-reference --help`.") from error

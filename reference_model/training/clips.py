@@ -44,8 +44,10 @@ class TrainingClip:
 class ClipSource(Protocol):
     """Clips by id."""
 
-    name: str
-    """What cards call the data."""
+    @property
+    def name(self) -> str:
+        """What cards call the data."""
+        ...
 
     def ids(self) -> tuple[str, ...]:
         """All ids, in a fixed order."""

@@ -46,7 +46,7 @@ def build_codec(config: CodecConfig, seed: int) -> MiniVideoCodec:
     """An untrained mini codec with seeded weights."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return MiniVideoCodec(
+        codec: MiniVideoCodec = MiniVideoCodec(
             latent_channels=config.latent_channels,
             hidden_channels=config.hidden_channels,
             encoder_depth=config.encoder_depth,
@@ -54,6 +54,7 @@ def build_codec(config: CodecConfig, seed: int) -> MiniVideoCodec:
             time_stride=config.time_stride,
             space_stride=config.space_stride,
         )
+    return codec
 
 
 def train_codec(

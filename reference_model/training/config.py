@@ -154,8 +154,8 @@ class TrainingConfig:
 def train_nano() -> TrainingConfig:
     """112x64 on one CPU core, in minutes: 3,000 samples.
 
-    The bell over noise levels is left out here and in `train_mini`: it gives the levels near pure noise, where nothing but
-    the memory can tell what to paint, a tenth of the weight, and a short training must learn to remember first.
+    The bell over noise levels is left out here and in `train_mini`: it gives the levels near pure noise, where nothing
+    but the memory can tell what to paint, a tenth of the weight, and a short training must learn to remember first.
     """
     model = nano()
     return TrainingConfig(

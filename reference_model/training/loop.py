@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 from accelerate import Accelerator
@@ -111,7 +112,7 @@ class _Loop:
             metrics.close()
         if self.average:
             restore(self.plain, self.average.weights)
-        return self.plain.eval()
+        return cast(HydraTransformer3DModel, self.plain.eval())
 
     def _step(self, step: int, clock: Clock) -> float:
         """One optimizer step; the mean loss over all processes."""
@@ -236,7 +237,7 @@ class _Loop:
 
 
 def _share(batch: int, accelerator: Accelerator) -> int:
-    count = accelerator.num_processes
+    count = int(accelerator.num_processes)
     if batch % count:
         raise TrainingStoppedError(
             f"A batch of {batch} clips cannot be shared by {count} processes.",

@@ -167,7 +167,7 @@ def _same_codec(codec: MiniVideoCodec, model: HydraConfig) -> bool:
 def _deviations(pipeline: HydraPipeline, model: HydraConfig) -> Tensor:
     vae = pipeline.vae
     if isinstance(vae, MiniVideoCodec):
-        return vae.latent_std[1].detach().cpu().float()
+        return cast(Tensor, vae.latent_std[1].detach().cpu().float())
     return torch.ones(model.codec.latent_channels)
 
 

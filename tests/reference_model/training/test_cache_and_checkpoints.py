@@ -79,7 +79,7 @@ def test_a_truncated_shard_is_named(tmp_path, encoders):
     build_cache(tmp_path, Waves(2), KEY, encoders)
     shard = next(tmp_path.glob("*.safetensors"))
     shard.write_bytes(shard.read_bytes()[:-10])
-    with pytest.raises(TrainingStoppedError, match="shard-00000.safetensors is not as it was written"):
+    with pytest.raises(TrainingStoppedError, match=r"shard-00000\.safetensors is not as it was written"):
         LatentCache(tmp_path)
 
 
