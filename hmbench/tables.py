@@ -42,8 +42,14 @@ def run_title(manifest: RunManifest) -> str:
 def table_lines(
     manifest: RunManifest, summary: Mapping[str, MetricSummary], *, headline_only: bool
 ) -> list[tuple[str, ...]]:
-    """Cells, one line a metric; metrics that no sample has a value for come last, with a dash."""
-    shown = [s for s in summary.values() if not headline_only or manifest.metrics[s.metric]["headline"]]
+    """Cells, one line a metric.
+
+    Metrics that no sample has a value for come last, with a dash; among the headline ones they are left out (the
+    reasons are told beside the table).
+    """
+    shown = list(summary.values())
+    if headline_only:
+        shown = [s for s in shown if manifest.metrics[s.metric]["headline"] and s.scored]
     return [_line(manifest.metrics[s.metric], s) for s in sorted(shown, key=lambda s: s.mean is None)]
 
 

@@ -51,6 +51,22 @@ Quality = Annotated[
 Tracking = Annotated[
     bool, typer.Option("--tracking/--no-tracking", help="Follow subjects in the videos.", rich_help_panel=METRICS)
 ]
+OWN = "Your own video"
+Video = Annotated[
+    Path | None,
+    typer.Option(
+        help="Continue this video instead of --data; its last 77 frames are the context.", rich_help_panel=OWN
+    ),
+]
+Camera = Annotated[
+    str,
+    typer.Option(help="Camera preset (`hmbench data cameras`), or a camera.json.", rich_help_panel=OWN),
+]
+Caption = Annotated[str, typer.Option(help="What the video shows.", rich_help_panel=OWN)]
+VideoSize = Annotated[
+    str, typer.Option(help="Width x height that it is cropped to; 'own' keeps its size.", rich_help_panel=OWN)
+]
+VideoFrames = Annotated[int, typer.Option(help="Frames of context and of target (4k + 1).", rich_help_panel=OWN)]
 AllMetrics = Annotated[
     bool, typer.Option("--all-metrics", help="Show every metric, not only the headline ones.", rich_help_panel=METRICS)
 ]
@@ -80,6 +96,11 @@ def evaluate_command(
     quality: Quality = False,
     tracking: Tracking = True,
     all_metrics: AllMetrics = False,
+    video: Video = None,
+    camera: Camera = "pan-left-and-back",
+    caption: Caption = "",
+    video_size: VideoSize = "832x480",
+    video_frames: VideoFrames = 77,
 ) -> None:
     """Evaluate a model: generate, track, score, and show the table.
 
@@ -88,8 +109,10 @@ def evaluate_command(
     from hmbench.cli.console import RichReporter
     from hmbench.evaluate import evaluate
 
+    name = video.stem if video else data
+    data = own_video_spec(video, camera, caption, video_size, video_frames) if video else data
     request = _request(
-        model, data, split, limit, sample, seed, device, profile, out or _default_out(model, data, seed), option, shard
+        model, data, split, limit, sample, seed, device, profile, out or _default_out(model, name, seed), option, shard
     )
     request = _with_scoring(request, weights, metric, quality, tracking)
     with RichReporter() as reporter:
@@ -109,14 +132,21 @@ def generate_command(
     out: Out = None,
     option: Option = None,
     shard: Shard = "0/1",
+    video: Video = None,
+    camera: Camera = "pan-left-and-back",
+    caption: Caption = "",
+    video_size: VideoSize = "832x480",
+    video_frames: VideoFrames = 77,
 ) -> None:
     """Generate videos only; `hmbench score --run` scores them, on another machine if you like."""
     from hmbench.cli.console import RichReporter
     from hmbench.cli.console import out as screen
     from hmbench.evaluate import generate
 
+    name = video.stem if video else data
+    data = own_video_spec(video, camera, caption, video_size, video_frames) if video else data
     request = _request(
-        model, data, split, limit, sample, seed, device, profile, out or _default_out(model, data, seed), option, shard
+        model, data, split, limit, sample, seed, device, profile, out or _default_out(model, name, seed), option, shard
     )
     with RichReporter() as reporter:
         manifest = generate(request, reporter)
@@ -183,6 +213,22 @@ def parse_options(pairs: list[str] | None) -> dict[str, str]:
             raise UserError(f"Option {pair!r} has no value.", "Write it as --option name=value.")
         options[name.strip()] = value.strip()
     return options
+
+
+def own_video_spec(video: Path, camera: str, caption: str, size: str, frames: int) -> str:
+    """The ``--data`` that stands for somebody's own video (see `hmbench.data.dataset.open_dataset`).
+
+    Raises:
+        UserError: If the size does not parse.
+    """
+    import json
+
+    width, _, height = size.partition("x")
+    if size != "own" and not (width.isdigit() and height.isdigit()):
+        raise UserError(f"--video-size {size!r} is not of the form WIDTHxHEIGHT.", "For example 832x480, or 'own'.")
+    shape = None if size == "own" else [int(height), int(width)]
+    counts = {"num_context": frames, "num_target": frames}
+    return json.dumps({"video": str(video), "camera": camera, "caption": caption, "size": shape, **counts})
 
 
 def _request(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -41,7 +42,9 @@ def open_dataset(spec: str, on_clip: OnClip | None = None) -> Dataset:
     """The data that ``--data`` names.
 
     Args:
-        spec: ``mini`` (the embedded world), ``disc`` (the unit tests' tiny world), or a folder in HM-World's layout.
+        spec: ``mini`` (the embedded world), ``disc`` (the unit tests' tiny world), a folder in HM-World's layout, or
+            somebody's own video as JSON: ``{"video": path, "camera": preset, "caption": text}`` with any field of
+            `hmbench.data.own_video.OwnVideoConfig`.
         on_clip: Hears of each clip of the mini world that has to be rendered first.
 
     Raises:
@@ -51,6 +54,8 @@ def open_dataset(spec: str, on_clip: OnClip | None = None) -> Dataset:
         from hmbench.data.disc_world import DiscWorld
 
         return DiscWorld()
+    if spec.startswith("{"):
+        return _own_video(spec)
     folder = _mini_folder(on_clip) if spec == "mini" else Path(spec)
     if not folder.is_dir():
         raise UserError(
@@ -60,6 +65,23 @@ def open_dataset(spec: str, on_clip: OnClip | None = None) -> Dataset:
     from hmbench.data.hm_world import HMWorld
 
     return HMWorld(folder)
+
+
+def _own_video(spec: str) -> Dataset:
+    from hmbench.data.own_video import OwnVideo, OwnVideoConfig
+
+    try:
+        fields = json.loads(spec)
+        video, camera, caption = fields.pop("video"), fields.pop("camera"), fields.pop("caption", "")
+        if fields.get("size") is not None:
+            fields["size"] = tuple(fields["size"])
+        config = OwnVideoConfig(**fields)
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise UserError(
+            f"The own video {spec!r} does not parse: {error}.",
+            'Write {"video": "my.mp4", "camera": "pan-left-and-back"}.',
+        ) from error
+    return OwnVideo(Path(video), camera, caption, config)
 
 
 def _mini_folder(on_clip: OnClip | None) -> Path:
