@@ -33,12 +33,14 @@ def create_tracker(
     from hmbench.subjects.detect import load_mini_detector, load_yolo11
     from hmbench.subjects.track import TrackerConfig, YoloTracker
     from hmbench.weights.backbones import FILES, find_backbones
+    from hmbench.weights.pull import verify
 
     encoder = find_backbones(profile=profile, weights=weights, device=device).crops[""].get()
     if profile == "mini":
         detector = load_mini_detector(device, any_class=any_class)
     else:
         assert weights is not None, "tracker_missing answers for a profile without its weights"
+        verify(weights, "yolo11")  # a pickle: only the bytes that were pulled are read
         detector = load_yolo11(weights / FILES["yolo11"], device, any_class=any_class)
     return YoloTracker(detector, encoder, TrackerConfig(method=method))
 

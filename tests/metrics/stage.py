@@ -1,7 +1,7 @@
 """A stage for tests of the subject metrics: coloured rectangles on a textured wall before a camera that stands still.
 
-The toy suffices: every rule of association, re-entry and verdict is about boxes over time and about looks, and here both
-are known by hand. The encoder is the mean colour, so that looks are exact, too.
+The toy suffices: every rule of association, re-entry and verdict is about boxes over time and about looks, and here
+both are known by hand. The encoder is the mean colour, so that looks are exact, too.
 """
 
 from __future__ import annotations

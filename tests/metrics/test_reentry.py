@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from hmbench.case import Case
 from hmbench.metrics.cast import cast
 from hmbench.metrics.event_records import event_records
 from hmbench.metrics.needs import unmet_need
 from hmbench.metrics.readings import READINGS
 from hmbench.metrics.reentry import ReentryMetric, event_rows
 from hmbench.metrics.tracking import TrackingMetric
+from hmbench.subjects.oracle import OracleTracker
 from hmbench.types import Track
 from hmbench.weights.backbones import Backbone
-
-spec = importlib.util.spec_from_file_location("hmbench_test_stage", Path(__file__).with_name("stage.py"))
-assert spec and spec.loader
-stage = importlib.util.module_from_spec(spec)
-__import__("sys").modules[spec.name] = stage
-spec.loader.exec_module(stage)
+from tests.metrics import stage
 
 ENCODER = stage.ColourEncoder()
 HERO, FRIEND, changed, make_case = stage.HERO, stage.FRIEND, stage.changed, stage.make_case
@@ -140,9 +135,6 @@ def test_frames_in_which_the_tracker_misses_the_real_subject_are_not_asked_for()
     case = make_case([HERO], [blind])
     assert record(case).coverage < 0.7
     video, labels = stage.film([blind])
-    from hmbench.case import Case
-    from hmbench.subjects.oracle import OracleTracker
-
     reference = OracleTracker(labels).track(video)
     fair = Case(case.sample, case.prediction, case.tracks, reference)
     assert record(fair).coverage == 1

@@ -1,0 +1,57 @@
+"""``hmbench weights pull DIR`` and ``hmbench weights list``: the paper profile's networks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Folder = Annotated[Path, typer.Argument(help="Folder for the weights; pass it as --weights afterwards.")]
+MaybeFolder = Annotated[Path | None, typer.Argument(help="A weights folder.")]
+Only = Annotated[list[str] | None, typer.Option("--only", help="Only these; may be repeated. See 'weights list'.")]
+Verify = Annotated[bool, typer.Option("--verify", help="Compare every file's digest with the lock file.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds ``weights`` with its commands."""
+    group = typer.Typer(name="weights", help="Get and check the networks that metrics use.", no_args_is_help=True)
+    group.command("pull")(pull_command)
+    group.command("list")(list_command)
+    app.add_typer(group)
+
+
+def pull_command(folder: Folder, only: Only = None) -> None:
+    """Fetch CLIP, DINO, YOLO11 and AlexNet once; afterwards no network is needed.
+
+    The first pull records commits and digests in a lock file in the folder; later pulls fetch exactly those.
+    HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE work as everywhere with huggingface-hub.
+    """
+    from hmbench.cli.console import errors, out
+    from hmbench.weights.pull import LOCK, pull
+
+    fetched = pull(folder, only=tuple(only or ()), on_file=lambda name: errors.print(f"fetching {name}"))
+    state = f"{len(fetched)} files fetched" if fetched else "everything was there and is what the lock file records"
+    out.print(f"{folder}: {state}; revisions and digests are in {folder / LOCK}", soft_wrap=True, highlight=False)
+
+
+def list_command(folder: MaybeFolder = None, verify: Verify = False) -> None:
+    """Show every network, what needs it, its licence, and whether a folder has it."""
+    from rich.table import Table
+
+    from hmbench.cli.console import out
+    from hmbench.weights.files import FOLDER, shipped
+    from hmbench.weights.pull import statuses
+    from hmbench.weights.pull import verify as check
+
+    table = Table("name", "from", "needed by", "licence", "state")
+    for name, use in (("detector", "tracking (mini)"), ("reid", "identity, linking, DSC (mini)")):
+        state = "shipped" if shipped(name).is_file() else "missing"
+        table.add_row(name, str(FOLDER.name), use, "Apache-2.0", state)
+    for status in statuses(folder):
+        if verify and folder is not None and status.state == "locked":
+            check(folder, status.source.name)
+        source = status.source
+        where = source.repo or "download.pytorch.org"
+        table.add_row(source.name, where, source.used_for, source.licence, status.state)
+    out.print(table)
