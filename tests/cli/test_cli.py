@@ -3,9 +3,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hmbench.cli import app, main
+from hmbench.video import write_lossless
 
 
 @pytest.fixture
@@ -107,3 +109,18 @@ def test_the_script_is_installed() -> None:
     script = Path(sys.executable).with_name("hmbench")
     done = subprocess.run([script, "--help"], capture_output=True, text=True, check=True)
     assert "hybrid memory" in done.stdout
+
+
+def test_own_video_is_continued_and_scored_without_a_truth(hmbench, tmp_path: Path) -> None:
+    write_lossless(
+        tmp_path / "my.mp4", np.random.default_rng(0).integers(0, 255, (21, 48, 80, 3)).astype(np.uint8), fps=15
+    )
+    arguments = ["--video", "my.mp4", "--camera", "pan-left-and-back", "--video-size", "64x32", "--video-frames", "21"]
+    code, text = hmbench("eval", "-m", "copy-last", *arguments, "--no-tracking")
+    assert code == 0 and "no real continuation" in text and "runs/copy-last-my-seed0" in text
+    code, text = hmbench("score", "--run", "runs/copy-last-my-seed0", "--no-tracking")
+    assert code == 0, text
+    code, text = hmbench("eval", "-m", "copy-last", *arguments[:2], "--camera", "pan-lft", "--out", "x")
+    assert code == 2 and "pan-left" in text
+    code, text = hmbench("eval", "-m", "copy-last", *arguments[:2], "--video-size", "big", "--out", "x")
+    assert code == 2 and "is not of the form WIDTHxHEIGHT" in text
