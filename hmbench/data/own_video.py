@@ -173,7 +173,7 @@ def _take_frames(path: Path, config: OwnVideoConfig) -> _Taken:
         raise SampleError(
             f"{path} has {decoded} frames at {info.fps:g} fps, which make {len(kept)} at {config.fps:g} fps; "
             f"the context needs {config.num_context}.",
-            f"Use a longer video, a higher --fps, or --context-frames {most} (4k + 1)." if most > 0 else "",
+            f"Use a longer video, or --video-frames {most} (4k + 1)." if most > 0 else "",
         )
     numbers = [number for number, _ in kept]
     return _Taken(np.stack([frame for _, frame in kept]), numbers, (size[0], size[1]), info.fps, rotation)

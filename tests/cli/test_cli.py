@@ -120,7 +120,7 @@ def test_own_video_is_continued_and_scored_without_a_truth(hmbench, tmp_path: Pa
     assert code == 0 and "no real continuation" in text and "runs/copy-last-my-seed0" in text
     code, text = hmbench("score", "--run", "runs/copy-last-my-seed0", "--no-tracking")
     assert code == 0, text
-    code, text = hmbench("eval", "-m", "copy-last", *arguments[:2], "--camera", "pan-lft", "--out", "x")
+    code, text = hmbench("eval", "-m", "copy-last", *arguments, "--camera", "pan-lft", "--out", "x")
     assert code == 2 and "pan-left" in text
     code, text = hmbench("eval", "-m", "copy-last", *arguments[:2], "--video-size", "big", "--out", "x")
     assert code == 2 and "is not of the form WIDTHxHEIGHT" in text

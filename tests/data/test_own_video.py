@@ -113,7 +113,7 @@ def test_phone_video_is_turned_upright(tmp_path: Path) -> None:
 
 def test_what_cannot_be_used(tmp_path: Path) -> None:
     write_lossless(tmp_path / "short.mp4", counting_video(30), fps=15)
-    with pytest.raises(SampleError, match=r"30 frames at 15 fps.*needs 77.*--context-frames 29"):
+    with pytest.raises(SampleError, match=r"30 frames at 15 fps.*needs 77.*--video-frames 29"):
         sample_from_video(tmp_path / "short.mp4", "static")
     with pytest.raises(UserError, match=r"must have 4k \+ 1 frames, not 10 and 9"):
         OwnVideoConfig(num_context=10, num_target=9)
