@@ -23,6 +23,7 @@ from reference_model.checkpoint import file_digest, load_released, read_weights,
 from reference_model.codec import latent_frames
 from reference_model.config import RECIPES, HydraConfig
 from reference_model.memory_kinds import memory_settings
+from reference_model.methods import HYDRA
 from reference_model.pipeline import GenerationRequest, HydraPipeline, StepListener, build_pipeline
 from reference_model.saved import load_saved
 from reference_model.transformer import with_memory
@@ -89,7 +90,8 @@ def hydra(
         profile: ``mini``, ``nano`` (smaller still) or ``paper`` (Wan 2.1 1.3B; needs `checkpoint`).
         device: Torch device.
         checkpoint: Folder of a saved pipeline, or a file of transformer weights (released or own names) for the mini
-            profiles. Without it, the weights shipped for the profile; where there are none, untrained ones.
+            profiles. Without it, the weights shipped for the profile (nano's where mini has none); where there are none
+            at all, untrained ones.
         seed_weights: Of untrained weights.
         steps: Sampling steps instead of the model's own.
         guidance: Weight of the text instead of the model's own; 1 is none.
@@ -97,7 +99,8 @@ def hydra(
         top_k: Memory slices to retrieve instead of the model's own.
     """
     target = usable_device(device)
-    pipeline, weights, trained = load_pipeline(recipe(profile), checkpoint, seed_weights)
+    recipe(profile)
+    pipeline, weights, trained = load_pipeline(HYDRA.apply(profile), checkpoint, seed_weights)
     changes = {"variant": variant, "top_k": top_k}
     change_memory(pipeline, {name: value for name, value in changes.items() if value is not None})
     own = {"steps": steps, "guidance": guidance}
@@ -222,10 +225,9 @@ def load_pipeline(
     Raises:
         UserError: If there are no such weights, or they do not fit.
     """
-    shipped = WEIGHTS / config.name
     folder = checkpoint if checkpoint is not None and checkpoint.is_dir() else None
-    if checkpoint is None and (shipped / "model_index.json").is_file():
-        folder = shipped
+    if checkpoint is None:
+        folder = shipped_folder(config.name)
     if folder is not None:
         return _load_folder(folder, kind), _digests(folder), True
     if config.codec.kind != "mini":
@@ -248,6 +250,17 @@ def load_pipeline(
     return pipeline, {checkpoint.name: file_digest(checkpoint)}, True
 
 
+def shipped_folder(name: str) -> Path | None:
+    """Weights shipped under a name ``<preset>-<method>``, or None.
+
+    As long as nobody trained ``mini-hydra``, ``nano-hydra`` stands in for it: the record says at which size it works.
+    """
+    for candidate in (name, name.replace("mini-", "nano-", 1)):
+        if (WEIGHTS / candidate / "model_index.json").is_file():
+            return WEIGHTS / candidate
+    return None
+
+
 def _load_folder(folder: Path, kind: type[HydraPipeline]) -> HydraPipeline:
     try:
         return load_saved(folder, kind)
@@ -258,7 +271,7 @@ def _load_folder(folder: Path, kind: type[HydraPipeline]) -> HydraPipeline:
 
 
 def _digests(folder: Path) -> dict[str, str]:
-    return {str(file.relative_to(folder)): file_digest(file) for file in sorted(folder.rglob("*.safetensors"))}
+    return {str(file.relative_to(folder)): file_digest(file) for file in sorted(folder.glob("*/*.safetensors"))}
 
 
 def change_memory(pipeline: HydraPipeline, changes: dict[str, Any]) -> None:

@@ -18,8 +18,16 @@ from reference_model.pipeline import HydraPipeline
 from reference_model.world_model import hydra, to_tensor, to_video
 
 
+@pytest.fixture(scope="module", autouse=True)
+def nothing_shipped(tmp_path_factory):
+    """As if the package had no weights: these tests are about loading them, not about what they learned."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(world_model, "WEIGHTS", tmp_path_factory.mktemp("weights"))
+        yield
+
+
 @pytest.fixture(scope="module")
-def model():
+def model(nothing_shipped):
     return hydra(profile="nano", steps=1)
 
 
@@ -95,8 +103,9 @@ def test_lengths_that_do_not_suit_are_refused_with_a_remedy(model, prompt, frame
 def test_shipped_weights_are_used_when_there_are_any(model, prompt, tmp_path, monkeypatch):
     monkeypatch.setattr(world_model, "WEIGHTS", tmp_path)
     trained = hydra(profile="nano", steps=1, seed_weights=7)
-    trained.pipeline.save_pretrained(tmp_path / "hydra-nano")
+    trained.pipeline.save_pretrained(tmp_path / "nano-hydra")
     found = hydra(profile="nano")
+    assert hydra(profile="mini").info.weights == found.info.weights, "nano stands in for a mini that nobody trained"
     assert found.info.trained is True and found.info.notice is None
     assert "transformer/diffusion_pytorch_model.safetensors" in found.info.weights
     assert np.array_equal(found.generate(prompt, seed=3), trained.generate(prompt, seed=3))
@@ -120,7 +129,7 @@ def test_a_saved_pipeline_and_a_file_of_weights_are_checkpoints(model, prompt, t
     ("options", "message"),
     [
         ({"profile": "midi"}, "There is no profile 'midi'. Did you mean 'mini'"),
-        ({"profile": "paper"}, "hydra-wan-1.3b exists only as trained weights, and none was given. Fetch them with"),
+        ({"profile": "paper"}, "paper-hydra exists only as trained weights, and none was given. Fetch them with"),
         ({"device": "gpu"}, "'gpu' is no torch device. Use cpu, cuda"),
         ({"top_k": 0}, "The memory cannot be set so: .*top_k=0"),
     ],
