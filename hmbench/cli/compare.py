@@ -11,8 +11,11 @@ from hmbench.cli.evaluate import Device, Limit, Profile, Seed, Split, Weights
 from hmbench.errors import UserError
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from hmbench.compare import Comparison
     from hmbench.evaluate import EvalRequest
+    from hmbench.text_table import TextTable
 
 FILES = "Files"
 
@@ -105,9 +108,22 @@ def _run_folder(target: str, request: EvalRequest) -> Path:
     return folder
 
 
-def _show(comparison: Comparison) -> None:
+def screen_table(text: TextTable) -> Table:
+    """A text table for the terminal, its notes below."""
     from rich.markup import escape
     from rich.table import Table
+
+    table = Table(title=text.title, title_justify="left", caption="\n".join(text.notes), caption_justify="left")
+    for column, name in enumerate(text.header):
+        table.add_column(escape(name), justify="left" if column < text.text_columns else "right")
+    for r, row in enumerate(text.rows):
+        cells = [escape(cell) for cell in row]
+        table.add_row(*(f"[bold]{cell}[/]" if (r, c) in text.bold else cell for c, cell in enumerate(cells)))
+    return table
+
+
+def _show(comparison: Comparison) -> None:
+    from rich.markup import escape
 
     from hmbench.cli.console import out as screen
     from hmbench.compare_report import report_tables
@@ -115,13 +131,7 @@ def _show(comparison: Comparison) -> None:
     for warning in comparison.warnings:
         screen.print(f"[bold yellow]Note:[/] {escape(warning)}", highlight=False)
     for text in report_tables(comparison):
-        table = Table(title=text.title, title_justify="left", caption="\n".join(text.notes), caption_justify="left")
-        for column, name in enumerate(text.header):
-            table.add_column(escape(name), justify="left" if column < text.text_columns else "right")
-        for r, row in enumerate(text.rows):
-            cells = [escape(cell) for cell in row]
-            table.add_row(*(f"[bold]{cell}[/]" if (r, c) in text.bold else cell for c, cell in enumerate(cells)))
-        screen.print(table)
+        screen.print(screen_table(text))
 
 
 def _write(comparison: Comparison, out: Path, videos: int, videos_by: str | None) -> None:

@@ -1,0 +1,148 @@
+"""``hmbench models``: what can be evaluated, with which options, and what it costs; ``hmbench retrieval``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hmbench.cli.evaluate import Data, Device, Model, Option, Profile, Seed
+from hmbench.errors import UserError
+
+Name = Annotated[str | None, typer.Argument(help="Show this model's options.")]
+Cost = Annotated[bool, typer.Option("--cost", help="Cost cards: tokens, parameters, operations, time, memory.")]
+Preset = Annotated[str, typer.Option("--preset", help="Size of the cost cards: mini, nano or paper.")]
+Measure = Annotated[
+    bool, typer.Option("--measure/--no-measure", help="Also time and memory of a denoising step (a minute or more).")
+]
+CostOut = Annotated[Path | None, typer.Option("--out", "-o", help="Folder for cost.json, .md, .csv and .tex.")]
+SampleId = Annotated[str, typer.Option("--sample", help="Which clip.")]
+PictureOut = Annotated[Path, typer.Option("--out", "-o", help="Folder for retrieval.json and retrieval.png.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds ``models`` and ``retrieval``."""
+    app.command("models")(models)
+    app.command("retrieval")(retrieval)
+
+
+def models(
+    name: Name = None,
+    cost: Cost = False,
+    preset: Preset = "mini",
+    measure: Measure = False,
+    device: Device = "cpu",
+    out: CostOut = None,
+) -> None:
+    """List models; with a name, its options; with --cost, what memory methods cost."""
+    if cost:
+        _show_cost(preset, device, measure, out)
+    elif name:
+        _show_options(name)
+    else:
+        _list_models()
+
+
+def retrieval(
+    model: Model,
+    sample: SampleId,
+    out: PictureOut,
+    data: Data = "mini",
+    seed: Seed = 0,
+    device: Device = "cpu",
+    profile: Profile = "mini",
+    option: Option = None,
+) -> None:
+    """Show which parts of the past each target frame retrieved, as data and as a picture."""
+    from hmbench.cli.console import out as screen
+    from hmbench.cli.evaluate import checked_device, parse_options
+    from hmbench.data.dataset import open_dataset
+    from hmbench.errors import did_you_mean
+    from hmbench.registry import create_model
+    from hmbench.retrieval import trace_retrieval, write_retrieval
+
+    clips = open_dataset(data)
+    if sample not in (known := clips.ids("all")):
+        raise UserError(f"{clips.name} has no sample {sample!r}.", did_you_mean(sample, known))
+    built = create_model(model, profile=profile, device=checked_device(device), options=parse_options(option))
+    clip = clips.load(sample)
+    trace = trace_retrieval(built, clip.prompt, seed=seed)
+    record = write_retrieval(trace, clip, out)
+    if built.info.notice:
+        screen.print(f"[bold yellow]Note:[/] {built.info.notice}", highlight=False)
+    for event in record["events"]:
+        screen.print(
+            f"{event['subject']} returns in frame {event['reentry']}: shown by what was retrieved in "
+            f"{event['contains']:.0%} of retrievals; {event['share']:.0%} of the retrieved parts show it, "
+            f"{event['base_share']:.0%} of all parts do.",
+            highlight=False,
+        )
+    if not record["events"]:
+        screen.print(f"No event: {record['events_reason']}", highlight=False)
+    screen.print(f"Wrote retrieval.json and retrieval.png to {out}", highlight=False)
+
+
+def _list_models() -> None:
+    from rich.table import Table
+
+    from hmbench.cli.console import out as screen
+    from hmbench.registry import model_names
+
+    table = Table("model", "what it does", "from")
+    for name, point in model_names().items():
+        table.add_row(name, _description(name), point.value.partition(":")[0])
+    screen.print(table)
+    screen.print("Options of one: `hmbench models NAME`. What memories cost: `hmbench models --cost`.")
+
+
+def _description(name: str) -> str:
+    import inspect
+
+    from hmbench.registry import find_factory
+
+    try:
+        factory, _ = find_factory(name)
+    except UserError as error:
+        return f"cannot be loaded: {error.what}"
+    return (inspect.getdoc(factory) or "").partition("\n")[0]
+
+
+def _show_options(name: str) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    from hmbench.cli.console import out as screen
+    from hmbench.registry import factory_options, find_factory
+
+    factory, implied = find_factory(name)
+    table = Table("--option", "type", "default", title=f"{name}: {_description(name)}", title_justify="left")
+    for option, parameter in factory_options(factory).items():
+        default = implied.get(option, parameter.default)
+        shown = "the model's own" if default is None else str(default)
+        table.add_row(option, escape(_type_name(parameter.annotation)), escape(shown))
+    screen.print(table)
+
+
+def _type_name(annotation: Any) -> str:
+    text = annotation.__name__ if isinstance(annotation, type) else str(annotation)
+    return text.replace("typing.", "").replace("pathlib.", "").replace(" | None", "")
+
+
+def _show_cost(preset: str, device: str, measure: bool, out: Path | None) -> None:
+    from dataclasses import asdict
+
+    from hmbench.cli.compare import screen_table
+    from hmbench.cli.console import out as screen
+    from hmbench.cli.evaluate import checked_device
+    from hmbench.cost import cost_cards, cost_table
+    from hmbench.results import write_json, write_text
+
+    cards = cost_cards(preset=preset, device=checked_device(device), measure=measure)
+    table = cost_table(cards)
+    screen.print(screen_table(table))
+    if out is not None:
+        write_json(out / "cost.json", [asdict(card) for card in cards])
+        for suffix, text in (("md", table.markdown()), ("csv", table.csv()), ("tex", table.latex())):
+            write_text(out / f"cost.{suffix}", text)
+        screen.print(f"Wrote cost.json, .md, .csv and .tex to {out}", highlight=False)
