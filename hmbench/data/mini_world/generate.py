@@ -25,6 +25,7 @@ from hmbench.data.mini_world.writer import sample_id, write_captions, write_clip
 from hmbench.errors import UserError
 
 MAX_ATTEMPTS = 400
+CHUNK = 6
 PROBE_FOLDER = "probes"
 JOURNAL = "journal"
 
@@ -167,21 +168,34 @@ def _variants(config: GenerateConfig, name: str) -> list[tuple[Path, Probe | Non
 
 
 def _run(config: GenerateConfig) -> Iterator[Made]:
-    slots = range(config.clips)
+    chunks = _chunks(config)
     if config.workers == 1:
-        for slot in slots:
-            yield make_slot(config, slot)
+        for chunk in chunks:
+            for slot in chunk:
+                yield make_slot(config, slot)
         return
     warm_up()
     alone = replace(config, workers=1)
     with ProcessPoolExecutor(config.workers, mp_context=get_context("spawn")) as workers:
-        futures = [workers.submit(make_slot, alone, slot) for slot in slots]
+        futures = [workers.submit(_make_chunk, alone, chunk) for chunk in chunks]
         try:
             for future in as_completed(futures):
-                yield future.result()
+                yield from future.result()
         except BaseException:
             workers.shutdown(cancel_futures=True)
             raise
+
+
+def _chunks(config: GenerateConfig) -> list[list[int]]:
+    """Return the slots in groups of at most `CHUNK` of one scene: baking a scene takes as long as a third of a clip."""
+    by_scene: dict[int, list[int]] = {}
+    for slot in range(config.clips):
+        by_scene.setdefault(candidate(config.split, config.seed, slot, 0).scene, []).append(slot)
+    return [slots[i : i + CHUNK] for slots in by_scene.values() for i in range(0, len(slots), CHUNK)]
+
+
+def _make_chunk(config: GenerateConfig, slots: list[int]) -> list[Made]:
+    return [make_slot(config, slot) for slot in slots]
 
 
 def warm_up() -> None:

@@ -73,21 +73,9 @@ class Renderer:
         amodal = np.array([0.0] + [self._alone(prims, view, static, i) for i in range(1, objects + 1)])
         self._clear()
         visibility(prims, order, view, self.depth, self.index)
-        cover = np.zeros((objects + 1, self.size[1], self.size[0]), np.uint8)
-        shadows = self._shadows(bodies, objects)
-        shade(
-            prims,
-            view,
-            self.supersample,
-            self.depth,
-            self.index,
-            self.scene.surroundings,
-            shadows,
-            self._image,
-            cover,
-        )
-        cover[0] = 0
-        labels = np.where(cover.sum(0) * 2 >= self.supersample**2, cover.argmax(0), 0).astype(np.uint8)
+        shadows, labels = self._shadows(bodies, objects), np.empty((self.size[1], self.size[0]), np.uint8)
+        world = self.scene.surroundings
+        shade(prims, view, self.supersample, self.depth, self.index, world, shadows, self._image, labels)
         return Frame(self._image.copy(), labels, amodal)
 
     def labels(self, camera: NDArray[np.float64], bodies: Rows) -> NDArray[np.uint8]:

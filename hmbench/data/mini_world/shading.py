@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from hmbench.data.mini_world.kernels import BOX, CAPSULE, ELLIPSOID, FRUSTUM, View, inlined, jit, ray, to_local
 
 TEXELS = 256
+LAYER_ROWS = sum((TEXELS >> level) ** 2 for level in range(8))
+"""Rows of one layer's pyramid."""
 GROUND_LEVELS = 7
 GROUND_REACH = 400.0
 """Metres (along the axis) after which the ground gives way to the sky's horizon."""
@@ -21,7 +23,7 @@ class Surroundings(NamedTuple):
     """What shading needs of a scene besides its primitives."""
 
     textures: NDArray[np.uint8]
-    """Layers, [n, texels, 4]."""
+    """Pyramids of all layers one after another, [layers * LAYER_ROWS, 4]."""
     solid: NDArray[np.float32]
     """Volume of noise, [32, 32, 32]."""
     ground: NDArray[np.uint8]
@@ -65,22 +67,22 @@ def _tap(texels, base, sx, sy, u, v):  # type: ignore[no-untyped-def]
     fx, fy = x - xf, y - yf
     x0, y0 = int(xf) & (sx - 1), int(yf) & (sy - 1)
     x1, y1 = (x0 + 1) & (sx - 1), (y0 + 1) & (sy - 1)
-    a, b = texels[base + y0 * sx + x0], texels[base + y0 * sx + x1]
-    c, d = texels[base + y1 * sx + x0], texels[base + y1 * sx + x1]
+    a, b = base + y0 * sx + x0, base + y0 * sx + x1
+    c, d = base + y1 * sx + x0, base + y1 * sx + x1
     wa, wb, wc, wd = (1.0 - fx) * (1.0 - fy), fx * (1.0 - fy), (1.0 - fx) * fy, fx * fy
+    # no row views: each would count a reference
     return (
-        a[0] * wa + b[0] * wb + c[0] * wc + d[0] * wd,
-        a[1] * wa + b[1] * wb + c[1] * wc + d[1] * wd,
-        a[2] * wa + b[2] * wb + c[2] * wc + d[2] * wd,
-        a[3] * wa + b[3] * wb + c[3] * wc + d[3] * wd,
+        texels[a, 0] * wa + texels[b, 0] * wb + texels[c, 0] * wc + texels[d, 0] * wd,
+        texels[a, 1] * wa + texels[b, 1] * wb + texels[c, 1] * wc + texels[d, 1] * wd,
+        texels[a, 2] * wa + texels[b, 2] * wb + texels[c, 2] * wc + texels[d, 2] * wd,
+        texels[a, 3] * wa + texels[b, 3] * wb + texels[c, 3] * wc + texels[d, 3] * wd,
     )
 
 
 @jit
-def _fetch(texels, sx, sy, levels, u, v, footprint):  # type: ignore[no-untyped-def]
-    """Trilinear fetch; footprint in texels of the first level."""
+def _fetch(texels, base, sx, sy, levels, u, v, footprint):  # type: ignore[no-untyped-def]
+    """Trilinear fetch from the pyramid that begins at row `base`; footprint in texels of the first level."""
     level = 0
-    base = 0
     while footprint >= 2.0 and level < levels - 1:
         footprint *= 0.5
         base += sx * sy
@@ -176,7 +178,7 @@ def _surface(p, a, n, facing, spread, world):  # type: ignore[no-untyped-def]
             u, v = a[0] * p[17], a[2] * p[17]
         else:
             u, v = a[0] * p[17], a[1] * p[17]
-        texel = _fetch(world.textures[int(p[16])], TEXELS, TEXELS, 8, u + p[23], -v + p[23], foot)
+        texel = _fetch(world.textures, int(p[16]) * LAYER_ROWS, TEXELS, TEXELS, 8, u + p[23], -v + p[23], foot)
     return (texel[0] * p[18], texel[1] * p[19], texel[2] * p[20]), rough
 
 
@@ -198,11 +200,10 @@ def _sky(sky, d):  # type: ignore[no-untyped-def]
     j = int(v)
     g = v - j
     wa, wb, wc, wd = (1 - f) * (1 - g), f * (1 - g), (1 - f) * g, f * g
-    a, b, c, e = sky[j, i], sky[j, k], sky[j + 1, i], sky[j + 1, k]
     return (
-        a[0] * wa + b[0] * wb + c[0] * wc + e[0] * wd,
-        a[1] * wa + b[1] * wb + c[1] * wc + e[1] * wd,
-        a[2] * wa + b[2] * wb + c[2] * wc + e[2] * wd,
+        sky[j, i, 0] * wa + sky[j, k, 0] * wb + sky[j + 1, i, 0] * wc + sky[j + 1, k, 0] * wd,
+        sky[j, i, 1] * wa + sky[j, k, 1] * wb + sky[j + 1, i, 1] * wc + sky[j + 1, k, 1] * wd,
+        sky[j, i, 2] * wa + sky[j, k, 2] * wb + sky[j + 1, i, 2] * wc + sky[j + 1, k, 2] * wd,
     )
 
 
@@ -246,8 +247,10 @@ def _ground(point, d, spread, world, shadows):  # type: ignore[no-untyped-def]
     hx, hy = world.ground_half
     foot = spread / np.sqrt(max(0.04, -d[2]))
     u, v = _fold((point[0] / hx + 1) / 2), _fold((point[1] / hy + 1) / 2)
-    base = _fetch(world.ground, sx, sy, GROUND_LEVELS, u, v, foot * sx / (2 * hx))
-    detail = _fetch(world.textures[world.ground_layer], TEXELS, TEXELS, 8, point[0] * 0.5, point[1] * 0.5, foot * 128)
+    base = _fetch(world.ground, 0, sx, sy, GROUND_LEVELS, u, v, foot * sx / (2 * hx))
+    detail = _fetch(
+        world.textures, world.ground_layer * LAYER_ROWS, TEXELS, TEXELS, 8, point[0] * 0.5, point[1] * 0.5, foot * 128
+    )
     shade = 1.0
     for k in range(shadows.feet.shape[0]):
         dx, dy, radius = point[0] - shadows.feet[k, 0], point[1] - shadows.feet[k, 1], shadows.feet[k, 2]
@@ -318,19 +321,18 @@ def _thing(p, point, unit, spread, distance, world):  # type: ignore[no-untyped-
 
 
 @jit
-def shade(prims, view, supersample, depth, index, world, shadows, image, cover):  # type: ignore[no-untyped-def]
-    """Write image [h, w, 3] and cover [objects, h, w] (samples an object holds in each pixel)."""
+def shade(prims, view, supersample, depth, index, world, shadows, image, labels):  # type: ignore[no-untyped-def]
+    """Write image [h, w, 3] and labels [h, w]: the object with most samples where objects hold half of them, else 0."""
     samples = supersample * supersample
     kinds, counts, firsts = np.empty(samples, np.int64), np.empty(samples, np.int64), np.empty(samples, np.int64)
     pixel = supersample / view.focal
+    share = 1.0 / samples
     for y in range(image.shape[0]):
         for x in range(image.shape[1]):
             red, green, blue = 0.0, 0.0, 0.0
             distinct = 0
             for q in range(samples):
                 k = index[y * supersample + q // supersample, x * supersample + q % supersample]
-                if k >= 0:
-                    cover[int(prims[k, 21]), y, x] += 1
                 for i in range(distinct):
                     if kinds[i] == k:
                         counts[i] += 1
@@ -338,12 +340,14 @@ def shade(prims, view, supersample, depth, index, world, shadows, image, cover):
                 else:
                     kinds[distinct], counts[distinct], firsts[distinct] = k, 1, q
                     distinct += 1
+            labels[y, x] = _label(prims, kinds, counts, distinct, samples)
             for i in range(distinct):
                 k, q = kinds[i], firsts[i]
                 ys, xs = y * supersample + q // supersample, x * supersample + q % supersample
                 o, d = ray(view, xs, ys)
                 length = np.sqrt(d[0] * d[0] + d[1] * d[1] + d[2] * d[2])
-                unit = (d[0] / length, d[1] / length, d[2] / length)
+                inverse = 1.0 / length
+                unit = (d[0] * inverse, d[1] * inverse, d[2] * inverse)
                 t, wet = depth[ys, xs], 0.0
                 if k < 0:
                     t = -o[2] / d[2] if d[2] < -1e-9 else GROUND_REACH
@@ -362,6 +366,23 @@ def shade(prims, view, supersample, depth, index, world, shadows, image, cover):
                 red += counts[i] * color[0]
                 green += counts[i] * color[1]
                 blue += counts[i] * color[2]
-            image[y, x, 0] = np.uint8(min(255.0, max(0.0, red / samples + 0.5)))
-            image[y, x, 1] = np.uint8(min(255.0, max(0.0, green / samples + 0.5)))
-            image[y, x, 2] = np.uint8(min(255.0, max(0.0, blue / samples + 0.5)))
+            image[y, x, 0] = np.uint8(min(255.0, max(0.0, red * share + 0.5)))
+            image[y, x, 1] = np.uint8(min(255.0, max(0.0, green * share + 0.5)))
+            image[y, x, 2] = np.uint8(min(255.0, max(0.0, blue * share + 0.5)))
+
+
+@jit
+def _label(prims, kinds, counts, distinct, samples):  # type: ignore[no-untyped-def]
+    """Return the object that holds most of a pixel's samples, if objects hold at least half; ties go to the lower."""
+    held, best, most = 0, 0, 0
+    for i in range(distinct):
+        if kinds[i] < 0 or prims[kinds[i], 21] == 0.0:
+            continue
+        label, own = int(prims[kinds[i], 21]), 0
+        for j in range(distinct):
+            if kinds[j] >= 0 and int(prims[kinds[j], 21]) == label:
+                own += counts[j]
+        held += counts[i]
+        if own > most or (own == most and label < best):
+            best, most = label, own
+    return best if held * 2 >= samples else 0

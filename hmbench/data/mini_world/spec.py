@@ -24,7 +24,7 @@ from hmbench.data.mini_world.rng import Stream
 from hmbench.data.mini_world.scenes import SCENES, Scene
 
 VERSION = "mini-v1"
-GENERATOR = 1
+GENERATOR = 2
 """Raised whenever a frame of any clip changes."""
 MAX_SUBJECTS = 3
 

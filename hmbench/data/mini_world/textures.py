@@ -77,14 +77,14 @@ def mip_pyramid(image: NDArray[Any], levels: int) -> NDArray[np.uint8]:
 
 @cache
 def texture_stack() -> NDArray[np.uint8]:
-    """Return every layer's pyramid, [layers, texels, 4]; the fourth channel is unused and keeps texels aligned."""
+    """Return every layer's pyramid one after another, [texels, 4]; the fourth channel only keeps texels aligned."""
     layers = _Layers().build()
     stack = []
     for name in LAYERS:
         image = layers[name] if layers[name].ndim == 3 else np.repeat(layers[name][..., None], 3, 2)
         padded = np.concatenate([np.rint(image.clip(0, 255)), np.zeros((SIZE, SIZE, 1))], 2)
         stack.append(mip_pyramid(padded, LEVELS))
-    return np.stack(stack)
+    return np.concatenate(stack)
 
 
 @cache
