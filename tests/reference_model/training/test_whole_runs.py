@@ -1,0 +1,230 @@
+"""Runs from outside: two processes, a kill -9, one clip learned by heart, and the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from training_toys import FRAMES, HEIGHT, WIDTH, Waves, pico
+from typer.testing import CliRunner
+
+from hmbench.cli import app
+from hmbench.errors import UserError
+from hmbench.types import Intrinsics, Prompt
+from reference_model.saved import load_saved
+from reference_model.training.cli import TrainOptions, open_source, training_config
+from reference_model.training.clips import TrainingClip
+from reference_model.training.monitor import read_metrics
+from reference_model.training.run import TrainingRequest, run_training
+from reference_model.training.validation import decode, psnr
+from reference_model.world_model import hydra
+
+HERE = Path(__file__).resolve()
+WORKER = """
+import sys
+sys.path[:0] = {paths!r}
+from pathlib import Path
+from training_toys import Waves, pico
+from reference_model.training.run import TrainingRequest, run_training
+run_training(TrainingRequest(config=pico(steps={steps}, batch=4), source=Waves(), out=Path({out!r})))
+"""
+
+
+def worker(out, steps=8):
+    paths = [str(HERE.parents[3]), str(HERE.parents[2])]
+    return WORKER.format(paths=paths, out=str(out), steps=steps)
+
+
+def losses(folder):
+    return {row["step"]: row["loss"] for row in read_metrics(folder) if "loss" in row}
+
+
+def environment(**more):
+    return {**os.environ, "OMP_NUM_THREADS": "1", **more}
+
+
+@pytest.mark.slow
+def test_two_processes_train_like_one(tmp_path):
+    script = tmp_path / "worker.py"
+    for name, launch in (
+        ("one", [sys.executable]),
+        ("two", [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2",
+                 "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no",
+                 "--main_process_port", "29533"]),
+    ):  # fmt: skip
+        script.write_text(worker(tmp_path / name))
+        done = subprocess.run([*launch, str(script)], env=environment(), capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[-2000:]
+    one, two = losses(tmp_path / "one"), losses(tmp_path / "two")
+    assert list(one) == list(two) == list(range(1, 9))
+    assert list(two.values()) == pytest.approx(list(one.values()), rel=1e-3)
+    assert two[1] == pytest.approx(one[1], rel=1e-5), "nothing but the order of sums differs"
+
+
+@pytest.mark.slow
+def test_kill_9_and_the_same_command_again(tmp_path):
+    steps = 40
+    calm = subprocess.run([sys.executable, "-c", worker(tmp_path / "calm", steps)], env=environment(), check=False)
+    assert calm.returncode == 0
+    command = [sys.executable, "-c", worker(tmp_path / "killed", steps)]
+    running = subprocess.Popen(command, env=environment(), stderr=subprocess.DEVNULL)
+    checkpoints = tmp_path / "killed" / "checkpoints"
+    while running.poll() is None and not list(checkpoints.glob("step-0000001*")):
+        time.sleep(0.02)
+    running.send_signal(signal.SIGKILL)
+    assert running.wait() == -signal.SIGKILL, "it was alive"
+    assert not (tmp_path / "killed" / "model_index.json").exists()
+    assert subprocess.run(command, env=environment(), check=False).returncode == 0
+    assert losses(tmp_path / "killed") == losses(tmp_path / "calm")
+    digests = [(tmp_path / name / "digests.json").read_text() for name in ("killed", "calm")]
+    assert digests[0] == digests[1], "bit for bit the same model"
+
+
+class LeftAndRight(Waves):
+    """Two clips with one past and one caption: in one the camera turns left, in the other right."""
+
+    name = "left and right"
+
+    def __init__(self):
+        super().__init__(2)
+
+    def load(self, clip_id):
+        sign = 1 if clip_id.endswith("0") else -1
+        turn = np.concatenate((np.zeros(FRAMES), np.linspace(0, 0.6, FRAMES)))
+        y, x = np.mgrid[:HEIGHT, :WIDTH]
+        heading = sign * turn[:, None, None] + (x - WIDTH / 2) / 40
+        red = 128 + 90 * np.sin(7 * heading)
+        green = 128 + 80 * np.cos(4 * heading) * np.ones_like(y)
+        blue = np.where(y < HEIGHT / 2, 210, 60) * np.ones_like(heading)
+        video = np.stack([red, green, blue], axis=-1).clip(0, 255).astype(np.uint8)
+        poses = np.tile(np.eye(4), (2 * FRAMES, 1, 1))
+        poses[:, 0, 0] = poses[:, 2, 2] = np.cos(turn)
+        poses[:, 0, 2], poses[:, 2, 0] = sign * np.sin(turn), -sign * np.sin(turn)
+        return TrainingClip(
+            context=video[:FRAMES], target=video[FRAMES:], context_poses=poses[:FRAMES],
+            target_poses=poses[FRAMES:], caption="a coloured band",
+        )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_two_clips_are_learned_by_heart_and_told_apart_by_camera_alone(tmp_path):
+    """Codec, cameras, loss and sampler agree: what was trained on the cache comes out of the world model."""
+    source, recipe = LeftAndRight(), pico(steps=900, batch=4, validation_clips=0, sample_clips=0, ema=0.98)
+    transformer = replace(recipe.model.transformer, dim=64, heads=2, ffn_dim=128)
+    config = replace(
+        recipe,
+        model=replace(recipe.model, transformer=transformer, sampler=replace(recipe.model.sampler, steps=20)),
+        flow=replace(recipe.flow, weighting="none", text_dropout=0.0),
+        optimizer=replace(recipe.optimizer, learning_rate=3e-3, warmup=50, final=0.02),
+        run=replace(recipe.run, checkpoint_every=900, validate_every=900, log_every=50),
+    )
+    run_training(TrainingRequest(config=config, source=source, out=tmp_path))
+    model = hydra(checkpoint=tmp_path)
+    made = {}
+    for clip_id in source.ids():
+        clip = source.load(clip_id)
+        prompt = Prompt(
+            context=clip.context, context_poses=clip.context_poses, target_poses=clip.target_poses,
+            caption=clip.caption, fps=15.0, intrinsics=Intrinsics(focal=40.0, width=WIDTH, height=HEIGHT),
+        )  # fmt: skip
+        made[clip_id] = model.generate(prompt, seed=4)
+        pipeline = load_saved(tmp_path, type(model.pipeline))
+        ceiling = decode(pipeline, pipeline.encode_video(clip.halves()[1]))
+        assert psnr(made[clip_id], ceiling) > 28, clip_id
+    left, right = made.values()
+    assert psnr(left, right) < 20
+
+
+def test_options_become_a_recipe():
+    config = training_config(TrainOptions(out=Path("x"), memory="dfot", steps=7, batch=6, checkpoint_every=3))
+    assert config.steps == 7 and config.run.batch == 6 and config.run.validate_every == 3
+    assert config.flow.levels == "per_frame" and config.model.transformer.conditioning == "clean_context"
+    assert config.model.name == "nano-dfot"
+    paper = training_config(TrainOptions(out=Path("x"), preset="paper"))
+    assert (paper.rule, paper.optimizer.learning_rate, paper.run.batch) == ("paper", 1e-5, 32)
+    assert paper.flow.weighting == "released" and paper.flow.shift == 5.0 and paper.flow.channel_power == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"preset": "mega"}, "There is no preset 'mega'. Available: mini, nano, paper."),
+        ({"memory": "hydrra"}, "there is no memory 'hydrra': did you mean 'hydra'"),
+        ({"steps": 0}, "This cannot be trained: self.steps=0 must be at least 1"),
+    ],
+)
+def test_mistakes_in_options_are_said(options, message):
+    with pytest.raises(UserError, match=message):
+        training_config(TrainOptions(out=Path("x"), **options))
+
+
+def test_the_papers_model_needs_wan(tmp_path, disc_folder):
+    from reference_model.training.cli import train
+
+    with pytest.raises(UserError, match=r"starts from Wan 2.1, and no folder has .*Give --base"):
+        train(TrainOptions(out=tmp_path / "run", preset="paper", data=str(disc_folder), split="all"))
+
+
+def test_a_folder_of_clips_is_read_without_its_masks(disc_folder, discs):
+    options = TrainOptions(out=Path("x"), data=str(disc_folder), split="all")
+    source = open_source(options, (80, 48), (9, 9))
+    for mask in disc_folder.glob("*/*_mask.mp4"):
+        mask.unlink()
+    clip = source.load(source.ids()[0])
+    assert clip.context.shape == clip.target.shape == (9, 48, 80, 3) and "disc" in clip.caption
+    assert len(source.revision()) == 16
+    smaller = open_source(options, (32, 16), (9, 9)).load(source.ids()[0])
+    assert smaller.target.shape == (9, 16, 32, 3)
+    with pytest.raises(UserError, match="has 9 context and 9 target frames; the preset trains on 77 and 77"):
+        open_source(options, (80, 48), (77, 77)).load(source.ids()[0])
+    with pytest.raises(UserError, match="has no clips"):
+        open_source(replace(options, split="train", clips=0), (80, 48), (9, 9))
+
+
+def test_the_embedded_world_gives_its_training_clips():
+    source = open_source(TrainOptions(out=Path("x"), data="mini", clips=3), (32, 32), (5, 5))
+    assert source.ids() == ("slot-00000", "slot-00001", "slot-00002")
+    clip = source.load("slot-00001")
+    assert clip.context.shape == (5, 32, 32, 3) and clip.context_poses.shape == (5, 4, 4) and "camera" in clip.caption
+    assert (source.load("slot-00001").target == clip.target).all()
+
+
+def test_the_command_trains_with_any_installed_trainer(tmp_path, monkeypatch):
+    seen = {}
+
+    def fake(options, listener):
+        seen.update(options)
+        listener.stage("transformer", 2, 0)
+        listener.advance(1, "loss 0.5")
+        listener.notice("step 1: validation 0.7 [not markup]")
+        return options["out"]
+
+    monkeypatch.setattr("hmbench.cli.train.find_trainer", lambda name: fake)
+    out = str(tmp_path / "run")
+    result = CliRunner().invoke(app, ["train-reference", "--memory", "full-context", "--steps", "5", "--out", out])
+    assert result.exit_code == 0, result.output
+    assert seen["memory"] == "full-context" and seen["steps"] == 5 and seen["out"] == Path(out)
+    assert set(seen) == set(TrainOptions.__dataclass_fields__), "every option reaches the trainer"
+    assert f"hmbench eval --model {out}" in result.output.replace("\n", "")
+
+
+def test_unknown_trainers_are_said():
+    from hmbench.cli.train import find_trainer
+
+    with pytest.raises(UserError, match="There is no trainer 'refernce'"):
+        find_trainer("refernce")
+
+
+def test_train_json_holds_what_was_asked(tmp_path):
+    config = pico(steps=1)
+    run_training(TrainingRequest(config=config, source=Waves(4), out=tmp_path, command="hmbench train-reference x"))
+    asked = json.loads((tmp_path / "train.json").read_text())
+    assert asked["command"] == "hmbench train-reference x" and asked["config"]["optimizer"]["warmup"] == 2
