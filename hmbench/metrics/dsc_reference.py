@@ -116,4 +116,4 @@ def _red(frame: NDArray[np.uint8]) -> NDArray[np.bool_]:
     hsv = cv2.cvtColor(frame, cv2.COLOR_RGB2HSV)
     low = cv2.inRange(hsv, np.array([0, 100, 100]), np.array([10, 255, 255]))
     high = cv2.inRange(hsv, np.array([160, 100, 100]), np.array([180, 255, 255]))
-    return np.asarray((low | high) > 0)
+    return np.asarray((low > 0) | (high > 0))

@@ -172,7 +172,7 @@ def _ssim_map(x: Video, y: Video) -> Maps:
     return inner
 
 
-def _blur(image: NDArray[np.float32]) -> NDArray[np.float32]:
+def _blur(image: NDArray[np.floating]) -> NDArray[np.float32]:
     return np.asarray(cv2.GaussianBlur(image, (11, 11), 1.5), np.float32)
 
 

@@ -83,7 +83,7 @@ def world_points(boxes: Boxes, poses: Poses, intrinsics: Intrinsics, height: flo
     depth = intrinsics.focal * height / np.maximum(heights(boxes), 1)
     middle = centres(boxes) - np.array([intrinsics.width / 2, intrinsics.height / 2])
     local = np.concatenate([middle / intrinsics.focal, np.ones((len(boxes), 1))], axis=1) * depth[:, None]
-    return np.einsum("tij,tj->ti", poses[:, :3, :3], local) + poses[:, :3, 3]
+    return np.asarray(np.einsum("tij,tj->ti", poses[:, :3, :3], local) + poses[:, :3, 3], np.float64)
 
 
 def compare_motion(

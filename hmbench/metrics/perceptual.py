@@ -78,8 +78,8 @@ def lpips_parts(model: Any, a: Video, b: Video) -> LpipsParts:
         x, y = (model.scaling_layer(_signed(v[start : start + _CHUNK], device)) for v in (a, b))
         pairs = zip(model.net(x), model.net(y), model.lins, strict=True)
         layers = [lin((normalize_tensor(p) - normalize_tensor(q)) ** 2) for p, q, lin in pairs]
-        frames.append(sum(layer.mean(dim=(1, 2, 3)) for layer in layers).cpu().double().numpy())
-        maps.append(sum(_upsample(layer, a.shape[1:3])[:, 0] for layer in layers).cpu().numpy())
+        frames.append(torch.stack([layer.mean(dim=(1, 2, 3)) for layer in layers]).sum(dim=0).cpu().double().numpy())
+        maps.append(torch.stack([_upsample(layer, a.shape[1:3])[:, 0] for layer in layers]).sum(dim=0).cpu().numpy())
     return LpipsParts(np.concatenate(frames), np.concatenate(maps))
 
 

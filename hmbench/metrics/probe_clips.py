@@ -206,6 +206,6 @@ def _kept(
     drawn = draw()
     source.cache.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part.npz")
-    np.savez(part, **drawn)
+    np.savez(part, allow_pickle=False, **drawn)
     part.replace(path)
     return drawn

@@ -72,7 +72,7 @@ def target_overlaps(case: Case) -> Overlaps:
 def without(boxes: Boxes, slivers: list[Boxes], references: list[Boxes]) -> Boxes:
     """A track without the frames in which it lies on a sliver rather than on a subject that counts."""
     out = boxes.copy()
-    for t in np.flatnonzero(present(boxes)):
+    for t in np.flatnonzero(present(boxes)).tolist():
         on_sliver = _best(out[t], slivers, t)
         if on_sliver >= IGNORED_IOU and on_sliver > _best(out[t], references, t):
             out[t] = np.nan

@@ -11,6 +11,7 @@ nuisance: the AUC again, where 0.5 is what a metric should give. A metric that c
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -169,10 +170,14 @@ def _with_truth_of(first: Case | None, case: Case, encoder: str) -> Case:
     if first is None:
         return case
     for key in (("parts", encoder), ("dsc_ref", "context"), ("dsc_ref", "target"), "copy_last"):
-        value = first.memo(key, lambda: None)
-        if value is not None:
-            case.memo(key, functools.partial(lambda known: known, value))
+        known: Any = first.memo(key, lambda: None)
+        if known is not None:
+            case.memo(key, functools.partial(_known, known))
     return first
+
+
+def _known(value: Any) -> Any:
+    return value
 
 
 def _score(study: Study, metrics: Iterable[Metric], case: Case, shown: Shown) -> None:
@@ -215,7 +220,7 @@ def auc(better: Sequence[float], worse: Sequence[float]) -> float:
 
 def monotonicity(curves: Sequence[Sequence[float]]) -> float:
     """Share of steps of growing strength at which the value does not rise; NaN without steps."""
-    steps = [later <= earlier for curve in curves for earlier, later in zip(curve, curve[1:], strict=False)]
+    steps = [later <= earlier for curve in curves for earlier, later in itertools.pairwise(curve)]
     return float(np.mean(steps)) if steps else math.nan
 
 

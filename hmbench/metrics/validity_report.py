@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
 from typing import Any
 
 import numpy as np
 
+from hmbench.data.mini_world import PROBE_KINDS
 from hmbench.metrics.validity import (
     EXPECTED,
     SIZE_BINS,
@@ -49,12 +51,12 @@ def summarise_study(study: Study) -> dict[str, Any]:
 
 
 def verdicts(study: Study) -> dict[str, dict[str, int]]:
-    """Variant at full strength to the verdicts of the faulty subject's events (of all events for clean and nuisances)."""
+    """Variant at full strength to the verdicts of the faulty subject (clean and nuisances: of all subjects)."""
     out: dict[str, dict[str, int]] = {}
     full = study.config.strengths[-1]
     for row in study.events:
         kind = row["kind"]
-        if row["strength"] in (0.0, full) and (row["probed"] or kind not in EXPECTED or kind == "clean"):
+        if row["strength"] in (0.0, full) and (row["probed"] or kind not in PROBE_KINDS):
             out.setdefault(kind, Counter())[str(row["verdict"])] += 1
     return {kind: dict(Counter(counts).most_common()) for kind, counts in out.items()}
 
@@ -62,7 +64,7 @@ def verdicts(study: Study) -> dict[str, dict[str, int]]:
 def recall_by_size(study: Study) -> list[dict[str, float | int | None]]:
     """The tracker's recall on clean clips by a subject's visible share of the frame."""
     out: list[dict[str, float | int | None]] = []
-    for low, high in zip(SIZE_BINS, SIZE_BINS[1:], strict=False):
+    for low, high in itertools.pairwise(SIZE_BINS):
         hits = [hit for share, hit in study.recalls if low <= share < high]
         out.append({"from": low, "to": high, "frames": len(hits), "recall": float(np.mean(hits)) if hits else None})
     return out

@@ -37,7 +37,7 @@ def pairwise_iou(a: Boxes, b: Boxes) -> Floats:
     high = np.minimum(a[:, None, 2:], b[None, :, 2:])
     shared = (high - low).clip(min=0).prod(axis=2)
     total = areas(a)[:, None] + areas(b)[None] - shared
-    return shared / np.maximum(total, 1e-9)
+    return np.asarray(shared / np.maximum(total, 1e-9), np.float64)
 
 
 def framewise_iou(a: Boxes, b: Boxes) -> Floats:
@@ -49,7 +49,7 @@ def framewise_iou(a: Boxes, b: Boxes) -> Floats:
 
 def areas(boxes: Boxes) -> Floats:
     """Pixels of each box, ``[N]``."""
-    return (boxes[:, 2:] - boxes[:, :2]).clip(min=0).prod(axis=1).astype(np.float64)
+    return np.asarray((boxes[:, 2:] - boxes[:, :2]).clip(min=0).prod(axis=1), np.float64)
 
 
 def centres(boxes: Boxes) -> Floats:

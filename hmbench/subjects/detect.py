@@ -158,8 +158,8 @@ def load_mini_detector(device: str, *, any_class: bool = False) -> YoloDetector:
 def load_yolo11(path: Path, device: str, *, any_class: bool = False) -> YoloDetector:
     """A released YOLO11 (COCO classes).
 
-    ultralytics releases it as a pickle of its own classes, so that reading it runs code: check the file's digest against
-    the lock file first (`hmbench.weights.pull.verify`).
+    ultralytics releases it as a pickle of its own classes, so that reading it runs code: check the digest of the file
+    against the lock file first (`hmbench.weights.pull.verify`).
 
     Args:
         path: ``yolo11*.pt``.

@@ -101,7 +101,7 @@ def _compatible(a: Tracklet, b: Tracklet, size: tuple[int, ...], config: LinkCon
     boxes = np.where(a.present[:, None], a.boxes, b.boxes)[frames]
     change = np.flatnonzero(np.diff(owner[frames]))
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
-    distance = np.linalg.norm(centres[change + 1] - centres[change], axis=1) / np.hypot(*size)
+    distance = np.linalg.norm(centres[change + 1] - centres[change], axis=1) / float(np.hypot(size[0], size[1]))
     allowed = config.max_speed * (frames[change + 1] - frames[change])
     return bool((distance <= allowed).all())
 

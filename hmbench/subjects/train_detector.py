@@ -106,7 +106,7 @@ def labelled(clip: TrainingClip) -> list[Labelled]:
     out = []
     for t, frame in enumerate(clip.frames):
         found = [
-            (boxes[t], MINI_CLASSES.index(category(LOOKS[look])))  # type: ignore[arg-type]
+            (boxes[t], MINI_CLASSES.index(category(LOOKS[look])))
             for look, boxes in clip.boxes.items()
             if not np.isnan(boxes[t]).any()
         ]
@@ -138,7 +138,7 @@ def degraded(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.u
         factor = rng.uniform(0.3, 0.9)
         small = cv2.resize(image, (int(width * factor), int(height * factor)), interpolation=cv2.INTER_AREA)
         image = np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
-    values = image.astype(np.float32)
+    values: NDArray[np.floating] = image.astype(np.float32)
     if rng.random() < 0.6:
         values = (values - 128) * rng.uniform(0.75, 1.25) + 128 + rng.uniform(-25, 25)
     if rng.random() < 0.2:

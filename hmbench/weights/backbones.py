@@ -18,6 +18,7 @@ from hmbench.errors import UserError, did_you_mean
 from hmbench.types import Boxes, Video
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 PROFILES = ("mini", "paper")
 PULL = "run: hmbench weights pull DIR, then pass --weights DIR"
@@ -65,7 +66,7 @@ class CropEncoder(Protocol):
         ...
 
 
-class Backbone(Generic[T]):
+class Backbone(Generic[T_co]):
     """A network that is loaded when first asked for, or the reason why it cannot be.
 
     Args:
@@ -74,13 +75,13 @@ class Backbone(Generic[T]):
         missing: Why it cannot be built, with the remedy; None if it can.
     """
 
-    def __init__(self, name: str, load: Callable[[], T], missing: str | None = None) -> None:
+    def __init__(self, name: str, load: Callable[[], T_co], missing: str | None = None) -> None:
         self.name = name
         self.missing = missing
         self._load = load
-        self._loaded: T | None = None
+        self._loaded: T_co | None = None
 
-    def get(self) -> T:
+    def get(self) -> T_co:
         """The network."""
         assert self.missing is None, f"{self.name}: {self.missing}"
         if self._loaded is None:

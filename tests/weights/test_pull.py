@@ -92,12 +92,12 @@ def test_a_damaged_file_is_found(tmp_path):
 def test_a_repository_that_lost_its_file_says_so(tmp_path):
     files = hub_files()
     del files[DINO]["model.safetensors"]
-    with hub_server(files) as hub, pytest.raises(UserError, match="has none of model.safetensors"):
+    with hub_server(files) as hub, pytest.raises(UserError, match=r"has none of model\.safetensors"):
         pull(tmp_path / "w", only=("dino",), endpoint=hub.url)
 
 
 def test_an_unreachable_hub_is_a_sentence(tmp_path):
-    with pytest.raises(UserError, match="Could not fetch timm/vit_base_patch16_224.dino"):
+    with pytest.raises(UserError, match=r"Could not fetch timm/vit_base_patch16_224\.dino"):
         pull(tmp_path / "w", only=("dino",), endpoint="http://127.0.0.1:9")
 
 

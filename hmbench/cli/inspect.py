@@ -1,0 +1,80 @@
+"""``hmbench inspect RUN SAMPLE``: what happened at each re-entry of one clip, as numbers and pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hmbench.errors import UserError, did_you_mean
+
+if TYPE_CHECKING:
+    from hmbench.results import RunFolder, RunManifest
+
+Run = Annotated[Path, typer.Argument(help="Folder of a scored run.")]
+SampleId = Annotated[str, typer.Argument(help="Id of a sample of that run.")]
+Out = Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the pictures; RUN/inspect/SAMPLE.")]
+Data = Annotated[str | None, typer.Option("--data", "-d", help="Where the data are now, if they moved.")]
+COLUMNS = ("subject", "exit", "reentry", "verdict", "coverage", "identity", "offset_heights", "agreement", "success")
+
+
+def register(app: typer.Typer) -> None:
+    """Adds ``inspect``."""
+    app.command("inspect")(inspect_command)
+
+
+def inspect_command(run: Run, sample: SampleId, out: Out = None, data: Data = None) -> None:
+    """Shows every exit and re-entry of one clip: verdict and numbers, a film strip each, and a plot of all paths."""
+    import cv2
+    from rich.table import Table
+
+    from hmbench.cli.console import out as screen
+    from hmbench.data.dataset import open_dataset
+    from hmbench.metrics.pictures import film_strip, trajectory_plot
+    from hmbench.results import RunFolder
+    from hmbench.stages import read_prediction
+    from hmbench.subjects import tracks_from_json
+
+    folder = RunFolder(run)
+    manifest = folder.read_manifest()
+    content, tracked = _records(folder, manifest, sample)
+    clip = open_dataset(data or manifest.data).load(sample)
+    prediction, _ = read_prediction(_video(folder, manifest, sample), clip)
+    tracks = tracks_from_json(tracked["prediction"]) if tracked else ()
+    target = out or run / "inspect" / sample
+    target.mkdir(parents=True, exist_ok=True)
+    table = Table(*COLUMNS)
+    for number, row in enumerate(content["events"], 1):
+        table.add_row(*(_shown(row.get(key)) for key in COLUMNS))
+        strip = film_strip(clip, prediction, tracks, row)
+        cv2.imwrite(str(target / f"event-{number}.png"), strip[..., ::-1])
+    trajectory_plot(target / "trajectories.png", clip, tracks, content["events"])
+    screen.print(table if content["events"] else f"{sample}: no subject leaves and returns in this clip.")
+    screen.print(f"Pictures: {target}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _records(folder: RunFolder, manifest: RunManifest, sample: str) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """Scores and tracks of a sample, as the run stored them."""
+    from hmbench.results import read_json
+
+    if sample not in manifest.samples:
+        raise UserError(f"The run {folder.path} has no sample {sample!r}.", did_you_mean(sample, manifest.samples))
+    scores, tracks = folder.scores(sample), folder.tracks(sample)
+    if not scores.is_file():
+        raise UserError(f"{sample} has not been scored in {folder.path}.", "Run the same `hmbench eval` again.")
+    content = read_json(scores)
+    if content["failure"]:
+        failure = content["failure"]
+        raise UserError(f"{sample} could not be evaluated: {failure['message']}", "Mend that, and evaluate again.")
+    return content, read_json(tracks) if tracks.is_file() else None
+
+
+def _video(folder: RunFolder, manifest: RunManifest, sample: str) -> Path:
+    """The prediction: in the run, or in the folder of videos that was scored."""
+    own = folder.prediction(sample)
+    return own if own.is_file() else Path(manifest.model) / f"{sample}.mp4"
+
+
+def _shown(value: object) -> str:
+    return "-" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)
