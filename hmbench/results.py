@@ -21,6 +21,8 @@ from hmbench.errors import UserError
 
 BOOTSTRAP_DRAWS = 2000
 CONFIDENCE = 0.95
+MIN_CLUSTERS = 5
+"""Fewer scenes give no interval: two or three drawn with replacement come out far too narrow to mean 95 %."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,7 +188,7 @@ class MetricSummary:
     mean: float | None
     """Mean over scored samples; None if none was scored."""
     low: float | None
-    """Lower end of the 95 % interval; None below two clusters."""
+    """Lower end of the 95 % interval; None below `MIN_CLUSTERS` scenes."""
     high: float | None
     """Upper end of the 95 % interval."""
     scored: int
@@ -227,10 +229,10 @@ def bootstrap_interval(
         draws: Bootstrap draws.
 
     Returns:
-        (low, high), or None with fewer than two clusters, which say nothing about the spread between clusters.
+        (low, high), or None with fewer than `MIN_CLUSTERS` clusters, which say too little about their spread.
     """
     names, index = np.unique(np.asarray(clusters, dtype=str), return_inverse=True)
-    if len(names) < 2:
+    if len(names) < MIN_CLUSTERS:
         return None
     sums = np.bincount(index, weights=values)
     counts = np.bincount(index)

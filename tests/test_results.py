@@ -60,8 +60,10 @@ def test_interval_resamples_whole_clusters() -> None:
     np.testing.assert_allclose(few, [centres.mean() - 1.96 * spread, centres.mean() + 1.96 * spread], atol=0.4 * spread)
 
 
-def test_one_cluster_tells_nothing_about_spread() -> None:
-    assert bootstrap_interval(np.array([1.0, 2.0]), ["a", "a"], seed=0) is None
+def test_a_few_clusters_tell_nothing_about_spread() -> None:
+    values = np.arange(12.0)
+    assert bootstrap_interval(values, ["abcd"[i % 4] for i in range(12)], seed=0) is None
+    assert bootstrap_interval(values, ["abcde"[i % 5] for i in range(12)], seed=0) is not None
 
 
 def test_mixed_versions_never_average() -> None:
