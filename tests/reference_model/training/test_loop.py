@@ -216,3 +216,21 @@ def test_preparation_is_shared_between_runs(tmp_path, finished):
     source = Waves()
     run_training(request(tmp_path, pico(steps=1), prepared=finished / "prepared", source=source))
     assert source.loaded == [], "codec and latents were there"
+
+
+def test_a_finished_run_can_be_shipped_and_a_changed_one_cannot(tmp_path, finished, monkeypatch):
+    from reference_model.training import ship as ship_module
+
+    folder = ship_module.ship(finished / "run", tmp_path)
+    assert folder == tmp_path / "pico-hydra"
+    assert transformer_digest(folder) == transformer_digest(finished / "run")
+    assert not (folder / "checkpoints").exists() and (folder / "loss.png").is_file()
+    with pytest.raises(TrainingStoppedError, match="holds no finished model"):
+        ship_module.ship(tmp_path, tmp_path)
+    weights = folder / "transformer" / "diffusion_pytorch_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    with pytest.raises(TrainingStoppedError, match="is not what the run wrote"):
+        ship_module.ship(folder, tmp_path / "again")
+    monkeypatch.setattr(ship_module, "LARGEST", 1000)
+    with pytest.raises(TrainingStoppedError, match="a package carries at most 0 MB"):
+        ship_module.ship(finished / "run", tmp_path / "large")

@@ -1,0 +1,64 @@
+"""Puts a finished run's model where the package finds it: ``reference_model/weights/<preset>-<memory>/``.
+
+    python -m reference_model.training.ship runs/nano-hydra
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+from reference_model.checkpoint import file_digest
+from reference_model.training.export import DIGESTS, MODEL_FILE
+from reference_model.training.stop import TrainingStoppedError
+
+WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
+LARGEST = 15_000_000
+"""Bytes of one weight file that a package may carry."""
+_COMPONENTS = ("transformer", "vae", "text_encoder", "scheduler")
+_FILES = ("model_index.json", MODEL_FILE, DIGESTS, "README.md", "loss.png", "train.json", "metrics.jsonl")
+
+
+def ship(run: Path, weights: Path = WEIGHTS) -> Path:
+    """Copies model, card, settings, metrics and loss curve; checkpoints and logs stay behind.
+
+    Args:
+        run: A finished run's folder.
+        weights: Where shipped models live.
+
+    Returns:
+        The model's folder.
+
+    Raises:
+        TrainingStoppedError: If the run is not finished, was changed after it finished, or is too large to ship.
+    """
+    if not (run / DIGESTS).is_file():
+        raise TrainingStoppedError(f"{run} holds no finished model.", "Run its command again: it goes on from there.")
+    for name, digest in json.loads((run / DIGESTS).read_text(encoding="utf-8")).items():
+        file = run / name
+        if file_digest(file) != digest:
+            raise TrainingStoppedError(f"{file} is not what the run wrote.", "Train it again.")
+        if (size := file.stat().st_size) > LARGEST:
+            raise TrainingStoppedError(
+                f"{file} has {size / 1e6:.1f} MB; a package carries at most {LARGEST / 1e6:.0f} MB a file.",
+                "Ship it as a download instead.",
+            )
+    name = json.loads((run / "train.json").read_text(encoding="utf-8"))["config"]["model"]["name"]
+    target = weights / name
+    part = weights / f".{name}.part"
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    for component in _COMPONENTS:
+        shutil.copytree(run / component, part / component)
+    for file_name in _FILES:
+        shutil.copy2(run / file_name, part / file_name)
+    shutil.rmtree(target, ignore_errors=True)
+    part.rename(target)
+    return target
+
+
+if __name__ == "__main__":
+    for folder in sys.argv[1:]:
+        sys.stdout.write(f"{ship(Path(folder))}\n")
