@@ -105,14 +105,18 @@ class PaperPipeline(HydraPipeline):
 
     text_cache: TextCache | None = None
 
-    def prepare(self, captions: Iterable[str]) -> int:
+    def prepare(self, captions: Iterable[str], device: torch.device | None = None) -> int:
         """Encodes all captions of a run at once, the negative prompt with them; call it before generating.
+
+        Args:
+            captions: All of the run.
+            device: Where to encode; None is where the pipeline runs. On a GPU of 16 GB or less, the CPU is the place.
 
         Returns:
             How many had to be encoded.
         """
         wanted = [*captions, str(self.config["negative_prompt"])]
-        return self._cache().encode_missing(wanted, self._execution_device, self.transformer.dtype)
+        return self._cache().encode_missing(wanted, device or self._execution_device, self.transformer.dtype)
 
     @torch.no_grad()
     def encode_text(self, captions: list[str]) -> Tensor:

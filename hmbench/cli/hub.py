@@ -51,6 +51,9 @@ def download_command(
     to_the_end: Annotated[
         bool, typer.Option("--to-the-end/--stop-early", help="Read on for captions and the last part's digest.")
     ] = False,
+    index: Annotated[
+        bool, typer.Option("--index/--no-index", help="Then write index.parquet (headers and digests).")
+    ] = False,
 ) -> None:
     """Download HM-World: only the samples asked for, without storing the archive.
 
@@ -76,8 +79,10 @@ def download_command(
     if not report.extracted and not report.present:
         raise UserError(
             f"No sample of split {split!r} was found in {report.source}.",
-            f"`hmbench data inspect {parts or 'PARTS'}` says what is in the stream.",
+            f"`hmbench data inspect {parts or repo}` says what is in the stream.",
         )
+    if index:
+        index_command(out, decode=False)
 
 
 def index_command(
