@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from hmbench.subjects.boxes import centres
 from hmbench.types import Boxes, Sample, Track, Video
 
 Image = NDArray[np.uint8]
@@ -102,7 +103,8 @@ def trajectory_plot(path: Path, sample: Sample, tracks: tuple[Track, ...], rows:
 
 def _picture(frame: Image, boxes: list[tuple[Boxes, str, int, bool]], number: str) -> Image:
     scale = WIDTH / frame.shape[1]
-    out = cv2.resize(frame, (WIDTH, round(frame.shape[0] * scale)), interpolation=cv2.INTER_AREA)
+    size = (WIDTH, round(frame.shape[0] * scale))
+    out = np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)
     for box, text, colour, thick in boxes:
         if np.isnan(box).any():
             continue
@@ -112,7 +114,7 @@ def _picture(frame: Image, boxes: list[tuple[Boxes, str, int, bool]], number: st
         if text:
             _write(out, text, (x0 + 2, max(y0 - 3, 10)), ink)
     _write(out, number, (4, 12), (255, 255, 255))
-    return np.asarray(out, np.uint8)
+    return out
 
 
 def _labelled(strip: Image, name: str) -> Image:
@@ -135,8 +137,9 @@ def _write(image: Image, text: str, at: tuple[int, int], ink: tuple[int, int, in
         cv2.putText(image, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.4, colour, thickness, cv2.LINE_AA)
 
 
-def _centres(boxes: Boxes) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    return (boxes[:, 0] + boxes[:, 2]) / 2, (boxes[:, 1] + boxes[:, 3]) / 2
+def _centres(boxes: Boxes) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    x, y = centres(boxes).T
+    return x, y
 
 
 def _presence(axis: Any, boxes: Boxes, line: int, colour: tuple[float, ...], num_context: int) -> None:

@@ -21,14 +21,8 @@ def transformers_vit():
     from transformers import ViTConfig, ViTModel
 
     torch.manual_seed(0)
-    config = ViTConfig(
-        hidden_size=128,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=256,
-        image_size=224,
-        patch_size=16,
-    )
+    sizes = {"hidden_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 256}
+    config = ViTConfig(**sizes, image_size=224, patch_size=16, layer_norm_eps=DinoConfig.eps)
     return ViTModel(config, add_pooling_layer=False).eval()
 
 
