@@ -80,7 +80,7 @@ def hub_server(files: dict[str, dict[str, bytes]], **options: object) -> Iterato
     """Serves `files` until the block ends."""
     state = HubServer(files, **options)  # type: ignore[arg-type]
     handler = type("Handler", (_Handler,), {"state": state})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server = _QuietServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     state.url = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
@@ -91,6 +91,11 @@ def hub_server(files: dict[str, dict[str, bytes]], **options: object) -> Iterato
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+class _QuietServer(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that closes a connection early is no news."""
 
 
 class _Handler(BaseHTTPRequestHandler):

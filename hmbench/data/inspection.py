@@ -90,7 +90,7 @@ def inspect_folder(root: Path, *, limit: int = 20, archive_facts: Sequence[Fact]
         *camera_facts([f / "camera.json" for f in chosen]),
         *_json_facts(chosen),
         *mask_facts(chosen),
-        *_captions(root, folders),
+        *_captions(root, folders, part_of_stream=bool(archive_facts)),
     ]
 
 
@@ -198,8 +198,10 @@ def _json_facts(folders: Sequence[Path]) -> list[Fact]:
     return facts
 
 
-def _captions(root: Path, folders: Sequence[Path]) -> list[Fact]:
+def _captions(root: Path, folders: Sequence[Path], part_of_stream: bool) -> list[Fact]:
     path = root / CAPTIONS
+    if not path.is_file() and part_of_stream:
+        return []  # it may come later; the facts of the stream say that it was not reached
     if not path.is_file():
         return [checked(CAPTIONS, "one for all samples", "missing", False)]
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()

@@ -45,7 +45,7 @@ def mask_facts(folders: Sequence[Path]) -> list[Fact]:
         events.append(len(find_events(seen, len(halves[0]), 1)))
         _compare_flags(folder / "check.json", seen, len(halves[0]), starts, agreements)
     if not read:
-        missing = "; ".join(problems[:2]) or "none"
+        missing = "; ".join(problem.rstrip(".") for problem in problems[:2]) or "none"
         return [checked("masks", "cond_mask.mp4 and tgt_mask.mp4", missing, False)]
     several = {c: n for c, n in colours.items() if c != "black"}
     facts = [

@@ -8,8 +8,8 @@ that come twice, members beyond size and count limits, and streams that inflate 
 
 from __future__ import annotations
 
-import gzip
 import io
+import itertools
 import tarfile
 import unicodedata
 import zlib
@@ -122,23 +122,23 @@ class _Inflated:
     """Exact reads from a stream that may be gzip, with an eye on how much it inflates."""
 
     def __init__(self, stream: Any, limits: Limits) -> None:
-        self._raw = _Counted(stream)
         self._limits = limits
+        self._taken = 0
         self._given = 0
-        magic = self._raw.peek(2)
-        if magic == b"\x1f\x8b":
-            self._stream: Any = gzip.GzipFile(fileobj=self._raw, mode="rb")
-        elif magic[:2] in (b"\x28\xb5", b"PK", b"BZ", b"\xfd7"):
-            raise ArchiveError("The archive is not compressed with gzip.", "Only .tar and .tar.gz streams are known.")
-        else:
-            self._stream = self._raw
+        self._pieces = self._inflate(stream)
+        self._rest = memoryview(b"")
 
     def read(self, size: int) -> bytes:
         """Up to `size` bytes, fewer only at the end."""
         pieces = []
-        while size > 0 and (piece := self._some(min(size, _CHUNK))):
-            pieces.append(piece)
-            size -= len(piece)
+        while size > 0:
+            if not self._rest:
+                self._rest = memoryview(next(self._pieces, b""))
+                if not self._rest:
+                    break
+            pieces.append(self._rest[:size])
+            self._rest = self._rest[size:]
+            size -= len(pieces[-1])
         return b"".join(pieces)
 
     def exactly(self, size: int, what: str) -> bytes:
@@ -152,52 +152,57 @@ class _Inflated:
 
     def drain(self) -> None:
         """Reads to the end of the stream, so that checksums of all of it are checked."""
-        while self._some(_CHUNK):
+        for _ in self._pieces:
             pass
 
-    def _some(self, size: int) -> bytes:
-        try:
-            piece: bytes = self._stream.read(size)
-        except EOFError as error:
+    def _inflate(self, stream: Any) -> Iterator[bytes]:
+        chunks = self._chunks(stream)
+        first = next(chunks, b"")
+        while len(first) < 2 and (more := next(chunks, b"")):
+            first += more
+        if first[:2] == b"\x1f\x8b":
+            return self._gunzip(itertools.chain([first], chunks))
+        if first[:2] in (b"\x28\xb5", b"PK", b"BZ", b"\xfd7"):
+            raise ArchiveError("The archive is not compressed with gzip.", "Only .tar and .tar.gz streams are known.")
+        return itertools.chain([first], chunks)
+
+    def _chunks(self, stream: Any) -> Iterator[bytes]:
+        while chunk := stream.read(_CHUNK):
+            self._taken += len(chunk)
+            yield chunk
+
+    def _gunzip(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """Gzip members one after another, their checksums checked; `gzip.GzipFile` reads 8 KiB at a time."""
+        inflater = zlib.decompressobj(wbits=31)
+        for chunk in chunks:
+            while chunk:
+                if inflater.eof:
+                    if not chunk.strip(b"\0"):
+                        break  # padding after the last member
+                    inflater = zlib.decompressobj(wbits=31)
+                try:
+                    piece = inflater.decompress(chunk, _CHUNK)
+                except zlib.error as error:
+                    raise ArchiveError(
+                        f"The compressed stream is damaged ({error}).",
+                        "A part is damaged or out of order: fetch it again.",
+                    ) from error
+                chunk = inflater.unused_data if inflater.eof else inflater.unconsumed_tail
+                self._check_ratio(len(piece))
+                if piece:  # a few compressed bytes may give none yet
+                    yield piece
+        if not inflater.eof:
             raise ArchiveError(
                 "The compressed stream ends early.", "A part is truncated or missing: fetch the parts again."
-            ) from error
-        except (gzip.BadGzipFile, zlib.error) as error:
+            )
+
+    def _check_ratio(self, size: int) -> None:
+        self._given += size
+        if self._given > self._limits.slack + self._limits.ratio * self._taken:
             raise ArchiveError(
-                f"The compressed stream is damaged ({error}).", "A part is damaged or out of order: fetch it again."
-            ) from error
-        self._given += len(piece)
-        if self._given > self._limits.slack + self._limits.ratio * self._raw.count:
-            raise ArchiveError(
-                f"The archive inflates {self._raw.count} bytes to more than {self._given}.",
+                f"The archive inflates {self._taken} bytes to more than {self._given}.",
                 "Videos do not compress like that: it is a decompression bomb and was refused.",
             )
-        return piece
-
-
-class _Counted(io.RawIOBase):
-    """Counts compressed bytes, and can look at the first ones."""
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-        self._head = b""
-        self.count = 0
-
-    def peek(self, size: int) -> bytes:
-        while len(self._head) < size and (more := self._stream.read(size - len(self._head))):
-            self._head += more
-        return self._head
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        if self._head:
-            piece, self._head = self._head[:size], self._head[size:]
-        else:
-            piece = self._stream.read(size)
-        self.count += len(piece)
-        return bytes(piece)
 
 
 class _Remaining:

@@ -73,7 +73,7 @@ class PartsStream(io.RawIOBase):
         """Names of the parts read whole whose digest agreed."""
         self._on_bytes = on_bytes or (lambda _: None)
         self._chunks = self._all_chunks(listing, source)
-        self._rest = b""
+        self._rest = memoryview(b"")
 
     def readable(self) -> bool:
         """True."""
@@ -82,7 +82,7 @@ class PartsStream(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         """Reads up to ``len(buffer)`` bytes; 0 at the end."""
         if not self._rest:
-            self._rest = next(self._chunks, b"")
+            self._rest = memoryview(next(self._chunks, b""))
         count = min(len(buffer), len(self._rest))
         buffer[:count] = self._rest[:count]
         self._rest = self._rest[count:]
