@@ -32,7 +32,7 @@ class BackgroundFidelity:
             higher_is_better=True,
             bounds=(0.0, 1.0),
             needs=frozenset({TRUTH, LABELS}),
-            source="hmbench: (SSIM - SSIM of the repeated last context frame) / (1 - the latter)",
+            source="hmbench: 1 - (1 - SSIM) / (1 - SSIM of the repeated last context frame)",
             headline=True,
         )
 
@@ -41,7 +41,7 @@ class BackgroundFidelity:
         value, floor = case.memo("background_fidelity", lambda: _ssim_and_floor(case))
         if np.isnan(value):
             return Score.skipped("no target frame shows the background")
-        share = (value - floor) / max(1 - floor, SMALL_GAP)
+        share = 1 - (1 - value) / max(1 - floor, SMALL_GAP)
         return Score(min(max(share, 0.0), 1.0), details={"ssim": value, "copy_last": floor, "unclipped": share})
 
 

@@ -1,0 +1,148 @@
+"""Repaired DSC, tracking of a clip, the memory score, VBench's masked variant, pictures: on the stage."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from hmbench.case import Case
+from hmbench.metrics import default_metrics, unmet_need
+from hmbench.metrics.consistency import BackgroundConsistency, SubjectConsistency, consistency
+from hmbench.metrics.dsc_reference import DscReference
+from hmbench.metrics.dynamic_subject import DynamicSubjectConsistency
+from hmbench.metrics.pictures import film_strip, trajectory_plot
+from hmbench.metrics.reentry import event_rows
+from hmbench.metrics.summary_score import BackgroundFidelity, MemoryScore, harmonic_mean
+from hmbench.metrics.tracking import TrackingMetric
+from hmbench.types import Score
+from hmbench.weights.backbones import Backbone
+from tests.metrics import stage
+
+ENCODER = Backbone("colour", stage.ColourEncoder)
+HERO, FRIEND = stage.HERO, stage.FRIEND
+
+
+def dsc(kind):
+    return DynamicSubjectConsistency(ENCODER, kind)
+
+
+def test_dsc_of_the_truth_is_one_and_of_a_stranger_is_the_floor():
+    true = stage.make_case([HERO, FRIEND], [HERO, FRIEND])
+    for kind in ("gt", "ctx", "reentry", "calibrated", "coverage"):
+        assert dsc(kind)(true).value == pytest.approx(1, abs=0.02), kind
+    swapped = stage.make_case([HERO, FRIEND], [stage.changed(HERO, colour=stage.GREEN), FRIEND])
+    assert dsc("coverage")(swapped).value == pytest.approx(1, abs=0.02)
+    assert dsc("calibrated")(swapped).value == pytest.approx(0.5, abs=0.02)
+    assert dsc("ctx")(swapped).value < 0.7
+
+
+def test_dsc_of_an_empty_clip_is_the_worst_not_missing():
+    empty = stage.make_case([HERO, FRIEND], [], tracks=())
+    for kind in ("gt", "ctx", "reentry", "calibrated", "coverage"):
+        score = dsc(kind)(empty)
+        assert (score.value, score.details["coverage"]) == (0, 0), kind
+
+
+def test_a_missing_subject_counts_in_the_calibrated_score_only():
+    half = stage.make_case([HERO, FRIEND], [HERO])
+    assert dsc("ctx")(half).value == pytest.approx(1, abs=0.02)
+    assert dsc("ctx")(half).details["found"] == 1
+    assert dsc("calibrated")(half).value == pytest.approx(0.5, abs=0.02)
+
+
+def test_the_released_dsc_drops_what_it_cannot_see():
+    class Maps:
+        name = "maps"
+
+        def maps(self, video):
+            return torch.ones(len(video), 3, 4, 4)
+
+    reference = DscReference(Backbone("maps", Maps), "target")
+    assert "drops such clips" in (reference(stage.make_case([HERO], [], tracks=())).reason or "")
+    assert reference(stage.make_case([HERO], [HERO])).value == pytest.approx(1)
+
+
+def test_tracking_scores_of_the_truth_are_one_and_slivers_ask_for_nothing():
+    case = stage.make_case([HERO, FRIEND], [HERO, FRIEND])
+    for name in ("hota", "deta", "assa", "idf1"):
+        assert TrackingMetric(name)(case).value == pytest.approx(1), name
+    leaving = stage.changed(HERO, x=92, speed=1.0, hidden=(14, 26))  # walks out at the right edge
+    assert TrackingMetric("hota")(stage.make_case([leaving], [leaving])).value > 0.99
+
+
+def test_background_fidelity_is_zero_for_repetition_and_one_for_the_truth():
+    case = stage.make_case([HERO], [HERO])
+    assert BackgroundFidelity()(case).value == pytest.approx(1)
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 255, case.prediction.shape, dtype=np.uint8)
+    assert BackgroundFidelity()(Case(case.sample, noise, ())).value == 0
+
+
+def test_memory_needs_both():
+    true = stage.make_case([HERO], [HERO])
+    score = MemoryScore(ENCODER)(true)
+    assert score.value == pytest.approx(1, abs=0.01)
+    assert set(score.details) == {"static", "dynamic"}
+    assert MemoryScore(ENCODER)(stage.make_case([HERO], [], tracks=())).value == 0
+    assert harmonic_mean(0.2, 0.6) == pytest.approx(0.3)
+
+
+def test_consistency_by_hand():
+    features = torch.tensor([[1.0, 0.0], [0.6, 0.8], [-1.0, 0.0]])
+    # i = 1: (0.6 + 0.6) / 2; i = 2: (max(0, -0.6) + max(0, -1)) / 2
+    assert consistency(features) == pytest.approx(0.3)
+    with pytest.raises(ValueError, match="two frames"):
+        consistency(features[:1])
+
+
+class MeanColour:
+    name = "mean"
+
+    def frames(self, video):
+        values = torch.from_numpy(video.reshape(len(video), -1, 3).mean(axis=1)).float()
+        return torch.nn.functional.normalize(values, dim=1)
+
+
+def test_the_masked_background_ignores_a_flickering_subject():
+    flicker = stage.make_case([HERO], [HERO])
+    flicker.prediction[::2][flicker.truth.target_labels[::2] > 0] = (0, 0, 255)
+    encoder = Backbone("mean", MeanColour)
+    plain, masked = BackgroundConsistency(encoder), BackgroundConsistency(encoder, masked=True)
+    assert masked(flicker).value > plain(flicker).value
+    still = Case(flicker.sample, np.repeat(flicker.prediction[:1], stage.HALF, axis=0), ())
+    assert SubjectConsistency(encoder)(still).value == pytest.approx(1)  # a still picture is perfect: know your metric
+
+
+def test_every_metric_answers_in_every_situation():
+    """A row for each metric: truth, nothing found, no tracker, no truth."""
+    metrics = default_metrics(profile="mini", weights=None, device="cpu", quality=True)
+    names = [m.info.name for m in metrics]
+    assert len(names) == len(set(names))
+    true = stage.make_case([HERO, FRIEND], [HERO, FRIEND])
+    cases = {
+        "true": true,
+        "empty": Case(true.sample, true.prediction, ()),
+        "untracked": Case(true.sample, true.prediction, None),
+    }
+    for situation, case in cases.items():
+        for metric in metrics:
+            reason = unmet_need(metric.info, case)
+            score = Score.skipped(reason) if reason else metric(case)
+            low, high = metric.info.bounds
+            if score.reason is None:
+                assert low is None or score.value >= low - 1e-6, (situation, metric.info.name)
+                assert high is None or score.value <= high + 1e-6, (situation, metric.info.name)
+            elif "weights" in score.reason:
+                assert "run: hmbench weights pull DIR" in score.reason
+
+
+def test_pictures_show_who_plays_whom(tmp_path):
+    case = stage.make_case([HERO, FRIEND], [HERO])
+    rows = event_rows(case, stage.ColourEncoder())
+    strip = film_strip(case.sample, case.prediction, case.tracks, rows[0])
+    assert strip.ndim == 3 and strip.shape[1] > 8 * 200
+    blank = film_strip(case.sample, case.prediction, (), rows[0])
+    assert (strip != blank).any()  # boxes are drawn
+    trajectory_plot(tmp_path / "a" / "paths.png", case.sample, case.tracks, rows)
+    assert (tmp_path / "a" / "paths.png").read_bytes().startswith(b"\x89PNG")
