@@ -33,14 +33,16 @@ class Lens(NamedTuple):
 
 
 PUBLISHED: dict[str, Lens] = {
-    "hm-world": Lens(36.6, 21.6, 10.0),
-    "context-as-memory": Lens(52.67, 30.45, 10.0),
+    "hm-world": Lens(36.6, 21.6, 30.0),
+    "context-as-memory": Lens(52.67, 30.45, 30.0),
     "worldmem": Lens(105.0, 75.0, 30.0),
     "worldplay": Lens(60.0, 35.0, 8.0),
     "memcam": Lens(90.0, 60.0, 50.0),
 }
-"""Published lenses and radii; HM-World's is recovered from its clips. Context-as-Memory (2506.03141) states its
-horizontal field only: the vertical one follows from 640x352, and the radius is ours, as for HM-World."""
+"""Published lenses and radii. HM-World's lens is recovered from its clips; Context-as-Memory (2506.03141) states its
+horizontal field only, and its vertical one follows from 640x352. Neither has a published radius: 30 m, WorldMem's, is
+about as far as the houses that fill HM-World's pictures. At 10 m a camera that moves backwards finds nothing but the
+last frames (example clip 1)."""
 
 
 def split_camera(cameras: Tensor) -> tuple[Tensor, Tensor]:

@@ -61,22 +61,22 @@ class Noise:
 
 
 def oracle() -> Oracle:
-    """The factory behind ``--model oracle``."""
+    """The real continuation, which marks the bound that each metric can reach."""
     return Oracle()
 
 
 def copy_last() -> CopyLast:
-    """The factory behind ``--model copy-last``."""
+    """Repeats the last context frame."""
     return CopyLast()
 
 
 def reverse_context() -> ReverseContext:
-    """The factory behind ``--model reverse-context``."""
+    """Plays the context backwards, and forwards again if it is too short."""
     return ReverseContext()
 
 
 def noise() -> Noise:
-    """The factory behind ``--model noise``."""
+    """Uniform noise from the seed."""
     return Noise()
 
 

@@ -93,7 +93,7 @@ def _top_view(axis: Axes, trace: RetrievalTrace, sample: Sample, target: int) ->
     axis.plot(poses[:, 0, 3], poses[:, 2, 3], color="0.4", linewidth=0.8)
     axis.set_aspect("equal")
     axis.tick_params(labelsize=6)
-    axis.set_title(f"from above (m), {trace.lens[0]:g}°, {trace.lens[2]:g} m", fontsize=8)
+    axis.set_title(f"from above (m), {trace.lens[0]:.3g}°, {trace.lens[2]:.3g} m", fontsize=8)
 
 
 def _target_picture(axis: Axes, trace: RetrievalTrace, sample: Sample, target: int) -> None:
@@ -101,7 +101,7 @@ def _target_picture(axis: Axes, trace: RetrievalTrace, sample: Sample, target: i
     if sample.truth is not None:
         axis.imshow(sample.truth.target[stop - 1 - sample.num_context_frames])
     else:
-        axis.text(0.5, 0.5, "unknown", ha="center", va="center", transform=axis.transAxes)
+        _blank(axis, sample, "unknown")
     _frame(axis, "black")
     axis.set_title(f"target {_span((start, stop))}", fontsize=8)
 
@@ -112,10 +112,16 @@ def _retrieved_picture(axis: Axes, trace: RetrievalTrace, sample: Sample, which:
     if stop <= sample.num_context_frames:
         axis.imshow(sample.prompt.context[stop - 1])
     else:
-        axis.text(0.5, 0.5, "being generated", ha="center", va="center", fontsize=8, transform=axis.transAxes)
+        _blank(axis, sample, "being generated")
     _frame(axis, f"C{place}")
     share = trace.selected[:, :, target, part].mean()
     axis.set_title(f"{_span((start, stop))}: {share:.0%}, overlap {trace.overlap[target, part]:.2f}", fontsize=8)
+
+
+def _blank(axis: Axes, sample: Sample, text: str) -> None:
+    """A grey picture of the clip's shape."""
+    axis.imshow(np.full((*sample.prompt.size, 3), 225, dtype=np.uint8))
+    axis.text(0.5, 0.5, text, ha="center", va="center", fontsize=8, transform=axis.transAxes)
 
 
 def _frame(axis: Axes, colour: str) -> None:

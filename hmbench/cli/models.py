@@ -125,8 +125,17 @@ def _show_options(name: str) -> None:
 
 
 def _type_name(annotation: Any) -> str:
-    text = annotation.__name__ if isinstance(annotation, type) else str(annotation)
-    return text.replace("typing.", "").replace("pathlib.", "").replace(" | None", "")
+    """How a value is written: ``int``, ``float,float`` or the choices."""
+    import typing
+
+    origin, parts = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Literal:
+        return " | ".join(map(str, parts))
+    if origin is tuple:
+        return ",".join(_type_name(part) for part in parts)
+    if parts:
+        return " | ".join(_type_name(part) for part in parts if part is not type(None))
+    return str(getattr(annotation, "__name__", annotation)).lower()
 
 
 def _show_cost(preset: str, device: str, measure: bool, out: Path | None) -> None:
