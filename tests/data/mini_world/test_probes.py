@@ -41,7 +41,7 @@ def test_nothing_of_any_variant_is_in_the_switch_frame(pair: RenderedClip, varia
 
 def test_switch_frames_of_many_clips_are_clean() -> None:
     """At the switch, at full size, the clean frame, the frame without the subject and every variant are one picture."""
-    for _, spec in accepted_specs("test", 5, 8):
+    for _, spec in accepted_specs("test", 5, 4):
         scene = build_scene(spec.scene)
         plan = make_plan(spec, scene)
         switch = safe_switch(spec, plan, scene)

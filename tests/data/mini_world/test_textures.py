@@ -7,6 +7,7 @@ import numpy as np
 from hmbench.data.mini_world.rng import Stream
 from hmbench.data.mini_world.scenes import build_scene
 from hmbench.data.mini_world.scenes.layout import box_sum
+from hmbench.data.mini_world.shading import LAYER_ROWS
 from hmbench.data.mini_world.textures import LAYERS, lattice_noise, mip_pyramid, texture_stack
 
 
@@ -34,8 +35,8 @@ def test_mip_levels_are_means() -> None:
 
 def test_layers_are_mid_grey_so_that_tints_hold() -> None:
     stack = texture_stack()
-    assert stack.shape[0] == len(LAYERS) and stack.dtype == np.uint8
-    means = stack[:, : 256 * 256, :3].mean((1, 2))
+    assert stack.shape == (len(LAYERS) * LAYER_ROWS, 4) and stack.dtype == np.uint8
+    means = stack.reshape(len(LAYERS), LAYER_ROWS, 4)[:, : 256 * 256, :3].mean((1, 2))
     assert means.min() > 90 and means.max() < 165
 
 
