@@ -67,6 +67,8 @@ class MetricMeans:
     """Clips on which each run has one, by run."""
     runs: tuple[Estimate | None, ...]
     """By run; None if there is no common clip."""
+    reason: str | None
+    """Why there is no common clip, as most rows say; None if there is one."""
     best: int | None
     """Index of the best ranked run; None without direction or with fewer than two ranked runs."""
 
@@ -163,6 +165,7 @@ def compare_runs(folders: Sequence[Path], settings: CompareSettings | None = Non
             "Fewer than ten scenes: p-values take clips as independent and are too small if clips of a scene resemble "
             "each other."
         )
+    warnings += _too_few(differences)
     metadata = read_samples(runs[0].path)
     if metadata is None:
         warnings.append(f"{runs[0].path} has no samples.jsonl: no breakdowns.")
@@ -212,6 +215,11 @@ class _Table:
             found.append(Estimate(mean=math.fsum(values) / len(values), low=low, high=high))
         return tuple(found)
 
+    def reason(self, metric: str) -> str:
+        """The commonest reason for a missing value."""
+        given = [row.reason for column in self.rows for row in column.get(metric, {}).values() if row.reason]
+        return max(sorted(set(given)), key=given.count) if given else "no run has a row of it."
+
     def means(self, metric: str) -> MetricMeans:
         everyone = range(len(self.runs))
         samples = self.common(metric, everyone)
@@ -225,6 +233,7 @@ class _Table:
             clips=len(samples),
             scored=tuple(len(self.common(metric, [i])) for i in everyone),
             runs=runs,
+            reason=None if samples else self.reason(metric),
             best=_best(self.runs, runs, info.get("higher_is_better")),
         )
 
@@ -267,6 +276,19 @@ def _difference(table: _Table, metric: str, model: int, reference: int) -> Diffe
             seed=table.seed,
         )
     return Difference(metric=metric, model=model, reference=reference, clips=len(samples), test=test, p_holm=None)
+
+
+def _too_few(differences: Sequence[Difference]) -> list[str]:
+    """A warning if not even the clearest difference could be significant."""
+    tests = [d.test for d in differences if d.p_holm is not None and d.test is not None]
+    units = max((test.units for test in tests), default=0)
+    smallest = min(1.0, 2.0 ** (1 - units) * len(tests))
+    if not tests or smallest < 0.05:
+        return []
+    return [
+        f"Too few clips to find anything: with {units} and {len(tests)} tests no corrected p-value can be below "
+        f"{smallest:.2f}. Evaluate more clips, or test fewer metrics."
+    ]
 
 
 def _breakdowns(table: _Table, names: Sequence[str], metadata: Mapping[str, Mapping[str, Any]]) -> list[Breakdown]:

@@ -52,37 +52,40 @@ def report_tables(comparison: Comparison) -> list[TextTable]:
 
 def means_table(comparison: Comparison) -> TextTable:
     """A row a metric, a column a run; the best ranked run in bold."""
-    bold = {(i, m.best + 2) for i, m in enumerate(comparison.means) if m.best is not None}
+    shown = [m for m in comparison.means if m.clips]
+    bold = {(i, m.best + 2) for i, m in enumerate(shown) if m.best is not None}
     return TextTable(
         title=f"Means on {len(comparison.samples)} shared clips, with 95 % intervals over scenes",
         header=["metric", "clips", *labels(comparison)],
-        rows=[
-            [_metric_name(m), f"{m.clips} of {len(comparison.samples)}", *map(_estimate, m.runs)]
-            for m in comparison.means
-        ],
+        rows=[[_metric_name(m), f"{m.clips} of {len(comparison.samples)}", *map(_estimate, m.runs)] for m in shown],
         notes=_notes(comparison),
         bold=frozenset(bold),
     )
 
 
 def differences_table(comparison: Comparison) -> TextTable:
-    """A row a metric and pair; significant ones in bold."""
+    """A row a metric and pair; significant ones in bold. A single pair is named in the title."""
     names = labels(comparison)
-    significant = [
-        (i, 3) for i, d in enumerate(comparison.differences) if d.p_holm is not None and d.p_holm < SIGNIFICANT
-    ]
-    tests = sum(d.p_holm is not None for d in comparison.differences)
-    units = sorted({d.test.unit for d in comparison.differences if d.test})
+    pairs = {(d.model, d.reference) for d in comparison.differences}
+    one = next(iter(pairs)) if len(pairs) == 1 else None
+    named = [] if one else ["model", "against"]
+    shown = [d for d in comparison.differences if d.test is not None]
+    column = 1 + len(named)
+    significant = [(i, column) for i, d in enumerate(shown) if d.p_holm is not None and d.p_holm < SIGNIFICANT]
+    tests = sum(d.p_holm is not None for d in shown)
+    units = sorted({d.test.unit for d in shown if d.test})
     return TextTable(
-        title="Paired differences",
-        header=["metric", "model", "against", "difference", "clips", "win/tie/loss", "p", "p (Holm)"],
-        rows=[_difference_row(d, names) for d in comparison.differences],
+        title="Paired differences" + (f": {names[one[0]]} − {names[one[1]]}" if one else ""),
+        header=["metric", *named, "difference", "clips", "win/tie/loss", "p", "p (Holm)"],
+        rows=[
+            [d.metric, *([names[d.model], names[d.reference]] if named else []), *_difference_cells(d)] for d in shown
+        ],
         notes=[
             f"Sign-flip test by {' and '.join(units) or 'scene'}, corrected by Holm over {tests} tests; bold: "
             f"corrected p < {SIGNIFICANT}. Intervals: 95 %, scenes drawn with replacement."
         ],
         bold=frozenset(significant),
-        text_columns=3,
+        text_columns=column,
     )
 
 
@@ -133,13 +136,14 @@ def plot_comparison(comparison: Comparison, path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    count = len(comparison.means)
-    pairs = max(1, len(comparison.differences) // count)
+    shown = [m for m in comparison.means if m.clips]
+    count = max(1, len(shown))
+    pairs = max(1, len(comparison.differences) // len(comparison.means))
     height = 0.5 + count * (0.55 + 0.22 * max(len(comparison.runs), pairs))
     figure = Figure(figsize=(11, height), layout="constrained")
     FigureCanvasAgg(figure)
-    for row, (axis_means, axis_differences) in enumerate(figure.subplots(count, 2, squeeze=False)):
-        means = comparison.means[row]
+    axes = figure.subplots(count, 2, squeeze=False)
+    for (axis_means, axis_differences), means in zip(axes, shown, strict=False):
         found = [d for d in comparison.differences if d.metric == means.metric]
         _plot_means(axis_means, comparison, means)
         _plot_differences(axis_differences, comparison, found)
@@ -189,15 +193,11 @@ def _estimate(estimate: Estimate | None) -> str:
     return number(estimate.mean) + interval
 
 
-def _difference_row(d: Difference, names: Sequence[str]) -> list[str]:
-    if d.test is None:
-        return [d.metric, names[d.model], names[d.reference], number(None), "0", "–", "–", "–"]
+def _difference_cells(d: Difference) -> list[str]:
+    assert d.test is not None, d
     estimate = Estimate(mean=d.test.difference, low=d.test.low, high=d.test.high)
     tested = d.p_holm is not None
     return [
-        d.metric,
-        names[d.model],
-        names[d.reference],
         _estimate(estimate),
         str(d.clips),
         f"{d.test.wins}/{d.test.ties}/{d.test.losses}" if tested else "–",
@@ -208,7 +208,8 @@ def _difference_row(d: Difference, names: Sequence[str]) -> list[str]:
 
 def _notes(comparison: Comparison) -> list[str]:
     notes = [f"{MARK} {run.label}: {run.notice} Not ranked." for run in comparison.runs if run.notice]
-    partly = [m for m in comparison.means if len(set(m.scored)) > 1]
+    notes += [f"{m.metric} has no value that all runs share: {m.reason}" for m in comparison.means if not m.clips]
+    partly = [m for m in comparison.means if m.clips and len(set(m.scored)) > 1]
     for m in partly:
         counts = ", ".join(f"{run.label} {n}" for run, n in zip(comparison.runs, m.scored, strict=True))
         notes.append(f"{m.metric} has values on unequal numbers of clips ({counts}); its mean is over the common ones.")

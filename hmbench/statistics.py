@@ -44,6 +44,8 @@ class PairedTest:
     """Two-sided p-value of no difference, before any correction."""
     unit: Literal["scene", "clip"]
     """What was flipped; ``clip`` takes clips as independent."""
+    units: int
+    """How many were flipped; no p-value is below 2 / 2^units."""
     wins: int
     """Clips on which the model is better; larger if the metric has no direction."""
     ties: int
@@ -72,14 +74,16 @@ def paired_test(
     difference = _without_rounding(model, reference)
     scenes = [name or f"clip {number}" for number, name in enumerate(clusters)]
     unit: Literal["scene", "clip"] = "scene" if len(set(scenes)) >= MIN_SCENES else "clip"
+    flipped = _sums(difference, scenes) if unit == "scene" else difference
     interval = bootstrap_interval(difference, scenes, seed=seed)
     better = difference if higher_is_better else -difference
     return PairedTest(
         difference=float(difference.mean()),
         low=interval[0] if interval else None,
         high=interval[1] if interval else None,
-        p=sign_flip_p(_sums(difference, scenes) if unit == "scene" else difference, seed=seed),
+        p=sign_flip_p(flipped, seed=seed),
         unit=unit,
+        units=len(flipped),
         wins=int((better > 0).sum()),
         ties=int((better == 0).sum()),
         losses=int((better < 0).sum()),

@@ -13,8 +13,8 @@ from leaderboard.site import page
 from leaderboard.submission import RESULTS, accept, read_entries
 from leaderboard.tables import PUBLISHED, board_csv, board_table, make_boards, published_table
 
-RANK_BY = "psnr"
-"""Metric that boards are ranked by unless --rank-by says otherwise."""
+RANK_BY = "memory_score,psnr"
+"""Metrics that boards are ranked by unless --rank-by says otherwise: the first that all entries have."""
 
 Results = Annotated[Path, typer.Option("--results", help="Folder of entries.")]
 RankBy = Annotated[str, typer.Option("--rank-by", help="Metric to rank by; more than one with commas, by preference.")]

@@ -161,7 +161,20 @@ def test_nothing_in_common_is_no_number(tmp_path) -> None:
     comparison = compare_runs(runs, CompareSettings(metrics=["psnr"]))
     assert comparison.differences[0].test is None
     assert comparison.means[0].runs == (None, None)
+    table = means_table(comparison)
+    assert table.rows == []
+    assert "psnr has no value that all runs share: no subject" in table.notes
     write_report(comparison, tmp_path / "out")
+
+
+def test_too_few_clips_are_said(tmp_path) -> None:
+    runs = [make_run(tmp_path / name, name, shift, samples=SAMPLES[:4]) for name, shift in (("a", 0.0), ("bb", 9.0))]
+    comparison = compare_runs(runs, CompareSettings(metrics=["psnr", "lpips"]))
+    text = "Too few clips to find anything: with 4 and 2 tests no corrected p-value can be below 0.25."
+    assert any(warning.startswith(text) for warning in comparison.warnings)
+    assert min(d.p_holm for d in comparison.differences) == pytest.approx(0.25)
+    enough = compare_runs([make_run(tmp_path / "c", "c"), make_run(tmp_path / "dd", "dd")])
+    assert not any("Too few" in warning for warning in enough.warnings)
 
 
 def test_untrained_and_truth_models_are_shown_and_never_ranked(tmp_path) -> None:
