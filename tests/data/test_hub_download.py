@@ -18,7 +18,7 @@ from hmbench.data.hub.extract import SAMPLE_FILES, complete_samples
 from hmbench.data.hub.stream import DigestError, Patience
 from hmbench.data.splits import in_split
 from hmbench.errors import UserError
-from hmbench.results import read_json
+from hmbench.results import read_json, write_json
 from tests.hm_world_archive import IDS, file_bytes, make_archive, split_parts
 from tests.hub_server import Fault, HubServer, hub_server
 
@@ -335,3 +335,26 @@ def test_environment_is_huggingface_hubs(hub: HubServer, tmp_path: Path) -> None
     requests = len(hub.log)
     assert run("b", HF_HUB_OFFLINE="1") == "12"
     assert len(hub.log) == requests
+
+
+def test_a_cut_file_is_never_published(tmp_path: Path) -> None:
+    """The stream ends inside the second sample's mask, when all that a sample cannot do without is there."""
+    order = ("cond.mp4", "tgt.mp4", "camera.json", "cond_mask.mp4", "tgt_mask.mp4")
+    parts = tmp_path / "parts"
+    parts.mkdir()
+    whole = make_archive(IDS[:3], files=order)
+    (parts / "HM-World_aa").write_bytes(whole[: int(len(whole) * (5 + 3.5) / 15)])
+    with pytest.raises(UserError, match="ends"):
+        download(DownloadRequest(out=tmp_path / "out", parts=parts, split="all"))
+    assert complete_samples(tmp_path / "out") == [IDS[0]]
+    assert sorted(p.name for p in (tmp_path / "out" / IDS[0]).iterdir()) == sorted(order)
+    assert not (tmp_path / "out" / ".partial").exists()
+
+
+def test_listed_sizes_are_checked_without_digests(tmp_path: Path) -> None:
+    folder = local_parts(tmp_path / "parts")
+    sizes = [{"name": name, "size": len(content)} for name, content in sorted(PARTS.items())]
+    sizes[4]["size"] += 7  # the listed part is longer, the archive in it is whole
+    write_json(folder / "parts.json", {"repo": "x", "revision": "", "commit": "", "parts": sizes, "loose": []})
+    with pytest.raises(DigestError, match=r"Part HM-World_ae has \d+ bytes, \d+ are listed.*truncated"):
+        download(DownloadRequest(out=tmp_path / "out", parts=folder, split="all"))
