@@ -48,7 +48,8 @@ def to_unreal(poses: Poses) -> Poses:
 
 def point_from_unreal(points: Poses) -> Poses:
     """World points ``[..., 3]`` in centimetres, Unreal axes, as metres in hmbench's world."""
-    return np.asarray(points) * np.array([1.0, -1.0, 1.0]) / CENTIMETRES
+    metres: Poses = np.asarray(points, dtype=np.float64) * np.array([1.0, -1.0, 1.0]) / CENTIMETRES
+    return metres
 
 
 def parse_cameras(content: Any, num_context: int, num_target: int, where: str) -> tuple[Poses, Poses]:

@@ -57,6 +57,18 @@ def centres(boxes: Boxes) -> Floats:
     return (boxes[:, :2].astype(np.float64) + boxes[:, 2:]) / 2
 
 
+def covered(inner: Boxes, outer: Boxes) -> Floats:
+    """Share of the smaller of two corresponding boxes that lies in the other, ``[N]``."""
+    low, high = np.maximum(inner[:, :2], outer[:, :2]), np.minimum(inner[:, 2:], outer[:, 2:])
+    shared = (high - low).clip(min=0).prod(axis=1)
+    return np.asarray(shared / np.maximum(np.minimum(areas(inner), areas(outer)), 1e-9), np.float64)
+
+
+def feet(boxes: Boxes) -> Floats:
+    """Middle of each box's lower side, ``[N, 2]``."""
+    return np.stack([(boxes[:, 0] + boxes[:, 2]) / 2, boxes[:, 3]], axis=1).astype(np.float64)
+
+
 def heights(boxes: Boxes) -> Floats:
     """Height of each box, ``[N]``."""
     return (boxes[:, 3] - boxes[:, 1]).astype(np.float64)

@@ -110,10 +110,27 @@ class YoloDetector:
         limit = torch.tensor([size[1], size[0]] * 2, dtype=torch.float32)
         boxes = (torch.cat([centre - half, centre + half], dim=1) / scale).clamp(min=0).minimum(limit)
         keep = nms(boxes, scores[strong], self.config.overlap)[: self.config.max_detections]
+        keep = keep[~inside_better(boxes[keep], scores[strong][keep])]
         index = classes[strong][keep].numpy()
         if not self.config.any_class:
             index = np.array(list(self.categories), np.int64)[index]
         return Detections(boxes[keep].numpy(), scores[strong][keep].numpy(), index)
+
+
+def inside_better(boxes: Tensor, scores: Tensor, *, share: float = 0.85, factor: float = 1.5) -> Tensor:
+    """Which boxes are parts of a subject: `share` of them lies in a box of at least `factor` times their confidence.
+
+    Args:
+        boxes: ``[n, 4]``.
+        scores: ``[n]``.
+        share: Of the inner box's area.
+        factor: Two subjects, one before the other, are both found with confidence; a leg of one is not.
+    """
+    low = torch.maximum(boxes[:, None, :2], boxes[None, :, :2])
+    high = torch.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
+    area = (boxes[:, 2:] - boxes[:, :2]).prod(dim=1)
+    within = (high - low).clamp(min=0).prod(dim=2) >= share * area[:, None]
+    return (within & (scores[None] >= factor * scores[:, None])).any(dim=1)
 
 
 def network_input(video: Video, width: int) -> tuple[Tensor, float]:

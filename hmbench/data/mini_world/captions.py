@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from hmbench.data.mini_world.bodies import Look
+from hmbench.data.mini_world.look import Look
 from hmbench.data.mini_world.looks import LOOKS
 from hmbench.data.mini_world.motion import CAMERA_MOTIONS, CAMERA_SWEEPS, SUBJECT_PATHS
 from hmbench.data.mini_world.rng import Stream

@@ -6,7 +6,7 @@ animals, 4 others) and written down; nothing draws them at run time.
 
 import math
 
-from hmbench.data.mini_world.bodies import PALETTE, Look
+from hmbench.data.mini_world.look import PALETTE, Look
 
 LOOKS = (
     Look("StripedBlackWoman", "person", "woman", 1.77, 1.02, "black", "red", "red", "striped", ("hat",)),

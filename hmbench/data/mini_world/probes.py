@@ -19,7 +19,8 @@ from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
-from hmbench.data.mini_world.bodies import PLAIN, Look, build_body, stride
+from hmbench.data.mini_world.bodies import build_body, stride
+from hmbench.data.mini_world.look import PLAIN, Look
 from hmbench.data.mini_world.looks import LOOKS, look_distance
 from hmbench.data.mini_world.motion import FRAMES, Pose2D, Walk
 from hmbench.data.mini_world.scenes import Scene

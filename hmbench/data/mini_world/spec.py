@@ -8,7 +8,8 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
-from hmbench.data.mini_world.bodies import Look, build_body
+from hmbench.data.mini_world.bodies import build_body
+from hmbench.data.mini_world.look import Look
 from hmbench.data.mini_world.looks import LOOKS
 from hmbench.data.mini_world.motion import (
     CAMERA_MOTIONS,

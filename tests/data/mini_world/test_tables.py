@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from hmbench.data.ids import parse_id
-from hmbench.data.mini_world.bodies import LIMBS, build_body, category
+from hmbench.data.mini_world.bodies import build_body, category
 from hmbench.data.mini_world.captions import captions
+from hmbench.data.mini_world.look import LIMBS
 from hmbench.data.mini_world.looks import LOOKS, look_distance
 from hmbench.data.mini_world.motion import CAMERA_PATHS, FRAMES, SUBJECT_PATHS, CameraMove, Walk
 from hmbench.data.mini_world.rng import Stream
