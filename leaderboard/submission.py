@@ -59,6 +59,8 @@ class Entry:
     """Versions."""
     metrics: dict[str, dict[str, Any]]
     """Metric to version, direction, unit, backbone and the like."""
+    order: tuple[str, ...]
+    """Metrics in table order."""
     samples: tuple[str, ...]
     """Clips, in order."""
     clusters: tuple[str, ...]
@@ -142,6 +144,7 @@ def entry_from_run(run_path: Path, *, name: str, link: str = "") -> Entry:
         options=manifest.options,
         environment=manifest.environment,
         metrics=manifest.metrics,
+        order=tuple(dict.fromkeys(row.metric for row in rows)),
         samples=manifest.samples,
         clusters=tuple(clusters[s] for s in manifest.samples),
         values=values,
@@ -166,6 +169,7 @@ def read_entry(path: Path) -> Entry:
         entry = Entry(
             **{
                 **record,
+                "order": tuple(record["order"]),
                 "samples": tuple(record["samples"]),
                 "clusters": tuple(record["clusters"]),
                 "values": {metric: tuple(column) for metric, column in record["values"].items()},

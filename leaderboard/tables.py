@@ -56,7 +56,7 @@ class Board:
     @property
     def columns(self) -> list[str]:
         """Metrics to show: the ranking one, then those that a metric's author calls headline."""
-        shared = [m for m in self.entries[0].metrics if all(m in e.metrics for e in self.entries)]
+        shared = [m for m in self.entries[0].order if all(m in e.metrics for e in self.entries)]
         headline = [m for m in shared if any(e.metrics[m].get("headline") for e in self.entries)]
         return [self.rank_by, *(m for m in headline if m != self.rank_by)]
 
@@ -116,7 +116,7 @@ def board_csv(board: Board) -> str:
     rows = [
         [rank, e.name, m, e.metrics[m]["version"], *(e.means[m][k] for k in keys), board.data_revision, board.profile]
         for e, rank in zip(board.entries, board.ranks, strict=True)
-        for m in e.metrics
+        for m in e.order
     ]
     return to_csv(header, rows)
 

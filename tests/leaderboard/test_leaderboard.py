@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from dataclasses import asdict, replace
+from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -226,10 +227,40 @@ def test_page_needs_nothing_from_elsewhere_and_escapes(tmp_path) -> None:
     assert "<script" not in html
     assert "javascript:" not in html
     assert not re.search(r"(src|href)=[\"']?(?!https://example)", html)
+    assert unbalanced_tags(html) == []
     assert "prefers-color-scheme: dark" in html
     assert 'name="viewport"' in html
     assert html.index("oracle") > 0
     assert "No entry has been accepted yet." in page([], published_table(PUBLISHED))
+
+
+def unbalanced_tags(html: str) -> list[str]:
+    """Tags that are not closed in order."""
+    stack: list[str] = []
+    wrong: list[str] = []
+
+    class Reader(HTMLParser):
+        def handle_starttag(self, tag, attrs) -> None:
+            if tag != "meta":
+                stack.append(tag)
+
+        def handle_startendtag(self, tag, attrs) -> None:
+            pass
+
+        def handle_endtag(self, tag) -> None:
+            if not stack or stack.pop() != tag:
+                wrong.append(tag)
+
+    Reader().feed(html)
+    return wrong + stack
+
+
+def test_metrics_keep_their_order(tmp_path) -> None:
+    fill(tmp_path)
+    columns = board_table(boards_of(tmp_path, ("lpips",))[0]).header
+    assert [name.split()[0] for name in columns[2:]] == ["lpips", "psnr"]
+    entry = read_entries(tmp_path / "results")[0]
+    assert entry.order == ("psnr", "lpips", "extra")
 
 
 def test_commands(tmp_path) -> None:
