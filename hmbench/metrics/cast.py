@@ -21,7 +21,8 @@ from torch import Tensor
 
 from hmbench.case import Case
 from hmbench.events import VISIBLE_SHARE
-from hmbench.subjects.boxes import areas, centres, present
+from hmbench.subjects.boxes import areas, centres, framewise_iou, present
+from hmbench.subjects.boxes import feet as feet_of
 from hmbench.types import Boxes, SubjectTruth, Track
 from hmbench.weights.backbones import CropEncoder
 
@@ -31,6 +32,8 @@ PLACE_ENOUGH = 0.3
 """Place affinity that suffices whatever the look."""
 LOOKS_ENOUGH = 0.5
 """Looks that suffice wherever it is."""
+SAME_SUBJECT = 0.3
+"""Overlap from which on a track of the real clip is the subject's."""
 NEUTRAL_DIFFERENT = 0.6
 """Cosine between different subjects assumed for an encoder without a measured one and a clip without other subjects."""
 
@@ -43,6 +46,11 @@ class Part:
     """The subject."""
     boxes: Boxes
     """Target boxes ``[Tt, 4]``, NaN where less than `VISIBLE_SHARE` of the frame shows it."""
+    seen_as: Boxes
+    """`boxes` as the tracker sees the real subject, where it also ran on the real clip and overlaps, ``[Tt, 4]``: what
+    a prediction's boxes are compared with, so that the tracker's habits cancel."""
+    tracked: NDArray[np.bool_]
+    """Frames in which the tracker sees the real subject, ``[Tt]``; none if it did not run on the real clip."""
     slivers: NDArray[np.bool_]
     """Target frames in which something, but less than that, shows, ``[Tt]``."""
     context: Tensor
@@ -115,6 +123,7 @@ def _parts(case: Case, encoder: CropEncoder) -> tuple[Part, ...]:
     for subject in truth.subjects:
         shown = subject.visible_area[num_context:] >= least
         boxes = np.where(shown[:, None], subject.boxes[num_context:], np.float32(np.nan))
+        seen_as, tracked = _as_seen(boxes, case)
         context = means[subject.label]
         others = [means[s.label] for s in truth.subjects if s.label != subject.label and means[s.label].any()]
         strangers = others + [v for name, v in encoder.gallery.items() if name != subject.name]
@@ -123,6 +132,8 @@ def _parts(case: Case, encoder: CropEncoder) -> tuple[Part, ...]:
             Part(
                 truth=subject,
                 boxes=boxes,
+                seen_as=seen_as,
+                tracked=tracked,
                 slivers=(subject.visible_area[num_context:] > 0) & ~shown,
                 context=context,
                 real=real,
@@ -131,6 +142,17 @@ def _parts(case: Case, encoder: CropEncoder) -> tuple[Part, ...]:
             )
         )
     return tuple(parts)
+
+
+def _as_seen(boxes: Boxes, case: Case) -> tuple[Boxes, NDArray[np.bool_]]:
+    """The reference tracks' boxes where they overlap the true ones best and enough, else the true ones; and where."""
+    out, best = boxes.copy(), np.full(len(boxes), SAME_SUBJECT)
+    for track in case.reference_tracks or ():
+        seen = track.boxes[case.sample.num_context_frames :]
+        overlap = framewise_iou(seen, boxes)
+        better = np.nan_to_num(overlap, nan=0.0) > best
+        out[better], best[better] = seen[better], overlap[better]
+    return out, best > SAME_SUBJECT
 
 
 def _different(context: Tensor, strangers: list[Tensor], measured: float | None) -> float:
@@ -180,14 +202,12 @@ def _place(track: Track, part: Part, start: int, stop: int) -> float:
         return 0.0
     mine, wanted_boxes = track.boxes[both], part.boxes[both]
     middle = np.linalg.norm(centres(mine) - centres(wanted_boxes), axis=1)
-    feet = np.linalg.norm(_feet(mine) - _feet(wanted_boxes), axis=1)  # a stranger of another height stands there, too
+    feet = np.linalg.norm(
+        feet_of(mine) - feet_of(wanted_boxes), axis=1
+    )  # a stranger of another height stands there, too
     distance = np.minimum(middle, feet)
     closeness = np.exp(-2 * distance / np.sqrt(np.maximum(areas(part.boxes[both]), 1)))
     return float(closeness.mean() * min(1.0, 0.5 + both.sum() / wanted))
-
-
-def _feet(boxes: Boxes) -> NDArray[np.float64]:
-    return np.stack([(boxes[:, 0] + boxes[:, 2]) / 2, boxes[:, 3]], axis=1).astype(np.float64)
 
 
 def _looks(features: Tensor, part: Part) -> float:

@@ -31,7 +31,7 @@ from hmbench.metrics.cast import (
 )
 from hmbench.metrics.motion import MotionEvidence, articulation, body_height, compare_motion, standing
 from hmbench.metrics.verdict import Numbers, Verdict, decide
-from hmbench.subjects.boxes import areas, centres, framewise_iou, heights, present, touches_edge
+from hmbench.subjects.boxes import areas, centres, covered, feet, framewise_iou, heights, present, touches_edge
 from hmbench.types import Boxes, Event
 from hmbench.weights.backbones import CropEncoder
 
@@ -108,8 +108,9 @@ def _record(case: Case, encoder: CropEncoder, part: Part, event: Event) -> Event
         [case.tracks[i].present()[start:stop].sum() for i in casting.doubles[part.truth.label]] if case.tracks else []
     )
     numbers = replace(numbers, double_frames=max((int(n) for n in twins), default=0))
-    both = shown & present(part.boxes)
-    distance = np.linalg.norm(centres(boxes[both]) - centres(part.boxes[both]), axis=1)
+    wanted = part.seen_as
+    both = shown & present(wanted)
+    distance = np.linalg.norm(centres(boxes[both]) - centres(wanted[both]), axis=1)
     diagonal = float(np.hypot(*case.prediction.shape[1:3]))
     coverage = float(shown[asked].mean()) if asked.any() else float(seen)
     parts = _part_scores(numbers, motion, int(shown[start:stop].sum()))
@@ -125,8 +126,8 @@ def _record(case: Case, encoder: CropEncoder, part: Part, event: Event) -> Event
         coverage=coverage,
         false_presence=_false_presence(case, encoder, part, event),
         centre_error=float(distance.mean()) / diagonal if both.any() else NAN,
-        centre_error_size=float((distance / np.sqrt(areas(part.boxes[both]))).mean()) if both.any() else NAN,
-        iou=float(np.mean(framewise_iou(boxes[both], part.boxes[both]))) if both.any() else (0.0 if seen else NAN),
+        centre_error_size=float((distance / np.sqrt(areas(wanted[both]))).mean()) if both.any() else NAN,
+        iou=float(np.mean(framewise_iou(boxes[both], wanted[both]))) if both.any() else (0.0 if seen else NAN),
         margin=_margin(encoder, case, part, played, early, stop) if seen else NAN,
         direction=motion.direction if motion else NAN,
         articulation=ratio,
@@ -134,6 +135,12 @@ def _record(case: Case, encoder: CropEncoder, part: Part, event: Event) -> Event
         parts=parts,
         success=coverage * math.prod(parts.values()) if seen else 0.0,
     )
+
+
+def _beside(twin: Boxes, boxes: Boxes) -> int:
+    """Frames in which a second copy stands beside the subject rather than being a part of it."""
+    both = present(twin) & present(boxes)
+    return int((covered(twin[both], boxes[both]) < 0.5).sum())
 
 
 def merged(case: Case, played: tuple[int, ...], start: int, stop: int) -> Boxes:
@@ -154,11 +161,8 @@ def _asked(case: Case, part: Part, start: int, stop: int) -> NDArray[np.bool_]:
     shown[:start] = shown[stop:] = False
     if case.reference_tracks is None:
         return shown
-    found = np.zeros(len(shown), bool)
-    for track in case.reference_tracks:
-        with np.errstate(invalid="ignore"):
-            found |= framewise_iou(track.boxes[case.sample.num_context_frames :], part.boxes) >= 0.3
-    return shown & found if (shown & found).sum() >= MIN_FRAMES else shown
+    seen = shown & part.tracked
+    return seen if seen.sum() >= MIN_FRAMES else shown
 
 
 def _numbers(
@@ -172,10 +176,12 @@ def _numbers(
     indices, boxes, asked = played
     shown = present(boxes)
     seen = int(shown.sum()) >= MIN_FRAMES
-    both = shown & present(part.boxes)
+    wanted = part.seen_as
+    both = shown & present(wanted)
     size = (case.prediction.shape[1], case.prediction.shape[2])
-    whole = both & ~touches_edge(boxes, size) & ~touches_edge(part.boxes, size)
-    shape = whole if whole.sum() >= MIN_FRAMES else both
+    whole = both & ~touches_edge(boxes, size) & ~touches_edge(wanted, size)
+    measurable = whole.sum() >= MIN_FRAMES
+    shape = whole if measurable else both
     feature = _feature(case, encoder, indices, *window)
     similarity = float(feature @ part.context) if seen else NAN
     strangers = strangers_of(case, encoder, part)
@@ -187,8 +193,9 @@ def _numbers(
         offset_frames=first,
         identity=part.calibrated(similarity) if seen else NAN,
         rank1=None if nearest is None else similarity > nearest,
-        aspect=_median_log(_aspect(boxes[shape]) / _aspect(part.boxes[shape])),
-        scale=_median_log(np.sqrt(areas(boxes[shape]) / areas(part.boxes[shape]))),
+        aspect=_median_log(_aspect(boxes[shape]) / _aspect(wanted[shape])) if measurable else NAN,
+        scale=_median_log(np.sqrt(areas(boxes[shape]) / areas(wanted[shape]))) if measurable else NAN,
+        feet=_median(np.linalg.norm(feet(boxes[shape]) - feet(wanted[shape]), axis=1) / heights(wanted[shape])),
         offset=motion.offset if motion else NAN,
         aside=motion.aside if motion else NAN,
         lag=motion.lag if motion else NAN,
@@ -219,7 +226,7 @@ def _margin(encoder: CropEncoder, case: Case, part: Part, played: tuple[int, ...
 
 def _motion(case: Case, part: Part, boxes: Boxes) -> MotionEvidence | None:
     prompt = case.sample.prompt
-    return compare_motion(boxes, part.boxes, prompt.target_poses, prompt.intrinsics, _height(case, part))
+    return compare_motion(boxes, part.seen_as, prompt.target_poses, prompt.intrinsics, _height(case, part))
 
 
 def _height(case: Case, part: Part) -> float:
@@ -229,7 +236,7 @@ def _height(case: Case, part: Part) -> float:
 
 
 def _articulation(case: Case, part: Part, boxes: Boxes, start: int, stop: int) -> float:
-    wanted = part.boxes.copy()
+    wanted = part.seen_as.copy()
     wanted[:start] = wanted[stop:] = np.nan
     real = articulation(case.truth.target, wanted)
     return articulation(case.prediction, boxes) / real if real > 0 else NAN
@@ -263,7 +270,7 @@ def _part_scores(n: Numbers, motion: MotionEvidence | None, frames: int) -> dict
         "identity": min(max(n.identity, 0.0), 1.0),
         "single": 1 - 0.5 * min(1.0, n.double_frames / max(frames, 1)),
     }
-    if not math.isnan(n.aspect):
+    if not (math.isnan(n.aspect) or math.isnan(n.scale)):
         scores["shape"] = math.exp(-1.5 * abs(n.aspect) - abs(n.scale))
     if motion is not None:
         scores["place"] = math.exp(-0.7 * n.offset)
@@ -273,6 +280,10 @@ def _part_scores(n: Numbers, motion: MotionEvidence | None, frames: int) -> dict
 
 def _aspect(boxes: Boxes) -> NDArray[np.float64]:
     return np.asarray((boxes[:, 2] - boxes[:, 0]) / np.maximum(heights(boxes), 1), np.float64)
+
+
+def _median(values: NDArray[np.float64]) -> float:
+    return float(np.median(values)) if len(values) else NAN
 
 
 def _median_log(ratios: NDArray[np.float64]) -> float:

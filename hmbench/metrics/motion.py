@@ -23,6 +23,8 @@ USUAL_HEIGHT = 1.7
 """Metres assumed for a subject whose positions the data do not give; only scales the world, alike on both sides."""
 MIN_POINTS = 6
 """Frames with both boxes below which motion cannot be judged."""
+STRETCH = 15
+"""Frames over which a velocity is a slope: a second at 15 fps."""
 ARTICULATION_SIDE = 48
 ARTICULATION_STEP = 4
 """Frames between the compared pictures of a body (a quarter of a second at 15 fps: half a step)."""
@@ -91,7 +93,8 @@ def compare_motion(
 ) -> MotionEvidence | None:
     """Motion over the frames in which both have a box; None if they are too few.
 
-    Boxes that the frame cuts off are left out where enough others remain: their middle is not the body's.
+    Velocities are slopes over stretches of `STRETCH` frames, so that a path with a turn in it keeps its speed. Boxes
+    that the frame cuts off are left out where enough others remain: their middle is not the body's.
     """
     both = present(predicted) & present(target)
     size = (intrinsics.height, intrinsics.width)
@@ -101,21 +104,24 @@ def compare_motion(
         return None
     p = world_points(predicted[used], poses[used], intrinsics, height)
     q = world_points(target[used], poses[used], intrinsics, height)
-    v, w = _velocity(p, used), _velocity(q, used)
-    speed, wanted = float(np.linalg.norm(v)), float(np.linalg.norm(w))
-    apart = np.median(p - q, axis=0)
-    moving = wanted > 0.1 * standing(height)
-    lag = -float(apart @ w) / wanted**2 if moving else float("nan")
+    parts = _stretches(used)
+    v = np.stack([_velocity(p[part], used[part]) for part in parts])
+    w = np.stack([_velocity(q[part], used[part]) for part in parts])
+    apart = np.stack([np.median(p[part] - q[part], axis=0) for part in parts])
+    speed, wanted = (float(np.linalg.norm(x, axis=1).mean()) for x in (v, w))
+    least = standing(height)
+    moving, both_move = wanted > 0.1 * least, min(speed, wanted) > 0.1 * least
+    lag = -float((apart * w).sum() / (w * w).sum()) if moving else float("nan")
     aside = apart + lag * w if moving else apart
     return MotionEvidence(
         frames=len(used),
         speed_target=wanted,
         speed_predicted=speed,
-        direction=float(v @ w) / (speed * wanted) if min(speed, wanted) > 0.1 * standing(height) else float("nan"),
-        agreement=1 - float(np.linalg.norm(v - w)) / max(speed + wanted, standing(height)),
-        offset=float(np.linalg.norm(apart)) / height,
+        direction=float((v * w).sum() / np.sqrt((v * v).sum() * (w * w).sum())) if both_move else float("nan"),
+        agreement=1 - float(np.linalg.norm(v - w, axis=1).mean()) / max(speed + wanted, least),
+        offset=float(np.linalg.norm(apart, axis=1).mean()) / height,
         lag=lag,
-        aside=float(np.linalg.norm(aside)) / height,
+        aside=float(np.linalg.norm(aside, axis=1).mean()) / height,
     )
 
 
@@ -142,6 +148,13 @@ def articulation(video: Video, boxes: Boxes) -> float:
     if len(pairs) < MIN_POINTS:
         return float("nan")
     return float(np.mean([np.abs(a - b).mean() for a, b in pairs]))
+
+
+def _stretches(frames: NDArray[np.intp]) -> list[NDArray[np.intp]]:
+    """Indices of overlapping stretches of `STRETCH` frames, every `STRETCH` / 3; one of all frames if they are few."""
+    starts = range(int(frames[0]), max(int(frames[-1]) - STRETCH + 2, int(frames[0]) + 1), STRETCH // 3)
+    found = [np.flatnonzero((frames >= start) & (frames < start + STRETCH)) for start in starts]
+    return [part for part in found if len(part) >= MIN_POINTS] or [np.arange(len(frames))]
 
 
 def _velocity(points: Floats, frames: NDArray[np.intp]) -> Floats:

@@ -35,13 +35,19 @@ class Thresholds:
     """Calibrated similarity below which the right subject is out of shape."""
     shape: float = 0.17
     """|log| of the aspect ratio against the target's from which on it is out of shape."""
+    size: float = 0.3
+    """|log| of the size ratio from which on a subject that stands where it should is out of shape."""
+    any_size: float = 0.5
+    """|log| of the size ratio from which on it is out of shape wherever it stands."""
+    feet: float = 0.15
+    """Box heights between its feet and the target's up to which it stands where it should."""
     late_frames: float = 6.0
     """Frames too late, at first sight or along its path."""
     aside: float = 0.35
     """Body heights beside the path."""
-    agreement: float = 0.5
-    """Agreement of velocities below which the motion is wrong."""
-    slow: float = 0.35
+    agreement: float = 0.35
+    """Agreement of velocities below which it goes another way."""
+    slow: float = 0.4
     """Share of the target's speed below which it is frozen."""
     double_frames: int = 5
     """Frames in which a second copy must be there."""
@@ -63,6 +69,8 @@ class Numbers:
     """Log of width over height, against the target's."""
     scale: float
     """Log of the square root of area, against the target's."""
+    feet: float
+    """Distance of feet in the picture, in heights of the target's box."""
     offset: float
     """Body heights between it and the target in the world."""
     aside: float
@@ -90,11 +98,16 @@ def decide(n: Numbers, limits: Thresholds | None = None) -> Verdict:
         return "changed identity"
     if n.double_frames >= t.double_frames:
         return "duplicated"
-    if abs(n.aspect) > t.shape or n.identity < t.resemblance:
+    wrong_size = abs(n.scale) > t.size and n.feet < t.feet
+    if abs(n.aspect) > t.shape or wrong_size or n.identity < t.resemblance:
         return "distorted"
     moves = n.speed_target > n.standing
+    if moves and n.speed_ratio < t.slow:
+        return "frozen"
     if moves and n.agreement < t.agreement:
-        return "frozen" if n.speed_ratio < t.slow else "wrong way"
+        return "wrong way"
+    if abs(n.scale) > t.any_size:
+        return "distorted"
     trails = moves and not math.isnan(n.lag) and n.lag >= t.late_frames and n.aside < max(t.aside, 0.5 * n.offset)
     if trails or n.offset_frames >= t.late_frames:
         return "late"
