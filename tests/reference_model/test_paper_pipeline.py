@@ -5,9 +5,15 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from hmbench.errors import UserError
+from hmbench.registry import create_model
+from hmbench.types import Intrinsics, Prompt
+from reference_model.memory_plan import GIB, Component, MemoryPlan
+from reference_model.paper_model import choose_offload, from_folder
 from reference_model.paper_pipeline import TextCache, load_paper_pipeline
 from reference_model.paper_weights import convert
 from reference_model.pipeline import GenerationRequest, HydraPipeline
@@ -92,3 +98,50 @@ def test_types_and_tiles(folder: Path, tmp_path: Path) -> None:
     assert paper.vae.use_tiling and paper.vae.tile_sample_min_width == 416
     video = paper(request("a dog"), torch.Generator().manual_seed(0))
     assert video.shape == (1, 3, 77, 32, 32) and video.isfinite().all()
+
+
+@pytest.mark.slow
+def test_world_model_from_the_folder(folder: Path, tmp_path: Path) -> None:
+    config = small_sizes().hydra
+    model = from_folder(folder, CPU, config, "none", tiling=False, overrides=(2, 1.0), cache=tmp_path / "cache")
+    assert model.info.settings["steps"] == 2 and model.info.settings["codec_tiles"] is False
+    assert model.info.trained and set(model.info.weights) >= {"transformer/diffusion_pytorch_model.safetensors"}
+    assert model.prepare(["a dog walks"]) == 2 and model.prepare(["a dog walks"]) == 0
+    shutil.rmtree(folder / "text_encoder")
+    poses = np.tile(np.eye(4), (77, 1, 1))
+    prompt = Prompt(
+        context=np.random.default_rng(0).integers(0, 255, (77, 40, 48, 3), dtype=np.uint8),
+        context_poses=poses,
+        target_poses=poses,
+        caption="a dog walks",
+        fps=15.0,
+        intrinsics=Intrinsics(focal=50.0, width=48, height=40),
+    )
+    video = model.generate(prompt, seed=1)
+    assert video.shape == (77, 40, 48, 3) and video.dtype == np.uint8
+
+
+def test_offload_follows_the_plan() -> None:
+    def plan(free: float, device: str = "cuda:0") -> MemoryPlan:
+        parts = tuple(
+            Component(name=n, parameters=1, weights=int(w * GIB), active=int(a * GIB))
+            for n, w, a in (("transformer", 3.8, 3.3), ("codec", 0.5, 2.7), ("text", 10.6, 0.1))
+        )
+        free_bytes = int(free * GIB)
+        return MemoryPlan(
+            device=device, available=free_bytes, total=free_bytes, host_available=free_bytes, components=parts
+        )
+
+    assert [choose_offload(plan(free)) for free in (24, 8.7, 6, 1)] == ["none", "model", "sequential", "sequential"]
+    assert choose_offload(plan(1, "cpu")) == "none"
+
+
+def test_missing_weights_have_their_sentence(tmp_path: Path) -> None:
+    name = "reference_model.paper_model:hydra_paper"
+    with pytest.raises(UserError, match=r"exists only as trained weights.*reference_model.paper_weights pull"):
+        create_model(name, profile="paper", device="cpu")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="holds no usable pipeline"):
+        create_model(name, profile="paper", device="cpu", options={"checkpoint": str(tmp_path / "empty")})
+    with pytest.raises(UserError, match=r"is not one of 'auto', 'none', 'model', 'sequential'"):
+        create_model(name, profile="paper", device="cpu", options={"offload": "some"})
