@@ -83,6 +83,8 @@ class RunManifest:
     """Metric name to its version, direction, unit and bounds."""
     tracker: str | None = None
     """Name of the tracker, None if none ran."""
+    metric_weights: dict[str, str] = field(default_factory=dict)
+    """Weight file to digest, of everything that metrics and tracker use."""
     environment: dict[str, str] = field(default_factory=dict)
     """Versions of Python, hmbench and the libraries that carry numbers; git revision."""
     format: int = 1

@@ -191,3 +191,19 @@ def test_unknown_names_are_answered_with_what_there_is(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no shard 3 of 3"):
         run(tmp_path, shard=(3, 3))
     assert not (tmp_path / "predictions").exists()
+
+
+def test_other_metric_weights_make_scores_stale(tmp_path: Path) -> None:
+    run(tmp_path / "run", limit=1)
+    stored = next((tmp_path / "run" / "scores").iterdir())
+    before = json.loads(stored.read_text())["stamp"]
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    (weights / "alexnet.pth").write_bytes(b"one")
+    request = EvalRequest(data="disc", out=tmp_path / "run", weights=weights)
+    score(request, metrics=[MeanError(), Sometimes()])
+    first = json.loads(stored.read_text())["stamp"]
+    (weights / "alexnet.pth").write_bytes(b"two")
+    result = score(request, metrics=[MeanError(), Sometimes()])
+    assert len({before, first, json.loads(stored.read_text())["stamp"]}) == 3
+    assert "alexnet.pth" in result.manifest.metric_weights
