@@ -358,3 +358,34 @@ def test_listed_sizes_are_checked_without_digests(tmp_path: Path) -> None:
     write_json(folder / "parts.json", {"repo": "x", "revision": "", "commit": "", "parts": sizes, "loose": []})
     with pytest.raises(DigestError, match=r"Part HM-World_ae has \d+ bytes, \d+ are listed.*truncated"):
         download(DownloadRequest(out=tmp_path / "out", parts=folder, split="all"))
+
+
+def test_a_process_killed_at_once_goes_on(hub: HubServer, tmp_path: Path) -> None:
+    """SIGKILL in the middle of a sample: no lock, half file or half sample stands in the way of the next call."""
+    script = """
+import os, signal, sys
+from pathlib import Path
+from hmbench.data.hub import extract
+from hmbench.data.hub.download import DownloadRequest, download
+
+write, calls = extract.Extractor._write, []
+
+def dying(self, path, member):
+    calls.append(path)
+    if len(calls) == 17:  # the third sample's third file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(member.read(100))
+        os.kill(os.getpid(), signal.SIGKILL)
+    write(self, path, member)
+
+extract.Extractor._write = dying
+download(DownloadRequest(out=Path(sys.argv[1]), split="all", parts=Path(sys.argv[2])))
+"""
+    parts, out = local_parts(tmp_path / "parts"), tmp_path / "out"
+    done = subprocess.run([sys.executable, "-c", script, str(out), str(parts)], check=False)
+    assert done.returncode == -9
+    assert_right(out, IDS[:2])
+    assert [p.name for p in (out / ".partial").iterdir()] == [IDS[2]]
+    report = download(DownloadRequest(out=out, split="all", parts=parts))
+    assert report.extracted == IDS[2:]
+    assert_right(out, IDS)
