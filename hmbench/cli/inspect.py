@@ -16,7 +16,18 @@ Run = Annotated[Path, typer.Argument(help="Folder of a scored run.")]
 SampleId = Annotated[str, typer.Argument(help="Id of a sample of that run.")]
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the pictures; RUN/inspect/SAMPLE.")]
 Data = Annotated[str | None, typer.Option("--data", "-d", help="Where the data are now, if they moved.")]
-COLUMNS = ("subject", "exit", "reentry", "verdict", "coverage", "identity", "offset_heights", "agreement", "success")
+COLUMNS = {
+    "subject": "subject",
+    "exit": "exit",
+    "back": "reentry",
+    "verdict": "verdict",
+    "cover": "coverage",
+    "looks": "identity",
+    "off": "offset_heights",
+    "motion": "agreement",
+    "score": "success",
+}
+"""Heading to the event row's number; short, so that a line fits 80 columns."""
 
 
 def register(app: typer.Typer) -> None:
@@ -46,7 +57,7 @@ def inspect_command(run: Run, sample: SampleId, out: Out = None, data: Data = No
     target.mkdir(parents=True, exist_ok=True)
     table = Table(*COLUMNS)
     for number, row in enumerate(content["events"], 1):
-        table.add_row(*(_shown(row.get(key)) for key in COLUMNS))
+        table.add_row(*(_shown(row.get(key)) for key in COLUMNS.values()))
         strip = film_strip(clip, prediction, tracks, row)
         cv2.imwrite(str(target / f"event-{number}.png"), strip[..., ::-1])
     trajectory_plot(target / "trajectories.png", clip, tracks, content["events"])
@@ -77,4 +88,4 @@ def _video(folder: RunFolder, manifest: RunManifest, sample: str) -> Path:
 
 
 def _shown(value: object) -> str:
-    return "-" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)
+    return "-" if value is None else f"{value:.2f}" if isinstance(value, float) else str(value)

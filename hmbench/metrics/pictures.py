@@ -133,8 +133,9 @@ def _title(row: dict[str, Any], width: int) -> Image:
 
 
 def _write(image: Image, text: str, at: tuple[int, int], ink: tuple[int, int, int]) -> None:
-    for colour, thickness in (((0, 0, 0), 3), (ink, 1)):
-        cv2.putText(image, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.4, colour, thickness, cv2.LINE_AA)
+    for shift, colour in ((1, (0, 0, 0)), (0, ink)):
+        place = (at[0] + shift, at[1] + shift)
+        cv2.putText(image, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.4, colour, 1, cv2.LINE_AA)
 
 
 def _centres(boxes: Boxes) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
