@@ -33,6 +33,7 @@ from hmbench.results import (
     write_text,
 )
 from hmbench.stages import RowTags, Scorer, each, failed_sample, generate_sample, score_sample
+from hmbench.weights.identity import weights_identity
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -330,10 +331,15 @@ def _scorer(
                 why = tracker_missing(profile=request.profile, weights=request.weights)
                 reporter.notice(f"Subjects are not tracked: {why}")
     described = {metric.info.name: _describe_metric(metric) for metric in metrics}
-    manifest = replace(manifest, profile=request.profile, metrics=described, tracker=tracker.name if tracker else None)
-    fingerprint = hashlib.sha256(
-        json.dumps([described, manifest.tracker, manifest.profile, manifest.data_revision], sort_keys=True).encode()
-    ).hexdigest()[:16]
+    manifest = replace(
+        manifest,
+        profile=request.profile,
+        metrics=described,
+        tracker=tracker.name if tracker else None,
+        metric_weights=weights_identity(request.weights),
+    )
+    scored_by = [described, manifest.tracker, manifest.profile, manifest.data_revision, manifest.metric_weights]
+    fingerprint = hashlib.sha256(json.dumps(scored_by, sort_keys=True).encode()).hexdigest()[:16]
     tags = RowTags(
         str(manifest.model_info["name"]), manifest.model_info["trained"], manifest.profile, manifest.data_revision
     )
@@ -357,7 +363,6 @@ def _describe_metric(metric: Metric) -> dict[str, Any]:
     described = asdict(metric.info)
     described["needs"] = sorted(described["needs"])
     described["bounds"] = list(described["bounds"])
-    described["backbone"] = getattr(metric, "backbone", None)
     return described
 
 
