@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hmbench.data.dataset import open_dataset
 from hmbench.errors import UserError, did_you_mean
 from hmbench.results import Row, RunFolder, RunManifest
 
@@ -92,20 +93,31 @@ def check_comparable(runs: Sequence[ComparedRun]) -> list[str]:
 
 
 def _check_data(runs: Sequence[ComparedRun]) -> None:
-    """Raises unless the shared clips are the same bytes: a run's revision, or its clips' own where samples differ."""
-    first, shared = runs[0], shared_samples(runs)
-    kept = [read_samples(run.path) or {} for run in runs]
-    for run, samples in zip(runs[1:], kept[1:], strict=True):
-        if run.manifest.data_revision == first.manifest.data_revision:
+    """Raises unless all runs used the same data, or different clips of the same data."""
+    first = runs[0]
+    for run in runs[1:]:
+        if _same_data(first.manifest, run.manifest):
             continue
-        ours, theirs = ([entries.get(s, {}).get("revision") for s in shared] for entries in (kept[0], samples))
-        if ours != theirs or None in ours:
-            same_names = set(run.manifest.samples) == set(first.manifest.samples)
-            raise UserError(
-                f"{first.label} and {run.label} cannot be compared: they used different data (data_revision "
-                f"{_short(first.manifest.data_revision)} and {_short(run.manifest.data_revision)}).",
-                "Evaluate both on the same data." if same_names else "Evaluate both with the same --split and --limit.",
-            )
+        same_clips = set(run.manifest.samples) == set(first.manifest.samples)
+        raise UserError(
+            f"{first.label} and {run.label} cannot be compared: they used different data (data_revision "
+            f"{_short(first.manifest.data_revision)} and {_short(run.manifest.data_revision)}).",
+            "Evaluate both on the same data." if same_clips else "Evaluate both with the same --split and --limit.",
+        )
+
+
+def _same_data(ours: RunManifest, theirs: RunManifest) -> bool:
+    """Equal revisions; or different clips of one dataset that still has both revisions."""
+    if ours.data_revision == theirs.data_revision:
+        return True
+    if ours.data != theirs.data or set(ours.samples) == set(theirs.samples):
+        return False
+    try:
+        data = open_dataset(ours.data)
+        known = set(data.ids("all"))
+    except UserError:
+        return False
+    return all(known >= set(m.samples) and data.revision(m.samples) == m.data_revision for m in (ours, theirs))
 
 
 def shared_samples(runs: Sequence[ComparedRun]) -> list[str]:

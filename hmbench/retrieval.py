@@ -12,7 +12,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,7 +20,6 @@ from numpy.typing import NDArray
 from hmbench.errors import UserError
 from hmbench.events import visible_frames
 from hmbench.protocols import TruthModel, WorldModel
-from hmbench.results import write_json
 from hmbench.types import Event, Prompt, Sample, SubjectTruth
 
 GROUP = "hmbench.retrieval"
@@ -72,16 +70,6 @@ def trace_retrieval(model: WorldModel | TruthModel, prompt: Prompt, *, seed: int
         f"The model {model.info.name!r} does not say what it retrieves.",
         "Choose a memory method, for example --model hydra or --model fov-retrieval (`hmbench models`).",
     )
-
-
-def write_retrieval(trace: RetrievalTrace, sample: Sample, out: Path) -> dict[str, Any]:
-    """Writes ``retrieval.json`` and ``retrieval.png``; returns the content of the former."""
-    from hmbench.retrieval_picture import draw_retrieval
-
-    record = retrieval_record(trace, sample)
-    write_json(out / "retrieval.json", record)
-    draw_retrieval(trace, sample, out / "retrieval.png")
-    return record
 
 
 def retrieval_record(trace: RetrievalTrace, sample: Sample) -> dict[str, Any]:

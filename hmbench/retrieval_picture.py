@@ -8,13 +8,14 @@ the past (grey); the real target frame; and the retrieved frames with the share 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hmbench.geometry import relative_to
-from hmbench.retrieval import RetrievalTrace, parts_showing
+from hmbench.results import write_json
+from hmbench.retrieval import RetrievalTrace, parts_showing, retrieval_record
 from hmbench.types import Sample
 
 if TYPE_CHECKING:
@@ -24,6 +25,14 @@ ROWS = 4
 """Target frames shown in detail."""
 THUMBNAILS = 6
 """Retrieved frames shown for each."""
+
+
+def write_retrieval(trace: RetrievalTrace, sample: Sample, out: Path) -> dict[str, Any]:
+    """Writes ``retrieval.json`` and ``retrieval.png``; returns the content of the former."""
+    record = retrieval_record(trace, sample)
+    write_json(out / "retrieval.json", record)
+    draw_retrieval(trace, sample, out / "retrieval.png")
+    return record
 
 
 def draw_retrieval(trace: RetrievalTrace, sample: Sample, path: Path) -> None:

@@ -226,18 +226,31 @@ def test_other_seeds_are_warned_of(tmp_path) -> None:
     assert "The runs used different seeds (0, 5): chance differs between them." in comparison.warnings
 
 
-def test_subsets_compare_if_clips_say_their_revision(tmp_path) -> None:
-    a = make_run(tmp_path / "a", "a")
-    b = make_run(tmp_path / "b", "b", samples=SAMPLES[4:], data_revision="rev2")
-    assert "same --split and --limit" in refusal(a, b).hint
-    for run in (a, b):
-        path = run / "samples.jsonl"
-        entries = [json.loads(line) for line in path.read_text().splitlines()]
-        path.write_text("".join(json.dumps({**e, "revision": e["id"][-1]}) + "\n" for e in entries))
+class FakeData:
+    """Data whose revision of some clips is their names and a secret."""
+
+    name = "fake"
+
+    def __init__(self, secret: str = "a") -> None:
+        self.secret = secret
+
+    def ids(self, split: str) -> tuple[str, ...]:
+        return SAMPLES
+
+    def revision(self, ids: tuple[str, ...]) -> str:
+        return self.secret + "".join(sample[-2:] for sample in ids)
+
+
+def test_different_clips_of_the_same_data_compare(tmp_path, monkeypatch) -> None:
+    data = FakeData()
+    a = make_run(tmp_path / "a", "a", data_revision=data.revision(SAMPLES))
+    b = make_run(tmp_path / "b", "b", samples=SAMPLES[4:], data_revision=data.revision(SAMPLES[4:]))
+    monkeypatch.setattr("hmbench.compare_inputs.open_dataset", lambda spec: data)
     assert compare_runs([a, b]).samples == SAMPLES[4:]
-    path = b / "samples.jsonl"
-    path.write_text(path.read_text().replace('"revision": "9"', '"revision": "x"'))
-    assert "different data" in refusal(a, b).what
+    monkeypatch.setattr("hmbench.compare_inputs.open_dataset", lambda spec: FakeData("changed since"))
+    error = refusal(a, b)
+    assert "they used different data" in error.what
+    assert error.hint == "Evaluate both with the same --split and --limit."
 
 
 def test_metric_choice(tmp_path) -> None:

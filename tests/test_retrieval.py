@@ -16,8 +16,8 @@ from hmbench.cli.models import register
 from hmbench.data.cameras import parse_cameras
 from hmbench.errors import UserError
 from hmbench.registry import create_model
-from hmbench.retrieval import RetrievalTrace, retrieval_record, trace_retrieval, write_retrieval
-from hmbench.retrieval_picture import shown_targets, strongest
+from hmbench.retrieval import RetrievalTrace, retrieval_record, trace_retrieval
+from hmbench.retrieval_picture import shown_targets, strongest, write_retrieval
 from hmbench.types import Intrinsics, Meta, Prompt, Sample, Truth
 from hmbench.video import read_video
 

@@ -60,7 +60,8 @@ def retrieval(
     from hmbench.data.dataset import open_dataset
     from hmbench.errors import did_you_mean
     from hmbench.registry import create_model
-    from hmbench.retrieval import trace_retrieval, write_retrieval
+    from hmbench.retrieval import trace_retrieval
+    from hmbench.retrieval_picture import write_retrieval
 
     clips = open_dataset(data)
     if sample not in (known := clips.ids("all")):
