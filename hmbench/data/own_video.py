@@ -242,7 +242,9 @@ def _cameras(camera: str | Path, config: OwnVideoConfig) -> tuple[Poses, Poses, 
 def _lens(taken: _Taken, config: OwnVideoConfig, width: int, height: int) -> tuple[Intrinsics, str]:
     source_height, source_width = taken.size
     if config.fov is None:
-        focal = FOCAL_PER_WIDTH * source_width
+        # 832x480 is HM-World's 16:9 with its sides cropped off, so its focal length belongs to a wider frame
+        uncropped = source_height * 16 / 9
+        focal = FOCAL_PER_WIDTH * (uncropped if source_width < uncropped < 1.05 * source_width else source_width)
         note = "the lens is taken as HM-World's (37 degrees); a phone's main camera sees about 65: give its --fov"
     else:
         focal = source_width / 2 / np.tan(np.radians(config.fov) / 2)

@@ -90,6 +90,9 @@ def test_lens(tmp_path: Path) -> None:
     assumed = sample_from_video(tmp_path / "clip.mp4", "static", "", SMALL)
     assert 37 < field_of_view(assumed.prompt.intrinsics)[0] < 38
     assert any("taken as HM-World's" in w for w in assumed.meta.warnings)
+    write_lossless(tmp_path / "cropped.mp4", counting_video(9, 240, 416), fps=15)
+    own = sample_from_video(tmp_path / "cropped.mp4", "static", "", SMALL).prompt.intrinsics
+    assert own.focal == pytest.approx(1257 / 2, rel=1e-3)  # the length recovered from the public clips at 832x480
 
 
 def test_phone_video_is_turned_upright(tmp_path: Path) -> None:
