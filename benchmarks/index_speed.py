@@ -70,7 +70,7 @@ def report(folder: Path, path: Path, workers: int, decode: bool) -> None:
         built = build_index(folder, path, workers=workers, decode=decode)
     seconds = time.perf_counter() - start
     print(
-        f"{built.samples} samples, {workers} workers, {built.reused} unchanged: {built.samples / seconds:.0f} a second; "
+        f"{built.samples} samples, {workers} workers, {built.reused} unchanged: {built.samples / seconds:.0f}/s; "
         f"main process {memory.at(0.25):.0f} MiB at a quarter, {memory.at(1.0):.0f} MiB at the end; "
         f"largest worker {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024:.0f} MiB; "
         f"file {path.stat().st_size / 1e6:.1f} MB",

@@ -26,18 +26,23 @@ def ids() -> list[str]:
     return release()
 
 
-def test_the_rule_is_frozen(ids: list[str]) -> None:
+@pytest.fixture(scope="module")
+def test_and_train(ids: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    return split_ids(ids, "hmworld-test-v1"), split_ids(ids, "hmworld-train-v1")
+
+
+def test_the_rule_is_frozen(test_and_train: tuple[tuple[str, ...], ...]) -> None:
     """These digests are the version: if they change, the split needs a new name."""
-    assert digest_of(split_ids(ids, "hmworld-test-v1")) == TEST_DIGEST
-    assert digest_of(split_ids(ids, "hmworld-train-v1")) == TRAIN_DIGEST
+    assert digest_of(test_and_train[0]) == TEST_DIGEST
+    assert digest_of(test_and_train[1]) == TRAIN_DIGEST
 
 
 TEST_DIGEST = "11279432d2cb43982aa54c754ad2fda4193563215f8b99bf1b8ba8aec5a85a7c"
 TRAIN_DIGEST = "13fb438b3ffed907ecf8652ed50693ff4bbdd8fd03f22126bb27d4e1b4c84644"
 
 
-def test_sizes_and_cells(ids: list[str]) -> None:
-    test, train = split_ids(ids, "test"), split_ids(ids, "train")
+def test_sizes_and_cells(ids: list[str], test_and_train: tuple[tuple[str, ...], ...]) -> None:
+    test, train = test_and_train
     assert len(test) == 1000 and len(train) > 0.8 * len(ids)
     assert not set(test) & set(train)
     assert {cell_of(i) for i in train} == {"seen"}
@@ -47,8 +52,8 @@ def test_sizes_and_cells(ids: list[str]) -> None:
     assert 0.1 < sum(cell_of(i) == "unseen-scene" for i in test) / 1000 < 0.6
 
 
-def test_order_and_subsets_change_nothing(ids: list[str]) -> None:
-    test, train = split_ids(ids, "test"), set(split_ids(ids, "train"))
+def test_order_and_subsets_change_nothing(ids: list[str], test_and_train: tuple[tuple[str, ...], ...]) -> None:
+    test, train = test_and_train[0], set(test_and_train[1])
     assert split_ids(random.Random(1).sample(ids, len(ids)), "test") == test == tuple(sorted(test))
     few = ids[:10_000]
     assert set(split_ids(few, "train")) == train & set(few)
