@@ -30,6 +30,7 @@ from reference_model.training.export import save_model
 from reference_model.training.loop import TransformerJob, make_accelerator, train_transformer
 from reference_model.training.monitor import Listener, Silent, plot_loss
 from reference_model.training.paper import paper_parts
+from reference_model.training.start import start_with_a_copy
 from reference_model.training.stop import TrainingStoppedError
 
 REQUEST = "train.json"
@@ -103,6 +104,8 @@ def _prepare(
         pipeline = build_pipeline(config.model, request.seed)
         codec, report = _codec(request, prepared / "codec", device, listener)
         pipeline.register_modules(vae=codec)
+        if config.start == "copy":
+            start_with_a_copy(pipeline.transformer, request.seed)
     else:
         pipeline, report = paper_parts(config.model, request.base), {}
     key = CacheKey(

@@ -1,6 +1,6 @@
 """Puts a finished run's model where the package finds it: ``reference_model/weights/<preset>-<memory>/``.
 
-    python -m reference_model.training.ship runs/nano-hydra
+Usage: ``python -m reference_model.training.ship runs/nano-hydra``
 """
 
 from __future__ import annotations

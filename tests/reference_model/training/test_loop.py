@@ -20,6 +20,7 @@ from reference_model.training.ema import WeightAverage, restore
 from reference_model.training.loop import make_accelerator
 from reference_model.training.monitor import Silent, read_metrics
 from reference_model.training.run import TrainingRequest, run_training
+from reference_model.training.start import start_with_a_copy
 from reference_model.training.stop import TrainingStoppedError
 from reference_model.transformer import trainable_parameters
 
@@ -137,6 +138,7 @@ def test_the_papers_rule_leaves_the_rest_alone(tmp_path, finished):
     from reference_model.pipeline import build_pipeline
 
     fresh = build_pipeline(config.model, 0).transformer
+    start_with_a_copy(fresh, 0)
     changed = {name for name, value in fresh.state_dict().items() if not torch.equal(value, trained[name])}
     allowed = set(trainable_parameters(fresh, "paper"))
     assert changed and changed <= allowed and not any("ffn" in name or "attn2" in name for name in changed)

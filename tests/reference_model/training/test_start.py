@@ -1,0 +1,72 @@
+"""Starting weights: the untrained model subtracts what it attends to, and only from there learns more."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from training_toys import pico
+
+from reference_model.pipeline import build_pipeline
+from reference_model.training.start import start_with_a_copy
+from reference_model.transformer import HydraTransformer3DModel
+
+
+def model(memory=None):
+    settings = pico(memory=memory or {"kind": "full"}).model
+    transformer = build_pipeline(settings, 0).transformer
+    start_with_a_copy(transformer, 3)
+    return transformer
+
+
+def inputs(level=1.0, context=None):
+    g = torch.Generator().manual_seed(0)
+    past, future = (torch.randn(1, 4, 6, 2, 4, generator=g) for _ in range(2))
+    cameras = tuple(torch.randn(1, 6, 12, generator=g) for _ in range(2))
+    text = torch.randn(1, 4, 8, generator=g)
+    return past if context is None else context, future, torch.tensor([1000 * level]), text, cameras
+
+
+def correlation(a, b):
+    return float(torch.corrcoef(torch.stack((a.flatten(), b.flatten())))[0, 1])
+
+
+@torch.no_grad()
+def test_untrained_it_passes_the_noise_through():
+    given = inputs(context=torch.zeros(1, 4, 6, 2, 4))
+    assert correlation(model()(*given).target, given[1]) > 0.9
+
+
+@torch.no_grad()
+def test_untrained_it_subtracts_what_the_context_shows():
+    """A context of one colour pulls every predicted latent to its opposite."""
+    colour = torch.tensor([2.0, -1.0, 0.5, -2.0]).view(1, 4, 1, 1, 1).expand(1, 4, 6, 2, 4)
+    bright = model()(*inputs(context=colour)).target
+    dark = model()(*inputs(context=-colour)).target
+    change = (bright - dark).mean((0, 2, 3, 4))
+    assert correlation(change, -colour[0, :, 0, 0, 0]) > 0.97 and change.abs().max() > 0.5
+
+
+@torch.no_grad()
+def test_cameras_and_text_change_nothing_yet():
+    given = inputs()
+    first = model()(*given).target
+    other = (*given[:3], torch.zeros_like(given[3]), tuple(c * 2 for c in given[4]))
+    torch.testing.assert_close(model()(*other).target, first)
+
+
+def test_every_parameter_still_gets_a_gradient_after_one_step():
+    """Zeros at the end of a branch wake up with the first step; none may stay dead."""
+    transformer = model().train()
+    optimizer = torch.optim.SGD(transformer.parameters(), lr=0.1)
+    for _ in range(3):
+        optimizer.zero_grad()
+        transformer(*inputs(0.7)).target.square().mean().backward()
+        optimizer.step()
+    dead = [name for name, p in transformer.named_parameters() if p.grad is None or not p.grad.abs().sum()]
+    assert dead == []
+
+
+def test_tokens_too_narrow_are_refused():
+    arguments = pico().model.transformer_arguments() | {"attention_head_dim": 6}
+    with pytest.raises(ValueError, match="tokens of 12 channels cannot hold the 16 numbers"):
+        start_with_a_copy(HydraTransformer3DModel(**arguments), 0)
