@@ -133,6 +133,14 @@ def test_overlap_does_not_depend_on_the_world_frame() -> None:
     assert one(*moved) == pytest.approx(one(*pair), abs=0.004)
 
 
+def test_mixed_precision_changes_nothing() -> None:
+    """Training under autocast must retrieve the frames that sampling retrieves."""
+    asking, asked = random_cameras(1, 5, seed=1), random_cameras(1, 6, seed=2)
+    expected = overlap(asking, asked, WIDE)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(overlap(asking, asked, WIDE), expected)
+
+
 def test_points_are_even() -> None:
     points = frustum_points(WIDE, 4000)
     distance = points.norm(dim=1)
