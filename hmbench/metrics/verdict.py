@@ -49,7 +49,9 @@ class Thresholds:
     """Agreement of velocities below which it goes another way."""
     slow: float = 0.4
     """Share of the target's speed below which it is frozen."""
-    double_frames: int = 5
+    far_from_shape: float = 0.4
+    """|log| of the aspect ratio from which on parts of it may look like a second copy."""
+    double_frames: int = 10
     """Frames in which a second copy must be there."""
 
 
@@ -96,6 +98,8 @@ def decide(n: Numbers, limits: Thresholds | None = None) -> Verdict:
         return "vanished"
     if n.identity < t.identity and n.rank1 is not True:
         return "changed identity"
+    if abs(n.aspect) > t.far_from_shape:
+        return "distorted"
     if n.double_frames >= t.double_frames:
         return "duplicated"
     wrong_size = abs(n.scale) > t.size and n.feet < t.feet

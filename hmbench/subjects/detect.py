@@ -59,7 +59,7 @@ class DetectorConfig:
 
     input_width: int = 640
     """Width in pixels that frames are scaled to; the height follows and is padded to a multiple of `STRIDE`."""
-    min_score: float = 0.1
+    min_score: float = 0.04
     """Lowest confidence that is kept; ByteTrack uses the weak ones to carry tracks on."""
     overlap: float = 0.6
     """IoU from which on the weaker of two boxes is dropped, whatever their classes."""
@@ -104,7 +104,8 @@ class YoloDetector:
         class_scores = raw[4:]
         if not self.config.any_class:
             class_scores = class_scores[list(self.categories)]
-        scores, classes = class_scores.max(dim=0)
+        classes = class_scores.argmax(dim=0)
+        scores = 1 - (1 - class_scores).prod(dim=0)  # that it is a subject, whichever: classes split their confidence
         strong = torch.nonzero(scores >= self.config.min_score)[:, 0]
         centre, half = raw[:2, strong].T, raw[2:4, strong].T / 2
         limit = torch.tensor([size[1], size[0]] * 2, dtype=torch.float32)

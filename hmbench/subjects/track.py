@@ -30,11 +30,11 @@ class TrackerConfig:
 
     method: Literal["bytetrack", "botsort"] = "bytetrack"
     """BoT-SORT also estimates the camera's motion, for twice the time."""
-    high: float = 0.3
+    high: float = 0.15
     """Confidence from which on a detection matches first."""
-    low: float = 0.1
+    low: float = 0.05
     """Confidence down to which a detection may carry a track on."""
-    start: float = 0.35
+    start: float = 0.2
     """Confidence that starts a track."""
     buffer: int = 8
     """Frames that a lost track waits by motion alone; appearance links the longer gaps."""
