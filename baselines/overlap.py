@@ -145,9 +145,10 @@ def mean_camera(cameras: Tensor) -> Tensor:
     """The middle of several cameras, ``[..., n, 12] -> [..., 12]``: mean position, nearest rotation to the mean one."""
     rotation, position = split_camera(cameras)
     left, _, right = torch.linalg.svd(rotation.mean(-3))
-    sign = torch.linalg.det(left @ right)
-    left = torch.cat((left[..., :2], left[..., 2:] * sign[..., None, None]), dim=-1)
-    middle = torch.cat((left @ right, position.mean(-2)[..., None]), dim=-1)
+    with _full_precision(cameras):
+        sign = torch.linalg.det(left @ right)
+        left = torch.cat((left[..., :2], left[..., 2:] * sign[..., None, None]), dim=-1)
+        middle = torch.cat((left @ right, position.mean(-2)[..., None]), dim=-1)
     return middle.flatten(-2).type_as(cameras)
 
 

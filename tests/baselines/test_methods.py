@@ -7,17 +7,21 @@ from dataclasses import fields
 import numpy as np
 import pytest
 import torch
-from tiny_backbone import METHODS
+from camera_rows import random_cameras
+from tiny_backbone import METHODS, inputs, tiny, tiny_config
 
 from baselines.factory import MethodFactory
 from hmbench.errors import UserError
 from hmbench.registry import create_model, find_factory
 from hmbench.types import Prompt
 from reference_model.config import RECIPES
-from reference_model.memory_kinds import memory_class
+from reference_model.hydra_memory import HydraSettings
+from reference_model.memory_kinds import describe_memory, memory_class
 from reference_model.methods import HYDRA, find_method, method_names
 from reference_model.transformer import HydraTransformer3DModel
 
+SMALL = HydraSettings(tokenizer="depthwise", short_clips="fewer", window=3, top_k=2)
+"""The recipe's own memory; what a variant does not say is taken from it."""
 NAMES = sorted(f.method.name for f in vars(METHODS).values() if isinstance(f, MethodFactory))
 
 
@@ -140,6 +144,24 @@ def test_saved_models_come_back_and_are_told_apart(tmp_path, prompt) -> None:
     forced.pipeline.save_pretrained(tmp_path / "dfot")
     loaded = create_model("dfot", profile="nano", device="cpu", options={"checkpoint": str(tmp_path / "dfot")})
     assert np.array_equal(forced.generate(prompt, seed=0), loaded.generate(prompt, seed=0))
+
+
+@pytest.mark.parametrize("name", [*NAMES, "hydra"])
+def test_training_reaches_every_parameter_of_the_memory(name) -> None:
+    """One backward pass under mixed precision: finite gradients, and none of the memory's parameters is left out."""
+    method = find_method(name)
+    model = tiny(method.describe(tiny_config(memory=describe_memory("hydra", SMALL), patch=(1, 2, 2))))
+    context, target, text = inputs(8, 6, batch=2, height=8, width=14)  # nano's latents
+    rows = (random_cameras(2, 8), random_cameras(2, 6))
+    timestep = torch.rand(2, 14) * 1000 if method.per_frame_noise else torch.tensor([300.0, 900.0])
+    model.train()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = model(context, target, timestep, text, rows).target
+    (found.float() - target).square().mean().backward()
+    gradients = {key: value.grad for key, value in model.named_parameters() if key.startswith("memory.")}
+    assert all(g is not None and g.isfinite().all() and g.abs().max() > 0 for g in gradients.values())
+    assert bool(gradients) == (name == "frame-pack" or name.startswith("hydra"))
+    assert model.blocks[0].attn1.to_q.weight.grad.isfinite().all()
 
 
 def test_recipes_are_complete() -> None:
