@@ -9,7 +9,6 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-
 SHOWN_NAMES = 40
 """A hint lists so many names: all models and metrics fit, the ids of a data set do not."""
 

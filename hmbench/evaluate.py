@@ -9,18 +9,18 @@ rows and summary, bit for bit; so does a run whose samples were shared among pro
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from hmbench.data.dataset import Dataset, open_dataset
 from hmbench.environment import environment
 from hmbench.errors import UserError, did_you_mean
-from hmbench.protocols import Metric, SubjectTracker
-from hmbench.registry import create_model
+from hmbench.protocols import Metric, Plans, Prepares, SubjectTracker
+from hmbench.registry import AnyModel, create_model
+from hmbench.requests import EvalRequest, Reporter, Silent
 from hmbench.results import (
     MetricSummary,
     Row,
@@ -32,78 +32,12 @@ from hmbench.results import (
     write_rows,
     write_text,
 )
-from hmbench.stages import RowTags, Scorer, each, failed_sample, generate_sample, score_sample
-from hmbench.weights.identity import weights_identity
+from hmbench.scorers import make_scorer
+from hmbench.stages import each, failed_sample, generate_sample, score_sample
 
-
-@dataclass(frozen=True, kw_only=True)
-class EvalRequest:
-    """What to evaluate on what, and where to put it."""
-
-    out: Path
-    """Run folder."""
-    model: str | None = None
-    """Model name, ``module:factory`` or folder; None to score videos that exist already."""
-    options: Mapping[str, str] = field(default_factory=dict)
-    """The model's own options, as text."""
-    predictions: Path | None = None
-    """Folder of ``<sample>.mp4`` to score instead of generating."""
-    data: str = "mini"
-    """``mini``, or a folder in HM-World's layout."""
-    split: str = "all"
-    """Split of the data."""
-    samples: tuple[str, ...] = ()
-    """These ids only; empty for all of the split."""
-    limit: int | None = None
-    """The first so many ids only."""
-    seed: int = 0
-    """Seed of the run."""
-    device: str = "cpu"
-    """Torch device."""
-    profile: str = "mini"
-    """``mini`` or ``paper``: the model's scale and the metrics' backbones."""
-    weights: Path | None = None
-    """Folder of backbone weights (`hmbench weights pull`)."""
-    metrics: tuple[str, ...] = ()
-    """These metrics only; empty for all."""
-    quality: bool = False
-    """Also the optional no-reference quality metrics of pyiqa."""
-    tracking: bool = True
-    """Whether to track subjects."""
-    shard: tuple[int, int] = (0, 1)
-    """(k, n): only every n-th sample, from the k-th on, so that n processes can share a run folder."""
-
-
-class Reporter(Protocol):
-    """Hears how a run goes; the command line shows it, tests count it."""
-
-    def stage(self, name: str, total: int, done: int) -> None:
-        """A stage begins, with so many samples, some of which were complete."""
-
-    def advance(self, sample_id: str) -> None:
-        """One more sample is done."""
-
-    def failed(self, sample_id: str, stage: str, message: str) -> None:
-        """A sample failed; the run goes on."""
-
-    def notice(self, text: str) -> None:
-        """Something that the reader must know about the numbers."""
-
-
-class Silent:
-    """Reports nothing."""
-
-    def stage(self, name: str, total: int, done: int) -> None:
-        """Ignores it."""
-
-    def advance(self, sample_id: str) -> None:
-        """Ignores it."""
-
-    def failed(self, sample_id: str, stage: str, message: str) -> None:
-        """Ignores it."""
-
-    def notice(self, text: str) -> None:
-        """Ignores it."""
+__all__ = [
+    "EvalRequest", "EvalResult", "Reporter", "Silent", "assemble", "evaluate", "generate", "score", "select_samples",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,6 +77,8 @@ def generate(request: EvalRequest, reporter: Reporter | None = None) -> RunManif
     if model.info.notice:
         reporter.notice(model.info.notice)
     todo = [i for i in _shard(ids, request) if not run.prediction(i).is_file()]
+    if todo:
+        _prepare(model, data, todo, reporter)
     mine = len(_shard(ids, request))
     reporter.stage("generate", mine, mine - len(todo))
     errors = run.path / "errors"
@@ -189,7 +125,7 @@ def score(
                 f"The data at {request.data!r} are not those that {run.path} was generated for.",
                 f"Give the --data that was used: {manifest.data!r}, unchanged.",
             )
-    scorer, manifest = _scorer(request, manifest, metrics, tracker, reporter)
+    scorer, manifest = make_scorer(request, manifest, metrics, tracker, reporter)
     run.write_manifest(manifest)
     mine = _shard(ids, request)
     reporter.stage("score", len(mine), 0)
@@ -257,6 +193,15 @@ def select_samples(data: Dataset, request: EvalRequest) -> tuple[str, ...]:
     return ids
 
 
+def _prepare(model: AnyModel, data: Dataset, ids: Sequence[str], reporter: Reporter) -> None:
+    """Before a long run: says what the machine must hold, and lets the model encode all captions at once."""
+    if isinstance(model, Plans):
+        for line in model.plan_lines():
+            reporter.notice(line)
+    if isinstance(model, Prepares):
+        model.prepare(sorted({data.caption(i) or "" for i in ids}))
+
+
 def _open_data(request: EvalRequest, reporter: Reporter) -> Dataset:
     """The data; where the mini world has to be rendered first, the reporter hears of it."""
     begun = False
@@ -311,59 +256,6 @@ def _videos_info(folder: Path) -> dict[str, Any]:
             f"There is no folder of predictions {folder}.", "Give the folder that holds <sample>.mp4 files."
         )
     return {"name": folder.name, "description": "videos from a folder", "trained": None, "notice": None}
-
-
-def _scorer(
-    request: EvalRequest,
-    manifest: RunManifest,
-    metrics: Sequence[Metric] | None,
-    tracker: SubjectTracker | None,
-    reporter: Reporter,
-) -> tuple[Scorer, RunManifest]:
-    """Metrics and tracker of the request, and the manifest that records them."""
-    if metrics is None:
-        metrics = _default_metrics(request)
-        if request.tracking and tracker is None:
-            from hmbench.subjects import create_tracker, tracker_missing
-
-            tracker = create_tracker(profile=request.profile, weights=request.weights, device=request.device)
-            if tracker is None:
-                why = tracker_missing(profile=request.profile, weights=request.weights)
-                reporter.notice(f"Subjects are not tracked: {why}")
-    described = {metric.info.name: _describe_metric(metric) for metric in metrics}
-    manifest = replace(
-        manifest,
-        profile=request.profile,
-        metrics=described,
-        tracker=tracker.name if tracker else None,
-        metric_weights=weights_identity(request.weights),
-    )
-    scored_by = [described, manifest.tracker, manifest.profile, manifest.data_revision, manifest.metric_weights]
-    fingerprint = hashlib.sha256(json.dumps(scored_by, sort_keys=True).encode()).hexdigest()[:16]
-    tags = RowTags(
-        str(manifest.model_info["name"]), manifest.model_info["trained"], manifest.profile, manifest.data_revision
-    )
-    return Scorer(metrics=metrics, tracker=tracker, tags=tags, fingerprint=fingerprint), manifest
-
-
-def _default_metrics(request: EvalRequest) -> tuple[Metric, ...]:
-    from hmbench.metrics import default_metrics
-
-    found = default_metrics(
-        profile=request.profile, weights=request.weights, device=request.device, quality=request.quality
-    )
-    names = {metric.info.name for metric in found}
-    for name in request.metrics:
-        if name not in names:
-            raise UserError(f"There is no metric {name!r}.", did_you_mean(name, names))
-    return tuple(metric for metric in found if not request.metrics or metric.info.name in request.metrics)
-
-
-def _describe_metric(metric: Metric) -> dict[str, Any]:
-    described = asdict(metric.info)
-    described["needs"] = sorted(described["needs"])
-    described["bounds"] = list(described["bounds"])
-    return described
 
 
 def _shard(ids: Sequence[str], request: EvalRequest) -> list[str]:

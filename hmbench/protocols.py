@@ -22,6 +22,7 @@ are the options that ``--option name=value`` sets, converted by their annotation
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -71,6 +72,24 @@ class TruthModel(Protocol):
 
     def generate_from_truth(self, prompt: Prompt, truth: Truth, *, seed: int) -> Video:
         """As `WorldModel.generate`, with the answer in sight."""
+        ...
+
+
+@runtime_checkable
+class Prepares(Protocol):
+    """A model that gains from knowing a run's captions: a large text encoder is loaded once and dropped."""
+
+    def prepare(self, captions: Iterable[str]) -> int:
+        """Encodes and caches captions; returns how many were new."""
+        ...
+
+
+@runtime_checkable
+class Plans(Protocol):
+    """A model that can tell what it needs of the machine."""
+
+    def plan_lines(self) -> list[str]:
+        """Sentences on the memory that is needed and the memory that is there."""
         ...
 
 

@@ -36,6 +36,11 @@ class PaperWorldModel(HydraWorldModel):
         room = device.type == "cuda" and torch.cuda.mem_get_info(device)[0] > _TEXT_BYTES
         return self.pipeline.prepare(captions, None if room else torch.device("cpu"))
 
+    def plan_lines(self) -> list[str]:
+        """What it needs of the machine's memory against what there is (`memory_plan`)."""
+        tiling = bool(self.info.settings["codec_tiles"])
+        return memory_plan(hydra_wan_1_3b(), self.pipeline._execution_device, tiling=tiling).lines()
+
 
 _TEXT_BYTES = 13 * 2**30
 """Free memory from which UMT5-XXL in bfloat16 (10.6 GiB) is encoded on the GPU."""

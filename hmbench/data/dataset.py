@@ -29,6 +29,10 @@ class Dataset(Protocol):
         """
         ...
 
+    def caption(self, sample_id: str) -> str | None:
+        """A sample's caption without reading its videos; None if nobody wrote one."""
+        ...
+
     def revision(self, ids: tuple[str, ...]) -> str:
         """A digest of the data behind these ids; equal revisions are the same data."""
         ...

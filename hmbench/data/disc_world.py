@@ -67,6 +67,10 @@ class DiscWorld:
         """Digest of the configuration and ids: the frames follow from them."""
         return hashlib.sha256(repr((astuple(self.config), sorted(ids))).encode()).hexdigest()[:16]
 
+    def caption(self, sample_id: str) -> str | None:
+        """The sample's caption."""
+        return self.load(sample_id).prompt.caption
+
     def load(self, sample_id: str) -> Sample:
         """Draws one sample.
 

@@ -133,6 +133,10 @@ class OwnVideo:
             raise SampleError(f"There is no sample {sample_id!r}.", did_you_mean(sample_id, [self._sample.id]))
         return self._sample
 
+    def caption(self, sample_id: str) -> str | None:
+        """What it shows."""
+        return self.load(sample_id).prompt.caption or None
+
     def revision(self, ids: tuple[str, ...]) -> str:
         """Digest of frames, cameras and caption."""
         prompt = self._sample.prompt

@@ -19,8 +19,6 @@ FOCAL_PER_WIDTH = 1.4731
 NEAR = 0.1
 SUBJECT_MAP, SUBJECT_SCALE = 112, 28.0
 """Texels and texels a metre of a subject's own shadow map: 4 m wide, 3.6 cm a texel."""
-STATIC_MAP, STATIC_SCALE = 2048, 15.0
-"""The scene's shadow map: 136 m wide, 6.7 cm a texel."""
 
 
 def focal_length(size: tuple[int, int], per_width: float = FOCAL_PER_WIDTH) -> float:
@@ -139,27 +137,3 @@ class Renderer:
             visibility(bodies, rows, local, depth, index)
             maps[k] = depth
         return Shadows(view, self.scene.sun_map, maps, origins, SUBJECT_SCALE, feet)
-
-
-def sun_view(direction: NDArray[np.float64]) -> View:
-    """Return the orthographic view from the sun (unit vector towards it) over the scene's middle."""
-    x, y, z = (float(v) for v in direction)
-    n = math.sqrt(x * x + y * y)
-    right = (y / n, -x / n, 0.0)
-    ahead = (-x, -y, -z)
-    down = (
-        ahead[1] * right[2] - ahead[2] * right[1],
-        ahead[2] * right[0] - ahead[0] * right[2],
-        ahead[0] * right[1] - ahead[1] * right[0],
-    )
-    rotation = np.array([right, down, ahead]).T.copy()
-    half = STATIC_MAP / 2
-    return View(direction * 150.0, rotation, STATIC_SCALE, 1 / STATIC_SCALE, half, half, 0.01, True)
-
-
-def sun_map(prims: Rows, view: View) -> NDArray[np.float32]:
-    """Return depths seen from the sun, [STATIC_MAP, STATIC_MAP]."""
-    depth = np.full((STATIC_MAP, STATIC_MAP), FAR)
-    index = np.empty((STATIC_MAP, STATIC_MAP), np.int32)
-    visibility(prims, np.arange(len(prims)), view, depth, index)
-    return depth.astype(np.float32)

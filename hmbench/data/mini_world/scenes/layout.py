@@ -11,6 +11,7 @@ from hmbench.data.mini_world.kernels import View
 from hmbench.data.mini_world.primitives import Paint, Rows, Vec, rows
 from hmbench.data.mini_world.rng import Stream
 from hmbench.data.mini_world.shading import GROUND_LEVELS, Surroundings
+from hmbench.data.mini_world.sun import sun_map, sun_view
 from hmbench.data.mini_world.textures import LAYER, lattice_noise, mip_pyramid, solid_noise, texture_stack
 
 Color = tuple[float, float, float]
@@ -164,8 +165,6 @@ class SceneBuilder:
 
     def build(self) -> Scene:
         """Bake the scene."""
-        from hmbench.data.mini_world.renderer import sun_map, sun_view
-
         e, a = self.light.elevation, self.light.azimuth
         sun = (
             np.rint(np.array([math.cos(a) * math.cos(e), math.sin(a) * math.cos(e), math.sin(e)]) * 2.0**30) * 2.0**-30

@@ -1,0 +1,78 @@
+"""What a run is asked for, and who hears how it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalRequest:
+    """What to evaluate on what, and where to put it."""
+
+    out: Path
+    """Run folder."""
+    model: str | None = None
+    """Model name, ``module:factory`` or folder; None to score videos that exist already."""
+    options: Mapping[str, str] = field(default_factory=dict)
+    """The model's own options, as text."""
+    predictions: Path | None = None
+    """Folder of ``<sample>.mp4`` to score instead of generating."""
+    data: str = "mini"
+    """``mini``, or a folder in HM-World's layout."""
+    split: str = "all"
+    """Split of the data."""
+    samples: tuple[str, ...] = ()
+    """These ids only; empty for all of the split."""
+    limit: int | None = None
+    """The first so many ids only."""
+    seed: int = 0
+    """Seed of the run."""
+    device: str = "cpu"
+    """Torch device."""
+    profile: str = "mini"
+    """``mini`` or ``paper``: the model's scale and the metrics' backbones."""
+    weights: Path | None = None
+    """Folder of backbone weights (`hmbench weights pull`)."""
+    metrics: tuple[str, ...] = ()
+    """These metrics only; empty for all."""
+    quality: bool = False
+    """Also the optional no-reference quality metrics of pyiqa."""
+    tracking: bool = True
+    """Whether to track subjects."""
+    shard: tuple[int, int] = (0, 1)
+    """(k, n): only every n-th sample, from the k-th on, so that n processes can share a run folder."""
+
+
+class Reporter(Protocol):
+    """Hears how a run goes; the command line shows it, tests count it."""
+
+    def stage(self, name: str, total: int, done: int) -> None:
+        """A stage begins, with so many samples, some of which were complete."""
+
+    def advance(self, sample_id: str) -> None:
+        """One more sample is done."""
+
+    def failed(self, sample_id: str, stage: str, message: str) -> None:
+        """A sample failed; the run goes on."""
+
+    def notice(self, text: str) -> None:
+        """Something that the reader must know about the numbers."""
+
+
+class Silent:
+    """Reports nothing."""
+
+    def stage(self, name: str, total: int, done: int) -> None:
+        """Ignores it."""
+
+    def advance(self, sample_id: str) -> None:
+        """Ignores it."""
+
+    def failed(self, sample_id: str, stage: str, message: str) -> None:
+        """Ignores it."""
+
+    def notice(self, text: str) -> None:
+        """Ignores it."""

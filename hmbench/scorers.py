@@ -1,0 +1,69 @@
+"""Builds what scores a run: metrics and tracker of a profile, and the record of what they are."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+from hmbench.errors import UserError, did_you_mean
+from hmbench.protocols import Metric, SubjectTracker
+from hmbench.requests import EvalRequest, Reporter
+from hmbench.results import RunManifest
+from hmbench.stages import RowTags, Scorer
+from hmbench.weights.identity import weights_identity
+
+
+def make_scorer(
+    request: EvalRequest,
+    manifest: RunManifest,
+    metrics: Sequence[Metric] | None,
+    tracker: SubjectTracker | None,
+    reporter: Reporter,
+) -> tuple[Scorer, RunManifest]:
+    """Metrics and tracker of the request, and the manifest that records them."""
+    if metrics is None:
+        metrics = _default_metrics(request)
+        if request.tracking and tracker is None:
+            from hmbench.subjects import create_tracker, tracker_missing
+
+            tracker = create_tracker(profile=request.profile, weights=request.weights, device=request.device)
+            if tracker is None:
+                why = tracker_missing(profile=request.profile, weights=request.weights)
+                reporter.notice(f"Subjects are not tracked: {why}")
+    described = {metric.info.name: _describe_metric(metric) for metric in metrics}
+    manifest = replace(
+        manifest,
+        profile=request.profile,
+        metrics=described,
+        tracker=tracker.name if tracker else None,
+        metric_weights=weights_identity(request.weights),
+    )
+    scored_by = [described, manifest.tracker, manifest.profile, manifest.data_revision, manifest.metric_weights]
+    fingerprint = hashlib.sha256(json.dumps(scored_by, sort_keys=True).encode()).hexdigest()[:16]
+    tags = RowTags(
+        str(manifest.model_info["name"]), manifest.model_info["trained"], manifest.profile, manifest.data_revision
+    )
+    return Scorer(metrics=metrics, tracker=tracker, tags=tags, fingerprint=fingerprint), manifest
+
+
+def _default_metrics(request: EvalRequest) -> tuple[Metric, ...]:
+    from hmbench.metrics import default_metrics
+
+    found = default_metrics(
+        profile=request.profile, weights=request.weights, device=request.device, quality=request.quality
+    )
+    names = {metric.info.name for metric in found}
+    for name in request.metrics:
+        if name not in names:
+            raise UserError(f"There is no metric {name!r}.", did_you_mean(name, names))
+    return tuple(metric for metric in found if not request.metrics or metric.info.name in request.metrics)
+
+
+def _describe_metric(metric: Metric) -> dict[str, Any]:
+    described = asdict(metric.info)
+    described["needs"] = sorted(described["needs"])
+    described["bounds"] = list(described["bounds"])
+    return described
