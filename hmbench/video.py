@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from hmbench.errors import SampleError
@@ -139,10 +140,11 @@ def _decode(path: Path, pixel_format: str, frames: int | None) -> NDArray[np.uin
         stream.thread_type = "AUTO"
         stream.codec_context.options = {"err_detect": "explode"}  # the default conceals damage with grey blocks
         decoded: list[NDArray[np.uint8]] = []
+        convert = VideoReformatter()  # one for the clip: to_ndarray alone would set up a new one for each frame
         for frame in container.decode(stream):
             if frame.is_corrupt:
                 raise SampleError(f"Frame {len(decoded)} of {path} is damaged.", "Fetch or write it again.")
-            decoded.append(frame.to_ndarray(format=pixel_format))
+            decoded.append(convert.reformat(frame, format=pixel_format).to_ndarray())
     if not decoded:
         raise SampleError(f"{path} has no frames.", "Fetch or write it again.")
     if frames is not None and len(decoded) != frames:

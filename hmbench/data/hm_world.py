@@ -19,6 +19,7 @@ from hmbench.data.cameras import FOCAL_PER_WIDTH, parse_cameras
 from hmbench.data.captions_file import read_captions
 from hmbench.data.ids import check_id, parse_id
 from hmbench.data.labels import subjects_from_labels
+from hmbench.data.splits import cell_of, split_ids
 from hmbench.errors import SampleError, UserError, did_you_mean
 from hmbench.events import find_events, visible_frames
 from hmbench.results import read_json
@@ -61,8 +62,6 @@ class HMWorld:
             if split not in splits:
                 raise UserError(f"{self.folder} has no split {split!r}.", did_you_mean(split, ["all", *splits]))
             return tuple(sorted(set(splits[split]) & set(self._ids)))
-        from hmbench.data.splits import split_ids
-
         found: tuple[str, ...] = split_ids(self._ids, split)
         return found
 
@@ -206,7 +205,7 @@ def _meta(sample_id: str, known: Annotations, warnings: list[str]) -> Meta:
         scene=parts.scene if parts else None,
         subject_path=parts.subject_path if parts else None,
         camera_path=parts.camera_path if parts else None,
-        cell=known.cell,
+        cell=known.cell or (cell_of(sample_id) if parts else None),
         warnings=tuple(warnings),
         extra={"names": list(known.names)},
     )
