@@ -144,7 +144,8 @@ def _decode(path: Path, pixel_format: str, frames: int | None) -> NDArray[np.uin
         for frame in container.decode(stream):
             if frame.is_corrupt:
                 raise SampleError(f"Frame {len(decoded)} of {path} is damaged.", "Fetch or write it again.")
-            decoded.append(convert.reformat(frame, format=pixel_format).to_ndarray())
+            image: Any = convert.reformat(frame, format=pixel_format).to_ndarray()
+            decoded.append(image)
     if not decoded:
         raise SampleError(f"{path} has no frames.", "Fetch or write it again.")
     if frames is not None and len(decoded) != frames:
