@@ -40,6 +40,23 @@ EARLY_SECONDS = 1.0
 NAN = float("nan")
 
 
+class Tolerance:
+    """What counts as right in `part_scores`: the tracker's own wobble on nuisances, read off train clips."""
+
+    identity = 0.9
+    """Calibrated similarity."""
+    aspect = 0.07
+    """|log| of the aspect ratio."""
+    scale = 0.1
+    """|log| of the size ratio."""
+    offset = 0.15
+    """Body heights."""
+    agreement = 0.75
+    """Agreement of velocities."""
+    coverage = 0.9
+    """Share of the asked frames."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class EventRecord:
     """One re-entry; NaN where something could not be measured."""
@@ -113,7 +130,7 @@ def _record(case: Case, encoder: CropEncoder, part: Part, event: Event) -> Event
     distance = np.linalg.norm(centres(boxes[both]) - centres(wanted[both]), axis=1)
     diagonal = float(np.hypot(*case.prediction.shape[1:3]))
     coverage = float(shown[asked].mean()) if asked.any() else float(seen)
-    parts = _part_scores(numbers, motion, int(shown[start:stop].sum()))
+    parts = part_scores(numbers, int(shown[start:stop].sum()))
     ratio = _articulation(case, part, boxes, start, stop) if seen else NAN
     return EventRecord(
         event=event,
@@ -133,7 +150,7 @@ def _record(case: Case, encoder: CropEncoder, part: Part, event: Event) -> Event
         articulation=ratio,
         double_share=min(1.0, numbers.double_frames / max(int(shown[start:stop].sum()), 1)),
         parts=parts,
-        success=coverage * math.prod(parts.values()) if seen else 0.0,
+        success=success(numbers, coverage, parts),
     )
 
 
@@ -262,20 +279,33 @@ def _false_presence(case: Case, encoder: CropEncoder, part: Part, event: Event) 
     return float(there[hidden].mean())
 
 
-def _part_scores(n: Numbers, motion: MotionEvidence | None, frames: int) -> dict[str, float]:
-    """How well it came back, part by part; parts that cannot be measured are left out."""
+def part_scores(n: Numbers, frames: int) -> dict[str, float]:
+    """How well it came back, part by part; parts that cannot be measured are left out.
+
+    What lies within `Tolerance` is full marks: a codec or a pixel's shift moves a tracker's boxes that much.
+
+    Args:
+        n: The event's numbers.
+        frames: Frames in which it is there.
+    """
     if not n.seen:
         return {"identity": 0.0}
     scores = {
-        "identity": min(max(n.identity, 0.0), 1.0),
+        "identity": min(max(n.identity / Tolerance.identity, 0.0), 1.0),
         "single": 1 - 0.5 * min(1.0, n.double_frames / max(frames, 1)),
     }
     if not (math.isnan(n.aspect) or math.isnan(n.scale)):
-        scores["shape"] = math.exp(-1.5 * abs(n.aspect) - abs(n.scale))
-    if motion is not None:
-        scores["place"] = math.exp(-0.7 * n.offset)
-        scores["motion"] = min(max(n.agreement, 0.0), 1.0)
+        beyond = max(abs(n.aspect) - Tolerance.aspect, 0.0), max(abs(n.scale) - Tolerance.scale, 0.0)
+        scores["shape"] = math.exp(-1.5 * beyond[0] - beyond[1])
+    if not math.isnan(n.offset):
+        scores["place"] = math.exp(-0.7 * max(n.offset - Tolerance.offset, 0.0))
+        scores["motion"] = min(max(n.agreement / Tolerance.agreement, 0.0), 1.0)
     return scores
+
+
+def success(n: Numbers, coverage: float, parts: dict[str, float]) -> float:
+    """Coverage times the product of the parts; 0 if it never came back."""
+    return min(coverage / Tolerance.coverage, 1.0) * math.prod(parts.values()) if n.seen else 0.0
 
 
 def _aspect(boxes: Boxes) -> NDArray[np.float64]:
