@@ -123,6 +123,7 @@ def _row(case: Case, record: EventRecord) -> dict[str, Any]:
         "centre_error": record.centre_error,
         "centre_error_size": record.centre_error_size,
         "iou": record.iou,
+        "feet_heights": n.feet,
         "offset_heights": n.offset,
         "aside_heights": n.aside,
         "lag_frames": n.lag,
