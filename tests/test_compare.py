@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from hmbench.cli.compare import register
 from hmbench.compare import CompareSettings, compare_runs
-from hmbench.compare_report import MARK, comparison_record, means_table, report_tables, write_report
+from hmbench.compare_report import MARK, breakdown_table, comparison_record, means_table, report_tables, write_report
 from hmbench.errors import UserError
 from hmbench.results import Row, RunFolder, RunManifest, bootstrap_interval, write_rows
 from hmbench.side_by_side import GAP, LABEL_HEIGHT, most_different, side_by_side
@@ -278,6 +278,9 @@ def test_breakdowns(tmp_path) -> None:
     assert {by for by, _ in kinds} == {"subjects", "hidden", "category"}  # one camera path and one cell divide nothing
     assert {value for by, value in kinds if by == "hidden"} == {"1 to 15 frames", "16 to 30 frames", "over 30 frames"}
     assert {value for by, value in kinds if by == "category"} == {"person", "animal and person"}
+    lost = make_run(tmp_path / "lost", "lost", skip=frozenset(SAMPLES[::2]))
+    halved = breakdown_table(compare_runs([a, lost], CompareSettings(metrics=["psnr"])), "subjects")
+    assert [row[0] for row in halved.rows] == ["2"]  # nobody has a value on clips with one subject
     two = kinds["subjects", "2"]
     expected = [values_of(b, "psnr")[s] for s in SAMPLES[1::2]]
     assert two.clips == 12
