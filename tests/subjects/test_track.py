@@ -178,3 +178,22 @@ def test_importing_ultralytics_leaves_no_trace(tmp_path):
     run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert (run.stdout, run.stderr) == ("", "")
     assert [str(p) for p in tmp_path.rglob("*") if "ltralytics" in p.name] == []
+
+
+def test_released_yolo_files_are_read_by_the_real_loader(tmp_path):
+    """A small network with 80 classes, saved as ultralytics saves: the paper profile's path without its weights."""
+    import torch
+
+    from hmbench.subjects.detect import COCO, load_yolo11
+
+    network = mini_network(num_classes=80)
+    network.args = {}
+    torch.save({"model": network, "train_args": {}}, tmp_path / "yolo11x.pt")
+    detector = load_yolo11(tmp_path / "yolo11x.pt", "cpu")
+    assert detector.name.startswith("yolo11x@")
+    found = detector.detect(np.zeros((1, 48, 80, 3), np.uint8))
+    assert len(found) == 1
+    assert set(found[0].classes.tolist()) <= set(COCO)
+    (tmp_path / "broken.pt").write_bytes(b"no weights")
+    with pytest.raises(UserError, match="cannot be read"):
+        load_yolo11(tmp_path / "broken.pt", "cpu")
