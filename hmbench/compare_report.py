@@ -94,7 +94,11 @@ def breakdown_table(comparison: Comparison, by: str) -> TextTable:
     return TextTable(
         title=f"By {by}",
         header=[by, "metric", "clips", *labels(comparison)],
-        rows=[[b.value, b.metric, str(b.clips), *map(_estimate, b.runs)] for b in comparison.breakdowns if b.by == by],
+        rows=[
+            [b.value, b.metric, str(b.clips), *map(_estimate, b.runs)]
+            for b in comparison.breakdowns
+            if b.by == by and b.clips
+        ],
         notes=["For looking: intervals, no tests."],
         text_columns=2,
     )
