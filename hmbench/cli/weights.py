@@ -45,9 +45,13 @@ def list_command(folder: MaybeFolder = None, verify: Verify = False) -> None:
     from hmbench.weights.pull import verify as check
 
     table = Table("name", "from", "needed by", "licence", "state")
-    for name, use in (("detector", "tracking (mini)"), ("reid", "identity, linking, DSC (mini)")):
+    # ultralytics holds that models of its architectures, trained with its code, fall under its own licence
+    for name, use, licence in (
+        ("detector", "tracking (mini)", "AGPL-3.0"),
+        ("reid", "identity, linking, DSC (mini)", "Apache-2.0"),
+    ):
         state = "shipped" if shipped(name).is_file() else "missing"
-        table.add_row(name, str(FOLDER.name), use, "Apache-2.0", state)
+        table.add_row(name, str(FOLDER.name), use, licence, state)
     for status in statuses(folder):
         if verify and folder is not None and status.state == "locked":
             check(folder, status.source.name)
