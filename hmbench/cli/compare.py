@@ -92,7 +92,7 @@ def _run_folder(target: str, request: EvalRequest) -> Path:
     from dataclasses import replace
 
     from hmbench.cli.console import RichReporter
-    from hmbench.cli.evaluate import _default_out
+    from hmbench.cli.evaluate import default_out
     from hmbench.evaluate import evaluate
 
     if (Path(target) / "run.json").is_file():
@@ -102,7 +102,7 @@ def _run_folder(target: str, request: EvalRequest) -> Path:
             f"{target} is no run folder, and to evaluate it as a model --data is needed.",
             "Give run folders of `hmbench eval`, or: hmbench compare MODEL MODEL --data mini",
         )
-    folder = _default_out(target, request.data, request.seed)
+    folder = default_out(target, request.data, request.seed)
     with RichReporter() as reporter:
         evaluate(replace(request, model=target, out=folder), reporter)
     return folder

@@ -112,7 +112,7 @@ def evaluate_command(
     name = video.stem if video else data
     data = own_video_spec(video, camera, caption, video_size, video_frames) if video else data
     request = _request(
-        model, data, split, limit, sample, seed, device, profile, out or _default_out(model, name, seed), option, shard
+        model, data, split, limit, sample, seed, device, profile, out or default_out(model, name, seed), option, shard
     )
     request = _with_scoring(request, weights, metric, quality, tracking)
     with RichReporter() as reporter:
@@ -146,7 +146,7 @@ def generate_command(
     name = video.stem if video else data
     data = own_video_spec(video, camera, caption, video_size, video_frames) if video else data
     request = _request(
-        model, data, split, limit, sample, seed, device, profile, out or _default_out(model, name, seed), option, shard
+        model, data, split, limit, sample, seed, device, profile, out or default_out(model, name, seed), option, shard
     )
     with RichReporter() as reporter:
         manifest = generate(request, reporter)
@@ -192,7 +192,7 @@ def score_command(
     else:
         assert predictions is not None
         data = data or "mini"
-        folder = out or _default_out(predictions.resolve().name, data, 0)
+        folder = out or default_out(predictions.resolve().name, data, 0)
     request = _request(None, data, split, limit, sample, 0, device, profile, folder, None, shard, predictions)
     request = _with_scoring(request, weights, metric, quality, tracking)
     with RichReporter() as reporter:
@@ -297,7 +297,7 @@ def _with_scoring(
     return replace(request, weights=weights, metrics=tuple(metrics or ()), quality=quality, tracking=tracking)
 
 
-def _default_out(model: str, data: str, seed: int) -> Path:
+def default_out(model: str, data: str, seed: int) -> Path:
     """``runs/<model>-<data>-seed<n>``: the same command finds its folder again and resumes."""
     parts = (Path(model).name.replace(":", "."), Path(data).resolve().name if Path(data).exists() else data)
     return Path("runs") / f"{parts[0]}-{parts[1]}-seed{seed}"
