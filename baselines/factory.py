@@ -16,7 +16,15 @@ from baselines import dfot, fov_retrieval, frame_pack, hydra_fov, recent_window,
 from hmbench.errors import UserError
 from reference_model.memory_kinds import memory_class
 from reference_model.methods import Method
-from reference_model.world_model import HydraWorldModel, change_memory, load_pipeline, model_info, recipe, usable_device
+from reference_model.world_model import (
+    HydraWorldModel,
+    change_memory,
+    load_pipeline,
+    model_info,
+    recipe,
+    tell_stand_in,
+    usable_device,
+)
 
 MODULES = (dfot, fov_retrieval, frame_pack, hydra_fov, recent_window, worldmem)
 """Imported so that configurations may name their classes."""
@@ -109,4 +117,5 @@ def build(method: Method, common: dict[str, Any], changes: dict[str, Any]) -> Hy
     pipeline.register_to_config(**own)
     pipeline.to(device)
     about = (method.name, method.description)
-    return HydraWorldModel(pipeline, model_info(about, pipeline, weights, None if trained else common["seed_weights"]))
+    info = model_info(about, pipeline, weights, None if trained else common["seed_weights"])
+    return HydraWorldModel(pipeline, tell_stand_in(info, config, common["checkpoint"]))

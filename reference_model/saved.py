@@ -9,10 +9,13 @@ import json
 import struct
 import warnings
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
 import torch
+from diffusers.utils import logging as diffusers_logging
 
 from reference_model.pipeline import HydraPipeline
 
@@ -27,13 +30,25 @@ def load_saved(folder: Path, kind: type[HydraPipeline] = HydraPipeline) -> Hydra
         kind: Class of the pipeline.
     """
     formats = {part.name: found for part in sorted(folder.iterdir()) if (found := stored_format(part)) is not None}
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _no_bars():
         # the argument's new name, `dtype`, is unknown to diffusers 0.36, which the project still accepts
         warnings.filterwarnings("ignore", message=".*torch_dtype.*", category=FutureWarning)
         pipeline = kind.from_pretrained(
             folder, local_files_only=True, torch_dtype={**formats, "default": torch.float32}
         )
     return cast(HydraPipeline, pipeline)
+
+
+@contextmanager
+def _no_bars() -> Iterator[None]:
+    """Keeps diffusers from drawing its own progress bar into the caller's screen."""
+    shown = diffusers_logging.is_progress_bar_enabled()
+    diffusers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            diffusers_logging.enable_progress_bar()
 
 
 def stored_format(folder: Path) -> torch.dtype | None:

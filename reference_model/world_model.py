@@ -7,7 +7,7 @@ scaling, so that the whole picture is kept. Clips may have any 4k + 1 frames tha
 from __future__ import annotations
 
 import struct
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -100,14 +100,34 @@ def hydra(
     """
     target = usable_device(device)
     recipe(profile)
-    pipeline, weights, trained = load_pipeline(HYDRA.apply(profile), checkpoint, seed_weights)
+    config = HYDRA.apply(profile)
+    pipeline, weights, trained = load_pipeline(config, checkpoint, seed_weights)
     changes = {"variant": variant, "top_k": top_k}
     change_memory(pipeline, {name: value for name, value in changes.items() if value is not None})
     own = {"steps": steps, "guidance": guidance}
     pipeline.register_to_config(**{name: value for name, value in own.items() if value is not None})
     pipeline.to(target)
     about = ("hydra", "HyDRA: retrieves compressed memory tokens by affinity, beside a local window")
-    return HydraWorldModel(pipeline, model_info(about, pipeline, weights, None if trained else seed_weights))
+    info = model_info(about, pipeline, weights, None if trained else seed_weights)
+    return HydraWorldModel(pipeline, tell_stand_in(info, config, checkpoint))
+
+
+def tell_stand_in(info: ModelInfo, config: HydraConfig, checkpoint: Path | None) -> ModelInfo:
+    """`info`, with a notice if smaller shipped weights stand in for those of the recipe that was asked for.
+
+    Args:
+        info: What is recorded of the model.
+        config: The recipe that was asked for.
+        checkpoint: As given; weights that somebody chose need no notice.
+    """
+    folder = shipped_folder(config.name)
+    if checkpoint is not None or folder is None or folder.name == config.name:
+        return info
+    return replace(
+        info,
+        notice=f"No weights ship for {config.name} yet; {folder.name} stands in for it, trained for minutes "
+        "on a processor: it shows that everything works, not what the method can do.",
+    )
 
 
 def model_info(

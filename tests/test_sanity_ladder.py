@@ -1,4 +1,4 @@
-"""On clips with known truth every metric orders oracle >= copy-last >= noise, and the oracle reaches its bound."""
+"""Metrics order oracle >= copy-last >= noise, and the oracle reaches its bound; those that cannot are named."""
 
 from pathlib import Path
 
@@ -10,6 +10,8 @@ from hmbench.evaluate import EvalRequest, EvalResult, evaluate
 LADDER = ("oracle", "copy-last", "noise")
 RUNGS_APART = {"psnr", "psnr_background", "ssim", "ssim_background", "psnr_subject", "ssim_subject"}
 """Metrics that tell every rung from the next on any data; the others may tie below the oracle."""
+STILL_IS_BEST = {"subject_consistency", "background_consistency", "background_consistency_masked"}
+"""VBench's consistency compares frames with each other: a video that stands still is perfect, the real one is not."""
 
 
 def ladder(folder: Path, data: str, **changes: object) -> dict[str, EvalResult]:
@@ -22,7 +24,7 @@ def check(results: dict[str, EvalResult], wanted: set[str]) -> None:
     compared = set()
     for name, info in manifest.metrics.items():
         values = [results[m].summary[name].mean for m in LADDER]
-        if info["higher_is_better"] is None or None in values:
+        if info["higher_is_better"] is None or None in values or name in STILL_IS_BEST:
             continue
         sign = 1 if info["higher_is_better"] else -1
         best, copy, noise = (sign * value for value in values)
