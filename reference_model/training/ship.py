@@ -1,10 +1,11 @@
 """Puts a finished run's model where the package finds it: ``reference_model/weights/<preset>-<memory>/``.
 
-Usage: ``python -m reference_model.training.ship runs/nano-hydra``
+Usage: ``python -m reference_model.training.ship runs/nano-hydra [--steps 2] [--note "what a reader must know"]``
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import shutil
 import sys
@@ -21,12 +22,14 @@ _COMPONENTS = ("transformer", "vae", "text_encoder", "scheduler")
 _FILES = ("model_index.json", MODEL_FILE, DIGESTS, "README.md", "loss.png", "train.json", "metrics.jsonl")
 
 
-def ship(run: Path, weights: Path = WEIGHTS) -> Path:
+def ship(run: Path, weights: Path = WEIGHTS, *, steps: int | None = None, note: str = "") -> Path:
     """Copies model, card, settings, metrics and loss curve; checkpoints and logs stay behind.
 
     Args:
         run: A finished run's folder.
         weights: Where shipped models live.
+        steps: Sampling steps that the shipped model takes by default; None: the recipe's.
+        note: A paragraph for the end of the card.
 
     Returns:
         The model's folder.
@@ -54,11 +57,29 @@ def ship(run: Path, weights: Path = WEIGHTS) -> Path:
         shutil.copytree(run / component, part / component)
     for file_name in _FILES:
         shutil.copy2(run / file_name, part / file_name)
+    if steps is not None:
+        index = json.loads((part / "model_index.json").read_text(encoding="utf-8"))
+        (part / "model_index.json").write_text(json.dumps({**index, "steps": steps}, indent=2) + "\n", encoding="utf-8")
+    with (part / "README.md").open("a", encoding="utf-8") as card:
+        card.write(f"\n{note}\n" if note else "")
     shutil.rmtree(target, ignore_errors=True)
     part.rename(target)
     return target
 
 
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("runs", nargs="+", type=Path, help="folders of finished runs")
+    parser.add_argument("--steps", type=int, help="sampling steps of the shipped model")
+    parser.add_argument("--note", default="", help="a paragraph for the card")
+    asked = parser.parse_args()
+    try:
+        for run in asked.runs:
+            sys.stdout.write(f"{ship(run, steps=asked.steps, note=asked.note)}\n")
+    except TrainingStoppedError as error:
+        sys.exit(f"{error}")
+
+
 if __name__ == "__main__":
-    for folder in sys.argv[1:]:
-        sys.stdout.write(f"{ship(Path(folder))}\n")
+    main()

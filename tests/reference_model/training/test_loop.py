@@ -223,8 +223,10 @@ def test_preparation_is_shared_between_runs(tmp_path, finished):
 def test_a_finished_run_can_be_shipped_and_a_changed_one_cannot(tmp_path, finished, monkeypatch):
     from reference_model.training import ship as ship_module
 
-    folder = ship_module.ship(finished / "run", tmp_path)
+    folder = ship_module.ship(finished / "run", tmp_path, steps=2, note="Trained for a test.")
     assert folder == tmp_path / "pico-hydra"
+    assert HydraPipeline.from_pretrained(folder).config["steps"] == 2
+    assert (folder / "README.md").read_text().endswith("\nTrained for a test.\n")
     assert transformer_digest(folder) == transformer_digest(finished / "run")
     assert not (folder / "checkpoints").exists() and (folder / "loss.png").is_file()
     with pytest.raises(TrainingStoppedError, match="holds no finished model"):
