@@ -48,7 +48,7 @@ def ship(run: Path, weights: Path = WEIGHTS, *, steps: int | None = None, note: 
                 f"{file} has {size / 1e6:.1f} MB; a package carries at most {LARGEST / 1e6:.0f} MB a file.",
                 "Ship it as a download instead.",
             )
-    name = json.loads((run / "train.json").read_text(encoding="utf-8"))["config"]["model"]["name"]
+    name = str(json.loads((run / "train.json").read_text(encoding="utf-8"))["config"]["model"]["name"])
     target = weights / name
     part = weights / f".{name}.part"
     shutil.rmtree(part, ignore_errors=True)

@@ -13,6 +13,7 @@ Measured at nano size on held-out clips, at noise level 0.98: 2.37 with default 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import nn
@@ -34,7 +35,9 @@ def start_with_a_copy(model: HydraTransformer3DModel, seed: int) -> None:
     Raises:
         ValueError: If tokens are too narrow.
     """
-    embedding, out = model.patch_embedding, model.proj_out
+    # the parts are diffusers', which are not typed
+    parts: Any = model
+    embedding, out = parts.patch_embedding, parts.proj_out
     dim, numbers = embedding.out_channels, embedding.in_channels * math.prod(model.patch)
     if dim < numbers:
         raise ValueError(f"tokens of {dim} channels cannot hold the {numbers} numbers of a patch")
@@ -43,11 +46,11 @@ def start_with_a_copy(model: HydraTransformer3DModel, seed: int) -> None:
     embedding.weight.copy_(image)
     # the last norm makes every token's channels vary by 1; a token of unit-variance numbers varies by numbers / dim
     out.weight.copy_(image.permute(2, 3, 4, 1, 0).reshape(numbers, dim) * math.sqrt(numbers / dim))
-    model.scale_shift_table.zero_()
-    for layer in (embedding, out, model.condition_embedder.time_proj):
+    parts.scale_shift_table.zero_()
+    for layer in (embedding, out, parts.condition_embedder.time_proj):
         nn.init.zeros_(layer.bias)
-    nn.init.zeros_(model.condition_embedder.time_proj.weight)
-    for block in model.blocks:
+    nn.init.zeros_(parts.condition_embedder.time_proj.weight)
+    for block in parts.blocks:
         block.scale_shift_table.zero_()
         block.scale_shift_table[:, [2, 5]] = 1.0  # the gates of attention and feed-forward
         nn.init.eye_(block.attn1.to_v.weight)
