@@ -34,6 +34,9 @@ LOOKS_ENOUGH = 0.5
 """Looks that suffice wherever it is."""
 SAME_SUBJECT = 0.3
 """Overlap from which on a track of the real clip is the subject's."""
+LEAST_GAP = 0.3
+"""Lead of its real target crops over strangers below which the context's views (cut off, from behind) do not suffice to
+know a subject by: then its real target crops stand beside them."""
 NEUTRAL_DIFFERENT = 0.6
 """Cosine between different subjects assumed for an encoder without a measured one and a clip without other subjects."""
 
@@ -54,7 +57,7 @@ class Part:
     slivers: NDArray[np.bool_]
     """Target frames in which something, but less than that, shows, ``[Tt]``."""
     context: Tensor
-    """Unit mean feature of its context crops ``[D]``; zeros if the context never shows it."""
+    """Unit mean feature of its context crops ``[D]`` (see `LEAST_GAP`); zeros if the context never shows it."""
     real: Tensor
     """Features of its crops in the real target, ``[n, D]``, in order of the frames of `boxes` that are not NaN."""
     different: float
@@ -128,6 +131,10 @@ def _parts(case: Case, encoder: CropEncoder) -> tuple[Part, ...]:
         others = [means[s.label] for s in truth.subjects if s.label != subject.label and means[s.label].any()]
         strangers = others + [v for name, v in encoder.gallery.items() if name != subject.name]
         real = encoder.crops(truth.target, boxes)
+        different = _different(context, strangers, encoder.different)
+        if len(real) and float(unit_mean(real) @ context) - different < LEAST_GAP:
+            context = unit_mean(torch.stack([context, unit_mean(real)]))
+            different = _different(context, strangers, encoder.different)
         parts.append(
             Part(
                 truth=subject,
@@ -137,7 +144,7 @@ def _parts(case: Case, encoder: CropEncoder) -> tuple[Part, ...]:
                 slivers=(subject.visible_area[num_context:] > 0) & ~shown,
                 context=context,
                 real=real,
-                different=_different(context, strangers, encoder.different),
+                different=different,
                 same=float(unit_mean(real) @ context) if len(real) else 1.0,
             )
         )

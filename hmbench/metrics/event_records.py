@@ -29,7 +29,8 @@ from hmbench.metrics.cast import (
     track_features,
     unit_mean,
 )
-from hmbench.metrics.motion import MotionEvidence, articulation, body_height, compare_motion, standing
+from hmbench.metrics.event_motion import event_motion, height_of
+from hmbench.metrics.motion import MotionEvidence, articulation, standing
 from hmbench.metrics.verdict import Numbers, Verdict, decide
 from hmbench.subjects.boxes import areas, centres, covered, feet, framewise_iou, heights, present, touches_edge
 from hmbench.types import Boxes, Event
@@ -37,6 +38,10 @@ from hmbench.weights.backbones import CropEncoder
 
 WINDOW_SECONDS = 3.0
 EARLY_SECONDS = 1.0
+PART = 0.78
+"""Share of the smaller box inside the larger from which on they are parts of one body, not two."""
+LIMB = 0.9
+"""|log| of the ratio of heights from which on one of two boxes is a limb."""
 NAN = float("nan")
 
 
@@ -119,12 +124,10 @@ def _record(case: Case, encoder: CropEncoder, part: Part, event: Event) -> Event
     boxes = merged(case, played, early, stop)
     shown, asked = present(boxes), _asked(case, part, start, stop)
     seen = int(shown.sum()) >= MIN_FRAMES
-    motion = _motion(case, part, boxes) if seen else None
+    motion, fit = event_motion(case, part, boxes) if seen else (None, None)
     numbers = _numbers(case, encoder, part, (played, boxes, asked), motion, (early, stop))
-    twins = (
-        [case.tracks[i].present()[start:stop].sum() for i in casting.doubles[part.truth.label]] if case.tracks else []
-    )
-    numbers = replace(numbers, double_frames=max((int(n) for n in twins), default=0))
+    twins = [_beside(merged(case, (i,), start, stop), boxes) for i in casting.doubles[part.truth.label]]
+    numbers = replace(numbers, path=fit, double_frames=max(twins, default=0))
     wanted = part.seen_as
     both = shown & present(wanted)
     distance = np.linalg.norm(centres(boxes[both]) - centres(wanted[both]), axis=1)
@@ -155,9 +158,11 @@ def _record(case: Case, encoder: CropEncoder, part: Part, event: Event) -> Event
 
 
 def _beside(twin: Boxes, boxes: Boxes) -> int:
-    """Frames in which a second copy stands beside the subject rather than being a part of it."""
+    """Frames in which a second copy stands beside the subject: neither is a part of the other, nor a mere limb."""
     both = present(twin) & present(boxes)
-    return int((covered(twin[both], boxes[both]) < 0.5).sum())
+    a, b = twin[both], boxes[both]
+    alike = np.abs(np.log(heights(a) / heights(b))) < LIMB
+    return int((alike & (covered(a, b) < PART)).sum())
 
 
 def merged(case: Case, played: tuple[int, ...], start: int, stop: int) -> Boxes:
@@ -203,7 +208,7 @@ def _numbers(
     similarity = float(feature @ part.context) if seen else NAN
     strangers = strangers_of(case, encoder, part)
     nearest = max((float(feature @ s) for s in strangers), default=None) if seen else None
-    height = _height(case, part)
+    height = height_of(case, part)
     first = float(np.argmax(shown) - np.argmax(asked)) if seen and asked.any() else NAN
     return Numbers(
         seen=seen,
@@ -239,17 +244,6 @@ def _margin(encoder: CropEncoder, case: Case, part: Part, played: tuple[int, ...
     feature = _feature(case, encoder, played, start, stop)
     lead = float(feature @ part.context) - max(float(feature @ s) for s in strangers)
     return lead / max(part.same - part.different, 0.05)
-
-
-def _motion(case: Case, part: Part, boxes: Boxes) -> MotionEvidence | None:
-    prompt = case.sample.prompt
-    return compare_motion(boxes, part.seen_as, prompt.target_poses, prompt.intrinsics, _height(case, part))
-
-
-def _height(case: Case, part: Part) -> float:
-    prompt = case.sample.prompt
-    poses = np.concatenate([prompt.context_poses, prompt.target_poses])
-    return body_height(part.truth, poses, prompt.intrinsics, prompt.size[0])
 
 
 def _articulation(case: Case, part: Part, boxes: Boxes, start: int, stop: int) -> float:

@@ -25,6 +25,10 @@ MIN_POINTS = 6
 """Frames with both boxes below which motion cannot be judged."""
 STRETCH = 15
 """Frames over which a velocity is a slope: a second at 15 fps."""
+STEADY = 5
+"""Frames to either side over which heights, and with them depths, are steadied: a third of a second at 15 fps."""
+DEPTH_SHARE = 0.35
+"""Weight of what is along the line of sight, where only the height of a box tells anything."""
 ARTICULATION_SIDE = 48
 ARTICULATION_STEP = 4
 """Frames between the compared pictures of a body (a quarter of a second at 15 fps: half a step)."""
@@ -82,7 +86,7 @@ def world_points(boxes: Boxes, poses: Poses, intrinsics: Intrinsics, height: flo
         intrinsics: The lens.
         height: The body's height in metres.
     """
-    depth = intrinsics.focal * height / np.maximum(heights(boxes), 1)
+    depth = intrinsics.focal * height / np.maximum(_steady(heights(boxes)), 1)
     middle = centres(boxes) - np.array([intrinsics.width / 2, intrinsics.height / 2])
     local = np.concatenate([middle / intrinsics.focal, np.ones((len(boxes), 1))], axis=1) * depth[:, None]
     return np.asarray(np.einsum("tij,tj->ti", poses[:, :3, :3], local) + poses[:, :3, 3], np.float64)
@@ -96,18 +100,44 @@ def compare_motion(
     Velocities are slopes over stretches of `STRETCH` frames, so that a path with a turn in it keeps its speed. Boxes
     that the frame cuts off are left out where enough others remain: their middle is not the body's.
     """
-    both = present(predicted) & present(target)
-    size = (intrinsics.height, intrinsics.width)
-    whole = both & ~touches_edge(predicted, size) & ~touches_edge(target, size)
-    used = np.flatnonzero(whole if whole.sum() >= MIN_POINTS else both)
+    used = usable_frames(predicted, target, (intrinsics.height, intrinsics.width))
     if len(used) < MIN_POINTS:
         return None
     p = world_points(predicted[used], poses[used], intrinsics, height)
     q = world_points(target[used], poses[used], intrinsics, height)
+    return compare_points(p, q, used, poses[used, :3, 3], height)
+
+
+def usable_frames(predicted: Boxes, target: Boxes | None, size: tuple[int, int]) -> NDArray[np.intp]:
+    """Frames with boxes (both, or the predicted one if there is no target), whole ones if they are enough.
+
+    Args:
+        predicted: ``[T, 4]``.
+        target: ``[T, 4]`` or None.
+        size: (height, width) of the frames.
+    """
+    both = present(predicted) if target is None else present(predicted) & present(target)
+    whole = both & ~touches_edge(predicted, size)
+    if target is not None:
+        whole &= ~touches_edge(target, size)
+    return np.flatnonzero(whole if whole.sum() >= MIN_POINTS else both)
+
+
+def compare_points(p: Floats, q: Floats, used: NDArray[np.intp], eyes: Floats, height: float) -> MotionEvidence:
+    """Motion of points against the target's.
+
+    Args:
+        p: Predicted, metres ``[n, 3]``.
+        q: The target's ``[n, 3]``.
+        used: Frames ``[n]``.
+        eyes: Where the camera is ``[n, 3]``.
+        height: The body's height, metres.
+    """
     parts = _stretches(used)
-    v = np.stack([_velocity(p[part], used[part]) for part in parts])
-    w = np.stack([_velocity(q[part], used[part]) for part in parts])
-    apart = np.stack([np.median(p[part] - q[part], axis=0) for part in parts])
+    rays = [np.median(q[part] - eyes[part], axis=0) for part in parts]
+    v = np.stack([across(_velocity(p[part], used[part]), ray) for part, ray in zip(parts, rays, strict=True)])
+    w = np.stack([across(_velocity(q[part], used[part]), ray) for part, ray in zip(parts, rays, strict=True)])
+    apart = np.stack([across(np.median(p[part] - q[part], axis=0), ray) for part, ray in zip(parts, rays, strict=True)])
     speed, wanted = (float(np.linalg.norm(x, axis=1).mean()) for x in (v, w))
     least = standing(height)
     moving, both_move = wanted > 0.1 * least, min(speed, wanted) > 0.1 * least
@@ -123,6 +153,13 @@ def compare_motion(
         lag=lag,
         aside=float(np.linalg.norm(aside, axis=1).mean()) / height,
     )
+
+
+def across(vectors: Floats, rays: Floats) -> Floats:
+    """Vectors ``[..., 3]`` with what is along the line of sight counted `DEPTH_SHARE`: depth is much less certain."""
+    unit = rays / np.maximum(np.linalg.norm(rays, axis=-1, keepdims=True), 1e-9)
+    along = (vectors * unit).sum(axis=-1, keepdims=True) * unit
+    return np.asarray(vectors - (1 - DEPTH_SHARE) * along, np.float64)
 
 
 def standing(height: float) -> float:
@@ -148,6 +185,18 @@ def articulation(video: Video, boxes: Boxes) -> float:
     if len(pairs) < MIN_POINTS:
         return float("nan")
     return float(np.mean([np.abs(a - b).mean() for a, b in pairs]))
+
+
+def _steady(values: Floats) -> Floats:
+    """A line through the `STEADY` rows to either side, read off in the middle: boxes jump, bodies do not."""
+    out = np.full(len(values), np.nan)
+    for i in np.flatnonzero(np.isfinite(values)).tolist():
+        near = np.arange(max(i - STEADY, 0), min(i + STEADY + 1, len(values)))
+        near = near[np.isfinite(values[near])]
+        t = near - near.mean()
+        slope = float((t * values[near]).sum() / max(float((t * t).sum()), 1e-9))
+        out[i] = values[near].mean() + slope * (i - near.mean())
+    return out
 
 
 def _stretches(frames: NDArray[np.intp]) -> list[NDArray[np.intp]]:

@@ -36,14 +36,14 @@ class Reading(NamedTuple):
     """Also asked of subjects that never came back, since it is about the time before."""
 
 
-def _share(name: str, read: Read, what: str, *, headline: bool = False) -> Reading:
+def _share(name: str, read: Read, what: str, *, version: int = 1, headline: bool = False) -> Reading:
     """A value in [0, 1], higher is better, 0 for a subject that never came back."""
-    return Reading(name, read, what, True, (0, 1), worst=0.0, headline=headline)
+    return Reading(name, read, what, True, (0, 1), worst=0.0, version=version, headline=headline)
 
 
-def _error(name: str, read: Read, what: str, unit: str = "") -> Reading:
+def _error(name: str, read: Read, what: str, unit: str = "", version: int = 1) -> Reading:
     """A value from 0 up, lower is better, without a worst."""
-    return Reading(name, read, what, False, (0, None), unit=unit)
+    return Reading(name, read, what, False, (0, None), unit=unit, version=version)
 
 
 READINGS = (
@@ -68,28 +68,42 @@ READINGS = (
     _error("return_delay", lambda r: abs(r.numbers.offset_frames), "|first sight against the target's|", "frames"),
     _error("place_error", lambda r: r.centre_error, "distance of box centres", "diagonals"),
     _error("place_error_size", lambda r: r.centre_error_size, "distance of box centres over the root of the area"),
-    _error("place_offset", lambda r: r.numbers.offset, "distance in the world", "body heights"),
+    _error(
+        "place_offset",
+        lambda r: r.numbers.offset,
+        "distance in the world, along the line of sight 0.35 of it",
+        "body heights",
+        2,
+    ),
     _share("place_iou", lambda r: r.iou, "overlap of boxes"),
     _error("scale_error", lambda r: abs(r.numbers.scale), "|log| of the size ratio"),
     _error("shape_error", lambda r: abs(r.numbers.aspect), "|log| of the aspect ratio over the target's"),
-    _share("identity_rank1", lambda r: _truth(r.numbers.rank1), "nearest in the gallery is itself"),
+    _share("identity_rank1", lambda r: _truth(r.numbers.rank1), "nearest in the gallery is itself", version=2),
     _share(
         "identity_similarity",
         lambda r: min(max(r.numbers.identity, 0.0), 1.0),
         "looks: 0 = a stranger, 1 = its own real crops",
+        version=2,
         headline=True,
     ),
-    Reading("identity_margin", lambda r: r.margin, "calibrated lead over the nearest stranger", True, (None, None)),
-    _share("identity_single", lambda r: 1 - r.double_share, "1 - share of the frames with a second copy"),
-    _share("motion_agreement", lambda r: r.numbers.agreement, "1 - |v - w| / (|v| + |w|)", headline=True),
-    Reading("motion_direction", lambda r: r.direction, "cosine of velocities", True, (-1, 1)),
-    Reading("motion_speed", lambda r: r.numbers.speed_ratio, "speed over the target's", None, (0, None)),
+    Reading("identity_margin", lambda r: r.margin, "lead over the nearest stranger", True, (None, None), version=2),
+    _share("identity_single", lambda r: 1 - r.double_share, "1 - share of the frames with a second copy", version=2),
+    _share("motion_agreement", lambda r: r.numbers.agreement, "1 - |v - w| / (|v| + |w|)", version=2, headline=True),
+    Reading("motion_direction", lambda r: r.direction, "cosine of velocities", True, (-1, 1), version=2),
+    Reading("motion_speed", lambda r: r.numbers.speed_ratio, "speed over the target's", None, (0, None), version=2),
     Reading("articulation", lambda r: r.articulation, "change inside the box over the target's", None, (0, None)),
-    _share("verdict_returned", lambda r: float(r.verdict == "returned"), "nothing wrong with the event", headline=True),
+    _share(
+        "verdict_returned",
+        lambda r: float(r.verdict == "returned"),
+        "nothing wrong with the event",
+        version=2,
+        headline=True,
+    ),
     _share(
         "reentry_success",
         lambda r: r.success,
         "coverage x place x identity x shape x motion x single",
+        version=2,
         headline=True,
     ),
 )

@@ -12,6 +12,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from hmbench.metrics.path_fit import PathFit
+
 Verdict = Literal[
     "returned",
     "late",
@@ -35,6 +37,8 @@ class Thresholds:
     """Calibrated similarity below which the right subject is out of shape."""
     shape: float = 0.17
     """|log| of the aspect ratio against the target's from which on it is out of shape."""
+    shape_elsewhere: float = 0.25
+    """The same where it does not stand where it should and is seen from another side."""
     size: float = 0.3
     """|log| of the size ratio from which on a subject that stands where it should is out of shape."""
     any_size: float = 0.5
@@ -42,7 +46,9 @@ class Thresholds:
     feet: float = 0.15
     """Box heights between its feet and the target's up to which it stands where it should."""
     late_frames: float = 6.0
-    """Frames too late, at first sight or along its path."""
+    """Frames behind along its path."""
+    first_sight: float = 9.0
+    """Frames between its first sight and the target's."""
     aside: float = 0.35
     """Body heights beside the path."""
     agreement: float = 0.35
@@ -53,6 +59,22 @@ class Thresholds:
     """|log| of the aspect ratio from which on parts of it may look like a second copy."""
     double_frames: int = 10
     """Frames in which a second copy must be there."""
+    stranger: float = 0.35
+    """Calibrated similarity below which it is somebody else, whoever is nearest in the gallery."""
+    itself: float = 0.95
+    """Calibrated similarity from which on it is itself, though the nearest in the gallery may be somebody else."""
+    another_body: float = 0.7
+    """|log| of the aspect ratio from which on it is another body: no distortion goes so far."""
+    explains: float = 0.5
+    """Share of another story's residual below which a story explains clearly more."""
+    stands: float = 0.7
+    """Share of walking back's residual below which standing is the better story."""
+    wobble: float = 0.05
+    """Body heights by which boxes wobble around a path."""
+    elsewhere: float = 1.0
+    """Body heights from its path from which on a disagreeing velocity is another way, not a wobble."""
+    unmeasured: float = 0.5
+    """Box heights between its feet and the target's from which on it is displaced where its motion is unknown."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +111,8 @@ class Numbers:
     """Frames with a second copy."""
     standing: float
     """Metres a frame below which the target stands."""
+    path: PathFit | None = None
+    """Which story explains where it is; None where too little is known."""
 
 
 def decide(n: Numbers, limits: Thresholds | None = None) -> Verdict:
@@ -96,23 +120,60 @@ def decide(n: Numbers, limits: Thresholds | None = None) -> Verdict:
     t = limits or Thresholds()
     if not n.seen:
         return "vanished"
-    if n.identity < t.identity and n.rank1 is not True:
+    if _is_somebody_else(n, t):
         return "changed identity"
     if abs(n.aspect) > t.far_from_shape:
         return "distorted"
     if n.double_frames >= t.double_frames:
         return "duplicated"
-    wrong_size = abs(n.scale) > t.size and n.feet < t.feet
-    if abs(n.aspect) > t.shape or wrong_size or n.identity < t.resemblance:
-        return "distorted"
     moves = n.speed_target > n.standing
-    if moves and n.speed_ratio < t.slow:
+    if moves and _is_frozen(n, t):
         return "frozen"
-    if moves and n.agreement < t.agreement:
+    wrong_size = abs(n.scale) > t.size and n.feet < t.feet
+    shape = t.shape if n.feet < t.feet else t.shape_elsewhere
+    if abs(n.aspect) > shape or wrong_size or n.identity < t.resemblance:
+        return "distorted"
+    if moves and _trails(n, t):
+        return "late"
+    if moves and _goes_elsewhere(n, t):
         return "wrong way"
     if abs(n.scale) > t.any_size:
         return "distorted"
-    trails = moves and not math.isnan(n.lag) and n.lag >= t.late_frames and n.aside < max(t.aside, 0.5 * n.offset)
-    if trails or n.offset_frames >= t.late_frames:
+    if n.offset_frames >= t.first_sight:
         return "late"
-    return "displaced" if n.offset > t.aside else "returned"
+    return "displaced" if n.offset > t.aside or (math.isnan(n.offset) and n.feet > t.unmeasured) else "returned"
+
+
+def _is_somebody_else(n: Numbers, t: Thresholds) -> bool:
+    if n.identity < t.stranger:
+        return True
+    if n.rank1 is not True and n.identity < t.identity:
+        return True
+    others_body = n.rank1 is False and n.identity < t.itself and abs(n.aspect) > t.far_from_shape
+    return others_body or abs(n.aspect) > t.another_body
+
+
+def _is_frozen(n: Numbers, t: Thresholds) -> bool:
+    """It hardly moves, or standing explains its place much better than any walk along or beside the path.
+
+    And better than walking back does: seen only briefly, a slow walk looks like standing.
+    """
+    if n.path is None:
+        return n.speed_ratio < t.slow
+    hardly = n.speed_ratio < t.slow or n.path.still < t.explains * min(n.path.late, n.path.beside)
+    return hardly and n.path.still < t.stands * n.path.turned
+
+
+def _goes_elsewhere(n: Numbers, t: Thresholds) -> bool:
+    """Velocities disagree, and so does the place: a wobbling track on the path goes nowhere else."""
+    elsewhere = n.path is None or n.path.turned < 1.1 * n.path.beside or n.path.on_time > t.elsewhere
+    return n.agreement < t.agreement and elsewhere
+
+
+def _trails(n: Numbers, t: Thresholds) -> bool:
+    """The path some frames ago explains its place, no worse than a parallel path does."""
+    if n.path is None:
+        return n.lag >= t.late_frames and n.aside < max(t.aside, 0.5 * n.offset)
+    fit = n.path
+    explained = fit.late < t.explains * fit.on_time and fit.late < 1.3 * fit.beside + t.wobble
+    return fit.shift >= t.late_frames and explained

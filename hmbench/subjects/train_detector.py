@@ -29,9 +29,9 @@ from hmbench.data.mini_world.bodies import category
 from hmbench.data.mini_world.looks import LOOKS
 from hmbench.data.mini_world.spec import VERSION
 from hmbench.subjects.detect import MINI_CLASSES, MINI_INPUT, MINI_WIDTH, mini_network
-from hmbench.subjects.training_data import TrainingClip, training_clips
+from hmbench.subjects.training_data import HALF, TrainingClip, training_clips
 from hmbench.types import Video
-from hmbench.weights.files import FOLDER, write_shipped
+from hmbench.weights.files import FOLDER, digest, read_state, write_shipped
 
 log = logging.getLogger(__name__)
 NAME = "hmbench.subjects.train_detector"
@@ -43,7 +43,9 @@ class DetectorTraining:
     """A recipe."""
 
     clips: int = 96
-    """Training clips of 18 frames."""
+    """Training clips."""
+    half: int = HALF
+    """Frames of each half of a clip, 4k + 1."""
     steps: int = 900
     """Optimiser steps."""
     batch: int = 16
@@ -56,6 +58,10 @@ class DetectorTraining:
     """Decay of the averaged weights, which are what is written."""
     seed: int = 1
     """Of clips, order, augmentation and initial weights."""
+    zoom: float = 1.5
+    """Most that an image is enlarged; it is shrunk to 0.55 at least."""
+    start: str | None = None
+    """sha256 of the weights that it goes on from; None for nothing."""
 
 
 class Labelled(NamedTuple):
@@ -69,14 +75,17 @@ class Labelled(NamedTuple):
     """``[n]``."""
 
 
-def train(recipe: DetectorTraining, *, cache: Path | None = None) -> Any:
-    """A trained network (averaged weights, in evaluation mode)."""
-    images = [image for clip in training_clips(recipe.clips, seed=recipe.seed, cache=cache) for image in labelled(clip)]
+def train(recipe: DetectorTraining, *, cache: Path | None = None, state: dict[str, torch.Tensor] | None = None) -> Any:
+    """A trained network (averaged weights, in evaluation mode), from `state` on if there is one."""
+    clips = training_clips(recipe.clips, seed=recipe.seed, cache=cache, half=recipe.half)
+    images = [image for clip in clips for image in labelled(clip)]
     log.info("%d images", len(images))
     rng = np.random.default_rng(recipe.seed)
     with torch.random.fork_rng():
         torch.manual_seed(recipe.seed)
         model = mini_network()
+    if state is not None:
+        model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
     model.args = SimpleNamespace(box=7.5, cls=0.5, dfl=1.5)
     averaged = copy.deepcopy(model).requires_grad_(False)
     optimiser = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
@@ -87,7 +96,7 @@ def train(recipe: DetectorTraining, *, cache: Path | None = None) -> Any:
     start = time.perf_counter()
     for step in range(1, recipe.steps + 1):
         picked = rng.integers(len(images), size=recipe.batch)
-        loss, parts = model.loss(batch_of([augmented(images[i], rng) for i in picked]))
+        loss, parts = model.loss(batch_of([augmented(images[i], rng, zoom=recipe.zoom) for i in picked]))
         optimiser.zero_grad()
         loss.sum().backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 10.0)
@@ -116,9 +125,9 @@ def labelled(clip: TrainingClip) -> list[Labelled]:
     return out
 
 
-def augmented(item: Labelled, rng: np.random.Generator) -> Labelled:
+def augmented(item: Labelled, rng: np.random.Generator, *, zoom: float = 1.5) -> Labelled:
     """Zoom and shift, mirror, light, blur: none of it changes what a subject is."""
-    image, boxes = _zoomed(item.image, item.boxes, rng)
+    image, boxes = _zoomed(item.image, item.boxes, zoom, rng)
     height, width = image.shape[:2]
     boxes = boxes.clip(0, np.array([width, height] * 2, np.float32))
     sides = boxes[:, 2:] - boxes[:, :2]
@@ -177,17 +186,29 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--out", type=Path, default=FOLDER, help="folder for the weights and their card")
     parser.add_argument("--cache", type=Path, default=None, help="folder that keeps rendered clips")
     parser.add_argument("--clips", type=int, default=DetectorTraining.clips)
+    parser.add_argument("--half", type=int, default=DetectorTraining.half, help="frames of half a clip, 4k + 1")
     parser.add_argument("--steps", type=int, default=DetectorTraining.steps)
     parser.add_argument("--seed", type=int, default=DetectorTraining.seed)
+    parser.add_argument("--rate", type=float, default=DetectorTraining.learning_rate, help="peak learning rate")
+    parser.add_argument("--zoom", type=float, default=DetectorTraining.zoom, help="most that an image is enlarged")
+    parser.add_argument("--start", type=Path, default=None, help="weights (.safetensors) to go on from")
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.set_num_threads(1)
-    recipe = DetectorTraining(clips=given.clips, steps=given.steps, seed=given.seed)
-    model = train(recipe, cache=given.cache)
+    recipe = DetectorTraining(
+        clips=given.clips,
+        half=given.half,
+        steps=given.steps,
+        seed=given.seed,
+        learning_rate=given.rate,
+        zoom=given.zoom,
+        start=None if given.start is None else digest(given.start),
+    )
+    model = train(recipe, cache=given.cache, state=None if given.start is None else read_state(given.start))
     state = {k: v.half() if v.is_floating_point() else v for k, v in model.state_dict().items()}
     card = {
         "what": "YOLO11n, narrowed, for the mini world's subjects",
-        "command": f"python -m {NAME} --clips {recipe.clips} --steps {recipe.steps} --seed {recipe.seed}",
+        "command": _command(recipe),
         "data": f"{VERSION}, train split",
         "recipe": asdict(recipe),
         "classes": list(MINI_CLASSES),
@@ -198,13 +219,24 @@ def main(arguments: list[str]) -> None:
     log.info("wrote %s", write_shipped(given.out, "detector", state, card))
 
 
+def _command(recipe: DetectorTraining) -> str:
+    options = f"--clips {recipe.clips} --half {recipe.half} --steps {recipe.steps} --seed {recipe.seed}"
+    more = f"{options} --rate {recipe.learning_rate:g} --zoom {recipe.zoom:g}"
+    return f"python -m {NAME} {more}" + ("" if recipe.start is None else " --start START")
+
+
 def _zoomed(
-    image: NDArray[np.uint8], boxes: NDArray[np.float32], rng: np.random.Generator
+    image: NDArray[np.uint8], boxes: NDArray[np.float32], zoom: float, rng: np.random.Generator
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Scaled and shifted; an enlarged image keeps a part of some box in sight."""
     height, width = image.shape[:2]
-    scale = float(np.exp(rng.uniform(np.log(0.55), np.log(1.5)))) if rng.random() < 0.7 else 1.0
+    scale = float(np.exp(rng.uniform(np.log(0.55), np.log(zoom)))) if rng.random() < 0.7 else 1.0
     room = np.array([width, height]) * (1 - scale)
     shift = rng.uniform(np.minimum(room, 0), np.maximum(room, 0)) if scale != 1 else np.zeros(2)
+    if scale > 1 and len(boxes):
+        box = boxes[rng.integers(len(boxes))]
+        point = rng.uniform(box[:2], box[2:]) * scale
+        shift = (rng.uniform(0, 1, 2) * [width, height] - point).clip(room, 0)
     matrix = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]], np.float32)
     out = cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR, borderValue=(_GREY,) * 3)
     return np.asarray(out, np.uint8), boxes * np.float32(scale) + np.tile(shift, 2).astype(np.float32)

@@ -1,6 +1,6 @@
 """Frames of the mini world's train split with boxes and identities, to train the detector and the embedder on.
 
-Ten seconds are sampled at 18 frames: neighbours would add little.
+Ten seconds are sampled at 18 frames or fewer: neighbours would add little, another clip does.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class TrainingClip:
 
 
 def training_clips(
-    count: int, *, seed: int, held_out: bool = False, cache: Path | None = None
+    count: int, *, seed: int, held_out: bool = False, cache: Path | None = None, half: int = HALF
 ) -> Iterator[TrainingClip]:
     """Clips of the train split, not filtered for exits: every view of a subject teaches.
 
@@ -49,24 +49,25 @@ def training_clips(
         seed: Another seed is another set.
         held_out: Held-out subjects in held-out scenes instead, to measure on.
         cache: Folder that keeps rendered clips between commands.
+        half: Frames of each half, 4k + 1.
     """
     for slot in range(count):
         if held_out:
             spec = candidate("test", seed, slot * len(TEST_CELLS) + TEST_CELLS.index("unseen-both"), 0)
         else:
             spec = candidate("train", seed, slot, 0)
-        yield load_clip(spec, cache)
+        yield load_clip(spec, cache, half)
 
 
-def load_clip(spec: ClipSpec, cache: Path | None) -> TrainingClip:
+def load_clip(spec: ClipSpec, cache: Path | None, half: int = HALF) -> TrainingClip:
     """Renders a clip, or reads it from the cache."""
     if cache is None:
-        clip = render_clip(spec, SIZE, half=HALF)
+        clip = render_clip(spec, SIZE, half=half)
         return training_clip(spec, clip.frames, clip.labels)
-    key = hashlib.sha256(json.dumps([spec.to_json(), SIZE, HALF], sort_keys=True).encode()).hexdigest()[:16]
+    key = hashlib.sha256(json.dumps([spec.to_json(), SIZE, half], sort_keys=True).encode()).hexdigest()[:16]
     path = cache / f"{key}.npz"
     if not path.is_file():
-        rendered: RenderedClip = render_clip(spec, SIZE, half=HALF)
+        rendered: RenderedClip = render_clip(spec, SIZE, half=half)
         cache.mkdir(parents=True, exist_ok=True)
         np.savez(path, frames=rendered.frames, labels=rendered.labels)
     with np.load(path) as stored:
