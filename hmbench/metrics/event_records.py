@@ -50,13 +50,13 @@ class Tolerance:
 
     identity = 0.9
     """Calibrated similarity."""
-    aspect = 0.07
+    aspect = 0.1
     """|log| of the aspect ratio."""
-    scale = 0.1
+    scale = 0.12
     """|log| of the size ratio."""
-    offset = 0.15
+    offset = 0.2
     """Body heights."""
-    agreement = 0.75
+    agreement = 0.7
     """Agreement of velocities."""
     coverage = 0.9
     """Share of the asked frames."""

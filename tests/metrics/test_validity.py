@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hmbench.metrics.probe_clips import disturbed
-from hmbench.metrics.validity import Measured, Study, StudyConfig, auc, monotonicity, run_study, signed_values
+from hmbench.metrics.validity import EXPECTED, Measured, Study, StudyConfig, auc, monotonicity, run_study, signed_values
 from hmbench.metrics.validity_report import recall_by_size, summarise_study, to_markdown
 
 
@@ -86,3 +86,12 @@ def test_the_study_runs_and_the_clean_clip_is_best(tmp_path):
     assert summary["verdicts"]["clean"] == {"returned": sum(summary["verdicts"]["clean"].values())}
     assert summary["metrics"]["reentry_success"]["clean"] > 0.99
     assert summary["metrics"]["return_recall"]["faults"]["vanished"]["auc"] == 1
+
+
+@pytest.mark.slow
+def test_each_fault_is_named_rightly_most_often_on_train_clips(tmp_path):
+    config = StudyConfig(clips=4, split="train", strengths=(1.0,), oracle=True, cache=tmp_path)
+    found = summarise_study(run_study(config))["verdicts"]
+    for kind, right in EXPECTED.items():
+        counts = found[kind]
+        assert counts.get(right, 0) > sum(counts.values()) / 2, (kind, counts)
