@@ -9,7 +9,7 @@ Letters: T frames, the context's and the target's.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,10 @@ class PathFit:
     """At one point."""
     turned: float
     """On the path turned by half a circle, wherever it starts."""
+
+
+STORIES = tuple(field.name for field in fields(PathFit))
+"""Names of the residuals, and of the shift."""
 
 
 def fit_path(points: Floats, frames: NDArray[np.intp], path: Floats, eyes: Floats, height: float) -> PathFit:

@@ -13,6 +13,7 @@ from typing import Any
 from hmbench.case import Case
 from hmbench.metrics.event_records import EventRecord, event_records
 from hmbench.metrics.needs import EVENTS, LABELS, TRACKS, TRUTH
+from hmbench.metrics.path_fit import STORIES
 from hmbench.metrics.readings import Reading
 from hmbench.protocols import MetricInfo
 from hmbench.types import Score
@@ -134,6 +135,7 @@ def _row(case: Case, record: EventRecord) -> dict[str, Any]:
         "articulation": record.articulation,
         "double_frames": n.double_frames,
         "success": record.success,
+        **{f"path_{story}": getattr(n.path, story) if n.path else None for story in STORIES},
         **{f"part_{name}": value for name, value in record.parts.items()},
     }
     return {

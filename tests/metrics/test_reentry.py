@@ -149,6 +149,8 @@ def test_event_rows_are_json_and_say_everything():
     assert by_subject["actor-1"]["hidden"] == 16
     assert by_subject["actor-1"]["reentry"] == 30
     assert by_subject["actor-2"]["identity"] is None
+    assert by_subject["actor-1"]["path_shift"] == 0
+    assert by_subject["actor-2"]["path_still"] is None
 
 
 def test_without_a_tracker_events_are_listed_without_a_verdict():
