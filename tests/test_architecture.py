@@ -16,7 +16,8 @@ MAY_IMPORT = {
 }
 FLOORS = {
     "errors": 0, "types": 1, "protocols": 2, "case": 2, "geometry": 2, "video": 2, "events": 2, "results": 2,
-    "environment": 2, "cache": 2, "registry": 3, "data": 4, "subjects": 4, "metrics": 5, "weights": 4, "tables": 4, "requests": 3, "stages": 6,
+    "environment": 2, "cache": 2, "registry": 3, "data": 4, "subjects": 4, "metrics": 5, "weights": 4, "tables": 4,
+    "requests": 3, "stages": 6,
     "scorers": 6, "evaluate": 7, "compare": 7, "doctor": 7, "cli": 8,
 }  # fmt: skip
 """Modules of hmbench import from their own floor or below. `metrics` stands above `subjects` and `data`: metrics read
@@ -139,7 +140,7 @@ def test_public_things_are_documented() -> None:
     missing = []
     for path in modules():
         for node in ast.parse(path.read_text()).body:
-            if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
-                if ast.get_docstring(node) is None:
-                    missing.append(f"{path.relative_to(ROOT)}: {node.name}")
+            public = isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_")
+            if public and ast.get_docstring(node) is None:
+                missing.append(f"{path.relative_to(ROOT)}: {node.name}")
     assert missing == []

@@ -93,7 +93,7 @@ def test_a_damaged_line_is_named(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_no_run(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="is not a run: it has no run.json"):
+    with pytest.raises(UserError, match=r"is not a run: it has no run\.json"):
         RunFolder(tmp_path).read_manifest()
     write_json(tmp_path / "run.json", {"format": 7, "colour": "red"})
     with pytest.raises(UserError, match="another version of hmbench"):

@@ -43,7 +43,8 @@ def test_a_run_leaves_rows_that_a_machine_reads(tmp_path: Path) -> None:
     assert result.summary["mae"].mean == pytest.approx(by_hand)
     manifest = json.loads((tmp_path / "a" / "run.json").read_text())
     assert manifest["seed"] == 5 and manifest["environment"]["torch"] and manifest["metrics"]["mae"]["version"] == 3
-    assert "1.0000 |" in (tmp_path / "a" / "table.md").read_text() and "2 of 4" in (tmp_path / "a" / "table.md").read_text()
+    table = (tmp_path / "a" / "table.md").read_text()
+    assert "1.0000 |" in table and "2 of 4" in table
 
 
 def test_shards_in_any_order_give_the_same_bytes(tmp_path: Path) -> None:
@@ -178,9 +179,9 @@ def test_untrained_models_say_so_on_every_surface(tmp_path: Path) -> None:
 
 
 def test_unknown_names_are_answered_with_what_there_is(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no model named 'hydrra'.*Did you mean 'hydra'"):
+    with pytest.raises(UserError, match=r"no model named 'hydrra'.*Did you mean 'hydra'"):
         run(tmp_path, model="hydrra")
-    with pytest.raises(UserError, match="no option 'fail_att'.*Did you mean 'fail_at'"):
+    with pytest.raises(UserError, match=r"no option 'fail_att'.*Did you mean 'fail_at'"):
         run(tmp_path, options={"fail_att": "x"})
     with pytest.raises(UserError, match="is not float"):
         run(tmp_path, options={"pause": "soon"})

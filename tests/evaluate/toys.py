@@ -1,4 +1,4 @@
-"""Small models and metrics that behave badly on purpose; found as ``toys:<factory>`` once this folder is on the path."""
+"""Small models and metrics that behave badly on purpose; ``toys:<factory>`` once this folder is on the path."""
 
 from __future__ import annotations
 
