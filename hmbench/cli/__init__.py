@@ -6,7 +6,6 @@ A module a command group; each offers ``register(app)``. Importing this package 
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import sys
 
 import typer
@@ -31,8 +30,7 @@ DATA_MODULES = ("data", "mini", "hub")
 
 for _names, _target in ((ROOT_MODULES, app), (DATA_MODULES, data_app)):
     for _name in _names:
-        if importlib.util.find_spec(f"hmbench.cli.{_name}"):
-            importlib.import_module(f"hmbench.cli.{_name}").register(_target)
+        importlib.import_module(f"hmbench.cli.{_name}").register(_target)
 
 
 def main() -> None:
