@@ -46,7 +46,8 @@ def make_scorer(
     tags = RowTags(
         str(manifest.model_info["name"]), manifest.model_info["trained"], manifest.profile, manifest.data_revision
     )
-    return Scorer(metrics=metrics, tracker=tracker, tags=tags, fingerprint=fingerprint), manifest
+    weights = manifest.metric_weights
+    return Scorer(metrics=metrics, tracker=tracker, tags=tags, fingerprint=fingerprint, weights=weights), manifest
 
 
 def _default_metrics(request: EvalRequest) -> tuple[Metric, ...]:

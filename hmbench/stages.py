@@ -8,8 +8,8 @@ from __future__ import annotations
 import hashlib
 import time
 import traceback
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +22,7 @@ from hmbench.metrics.reentry import event_rows
 from hmbench.protocols import Metric, SubjectTracker, TruthModel, WorldModel
 from hmbench.results import Row, RunFolder, read_json, write_json
 from hmbench.subjects import tracks_from_json, tracks_to_json
+from hmbench.subjects.reference_tracks import reference_tracks
 from hmbench.types import Sample, Track, Video
 from hmbench.video import read_video, resize_video, write_lossless
 
@@ -47,6 +48,8 @@ class Scorer:
     """What rows carry."""
     fingerprint: str
     """Digest of metrics, versions, backbones and tracker; scores with another one are computed again."""
+    weights: Mapping[str, str] = field(default_factory=dict)
+    """Weight file to digest: part of what tells known tracks of real clips from others."""
 
 
 def sample_seed(seed: int, sample_id: str) -> int:
@@ -114,7 +117,7 @@ def score_sample(sample: Sample, prediction: Path, run: RunFolder, scorer: Score
     if stored.is_file() and (content := read_json(stored)).get("stamp") == stamp:
         return dict(content)
     video, changes = read_prediction(prediction, sample)
-    tracks = _tracks(sample, video, run, scorer.tracker, stamp)
+    tracks = _tracks(sample, video, run, scorer, stamp)
     case = Case(sample, video, tracks[0], tracks[1])
     rows = [_row(metric, case, scorer.tags) for metric in scorer.metrics]
     content = {
@@ -167,9 +170,10 @@ def _check_output(video: Video, sample: Sample, name: str) -> None:
 
 
 def _tracks(
-    sample: Sample, video: Video, run: RunFolder, tracker: SubjectTracker | None, stamp: str
+    sample: Sample, video: Video, run: RunFolder, scorer: Scorer, stamp: str
 ) -> tuple[tuple[Track, ...] | None, tuple[Track, ...] | None]:
     """Tracks of the prediction and of the real clip; None without a tracker, or without a truth for the latter."""
+    tracker = scorer.tracker
     if tracker is None:
         return None, None
     stored = run.tracks(sample.id)
@@ -177,9 +181,7 @@ def _tracks(
         reference = content["reference"]
         return tracks_from_json(content["prediction"]), None if reference is None else tracks_from_json(reference)
     found = tracker.track(video)
-    real = None
-    if sample.truth is not None:
-        real = tracker.track(np.concatenate([sample.prompt.context, sample.truth.target]))
+    real = reference_tracks(tracker, sample, scorer.weights)
     content = {
         "stamp": stamp,
         "tracker": tracker.name,

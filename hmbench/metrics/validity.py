@@ -29,7 +29,9 @@ from hmbench.metrics.reentry import event_rows
 from hmbench.metrics.table import default_metrics
 from hmbench.protocols import Metric, SubjectTracker
 from hmbench.subjects.boxes import present
+from hmbench.subjects.reference_tracks import reference_tracks
 from hmbench.types import Sample, Score, Track
+from hmbench.weights.identity import weights_identity
 
 EXPECTED = {
     "clean": "returned",
@@ -143,6 +145,7 @@ class _Trackers:
 
         self.real: SubjectTracker | None = None
         self.name = "oracle"
+        self.weights = weights_identity(config.weights)
         self.encoder = find_backbones(profile=config.profile, weights=config.weights, device=config.device).crops[""]
         if not config.oracle:
             self.real = create_tracker(profile=config.profile, weights=config.weights, device=config.device)
@@ -160,9 +163,7 @@ class _Trackers:
         return OracleTracker(shown.labels, encoder=self.encoder.get()).track(shown.video)
 
     def reference(self, sample: Sample) -> tuple[Track, ...] | None:
-        if self.real is None or sample.truth is None:
-            return None
-        return self.real.track(np.concatenate([sample.prompt.context, sample.truth.target]))
+        return None if self.real is None else reference_tracks(self.real, sample, self.weights)
 
 
 def _with_truth_of(first: Case | None, case: Case, encoder: str) -> Case:

@@ -5,7 +5,7 @@ Letters: T frames, H height, W width, A anchors, n detections in a frame.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -52,6 +52,10 @@ class Detector(Protocol):
         """Detections of each frame, best first."""
         ...
 
+    def settings(self) -> dict[str, Any]:
+        """What decides the detections besides frames and weights, as JSON types."""
+        ...
+
 
 @dataclass(frozen=True, kw_only=True)
 class DetectorConfig:
@@ -84,6 +88,12 @@ class YoloDetector:
         self.categories = categories
         self.config = config
         self.name = name
+
+    def settings(self) -> dict[str, Any]:
+        """See `Detector.settings`; another kind of device adds up in another order."""
+        classes = {str(index): name for index, name in self.categories.items()}
+        device = next(self.model.parameters()).device.type
+        return {"name": self.name, "classes": classes, "device": device, **asdict(self.config)}
 
     @torch.inference_mode()
     def detect(self, video: Video) -> list[Detections]:

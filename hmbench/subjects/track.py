@@ -9,7 +9,7 @@ Letters: T frames, n tracklets.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any, Literal
 
@@ -61,6 +61,11 @@ class YoloTracker:
         self.config = config or TrackerConfig()
         parts = [detector.name, self.config.method, encoder.name if encoder else "unlinked"]
         self.name = "+".join(parts)
+
+    def settings(self) -> dict[str, Any]:
+        """What decides the tracks besides frames and weights, as JSON types."""
+        level = None if self.encoder is None else self.encoder.different
+        return {"name": self.name, "detector": self.detector.settings(), "tracker": asdict(self.config), "level": level}
 
     def track(self, video: Video) -> tuple[Track, ...]:
         """See `SubjectTracker.track`."""

@@ -60,6 +60,8 @@ class DetectorTraining:
     """Of clips, order, augmentation and initial weights."""
     zoom: float = 1.5
     """Most that an image is enlarged; it is shrunk to 0.55 at least."""
+    coarse: float = 0.35
+    """Share of the images that are shown at a lower resolution, as models make them."""
     start: str | None = None
     """sha256 of the weights that it goes on from; None for nothing."""
 
@@ -96,7 +98,8 @@ def train(recipe: DetectorTraining, *, cache: Path | None = None, state: dict[st
     start = time.perf_counter()
     for step in range(1, recipe.steps + 1):
         picked = rng.integers(len(images), size=recipe.batch)
-        loss, parts = model.loss(batch_of([augmented(images[i], rng, zoom=recipe.zoom) for i in picked]))
+        drawn = [augmented(images[i], rng, zoom=recipe.zoom, coarse=recipe.coarse) for i in picked]
+        loss, parts = model.loss(batch_of(drawn))
         optimiser.zero_grad()
         loss.sum().backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 10.0)
@@ -125,7 +128,7 @@ def labelled(clip: TrainingClip) -> list[Labelled]:
     return out
 
 
-def augmented(item: Labelled, rng: np.random.Generator, *, zoom: float = 1.5) -> Labelled:
+def augmented(item: Labelled, rng: np.random.Generator, *, zoom: float = 1.5, coarse: float = 0.35) -> Labelled:
     """Zoom and shift, mirror, light, blur: none of it changes what a subject is."""
     image, boxes = _zoomed(item.image, item.boxes, zoom, rng)
     height, width = image.shape[:2]
@@ -137,13 +140,13 @@ def augmented(item: Labelled, rng: np.random.Generator, *, zoom: float = 1.5) ->
     if rng.random() < 0.5:
         image = image[:, ::-1]
         boxes = np.stack([width - boxes[:, 2], boxes[:, 1], width - boxes[:, 0], boxes[:, 3]], axis=1)
-    return Labelled(degraded(image, rng), boxes.astype(np.float32), classes)
+    return Labelled(degraded(image, rng, coarse=coarse), boxes.astype(np.float32), classes)
 
 
-def degraded(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Another light, a lower resolution, noise: each sometimes."""
+def degraded(image: NDArray[np.uint8], rng: np.random.Generator, *, coarse: float = 0.35) -> NDArray[np.uint8]:
+    """Another light, a lower resolution (in a share `coarse` of all images), noise: each sometimes."""
     height, width = image.shape[:2]
-    if rng.random() < 0.35:
+    if rng.random() < coarse:
         factor = rng.uniform(0.3, 0.9)
         small = cv2.resize(image, (int(width * factor), int(height * factor)), interpolation=cv2.INTER_AREA)
         image = np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
@@ -191,6 +194,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--seed", type=int, default=DetectorTraining.seed)
     parser.add_argument("--rate", type=float, default=DetectorTraining.learning_rate, help="peak learning rate")
     parser.add_argument("--zoom", type=float, default=DetectorTraining.zoom, help="most that an image is enlarged")
+    parser.add_argument("--coarse", type=float, default=DetectorTraining.coarse, help="share at a lower resolution")
     parser.add_argument("--start", type=Path, default=None, help="weights (.safetensors) to go on from")
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -202,6 +206,7 @@ def main(arguments: list[str]) -> None:
         seed=given.seed,
         learning_rate=given.rate,
         zoom=given.zoom,
+        coarse=given.coarse,
         start=None if given.start is None else digest(given.start),
     )
     model = train(recipe, cache=given.cache, state=None if given.start is None else read_state(given.start))
@@ -221,7 +226,7 @@ def main(arguments: list[str]) -> None:
 
 def _command(recipe: DetectorTraining) -> str:
     options = f"--clips {recipe.clips} --half {recipe.half} --steps {recipe.steps} --seed {recipe.seed}"
-    more = f"{options} --rate {recipe.learning_rate:g} --zoom {recipe.zoom:g}"
+    more = f"{options} --rate {recipe.learning_rate:g} --zoom {recipe.zoom:g} --coarse {recipe.coarse:g}"
     return f"python -m {NAME} {more}" + ("" if recipe.start is None else " --start START")
 
 

@@ -1,0 +1,136 @@
+"""Tracks of real clips, found once and kept: every model that is scored on a clip is held against the same ones.
+
+Tracking the real clip takes as long as tracking two predictions. Its tracks depend on its frames and on the tracker
+alone, so they lie in hmbench's cache under a key made of everything that decides them:
+
+    <cache>/tracks/<2 hexadecimal digits>/<key>.json
+
+Nothing is ever made invalid by hand: other frames, settings, weights, library versions or code are another key. An
+entry that is damaged is made again. Writing is atomic, so that processes may share the folder; two that miss at the
+same time both compute, and write the same bytes.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.metadata
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from hmbench.cache import cache_folder
+from hmbench.errors import UserError
+from hmbench.protocols import SubjectTracker
+from hmbench.results import read_json, write_json
+from hmbench.subjects.files import tracks_from_json, tracks_to_json
+from hmbench.types import Sample, Track
+
+log = logging.getLogger(__name__)
+LIBRARIES = ("torch", "torchvision", "ultralytics", "lap", "numpy", "opencv-python")
+"""Whose versions decide what a tracker finds."""
+
+
+@runtime_checkable
+class Described(Protocol):
+    """A tracker that can say what decides its tracks besides frames and weights; only such ones are kept."""
+
+    def settings(self) -> Mapping[str, Any]:
+        """Everything that decides what it finds, as JSON types."""
+        ...
+
+
+def reference_tracks(tracker: SubjectTracker, sample: Sample, weights: Mapping[str, str]) -> tuple[Track, ...] | None:
+    """Tracks of the whole real clip, ``Tc + Tt`` frames, from the cache where it has them; None without a truth.
+
+    Args:
+        tracker: Who finds them. One that is not `Described` (tracks from masks) is asked every time.
+        sample: The clip.
+        weights: Weight file to digest (`hmbench.weights.identity.weights_identity`).
+    """
+    if sample.truth is None:
+        return None
+    if not isinstance(tracker, Described):
+        return _find(tracker, sample)
+    key = track_key(tracker, sample, weights)
+    path = cache_folder() / "tracks" / key[:2] / f"{key}.json"
+    frames = sample.num_context_frames + len(sample.truth.target)
+    known = _read(path, key, frames)
+    if known is None:
+        known = _find(tracker, sample)
+        _write(path, key, known)
+    return known
+
+
+def track_key(tracker: Described, sample: Sample, weights: Mapping[str, str]) -> str:
+    """Digest of all that decides the tracks of a real clip.
+
+    The frames themselves stand for the data's revision: a revision may change with a caption, and two files of the same
+    name and size may differ.
+    """
+    assert sample.truth is not None, f"{sample.id} has no real clip to track"
+    digest = hashlib.sha256()
+    decides = [tracker.settings(), dict(weights), _versions(), _code(), sample.id]
+    digest.update(json.dumps(decides, sort_keys=True).encode())
+    for part in (sample.prompt.context, sample.truth.target):
+        digest.update(f"{part.dtype} {part.shape}".encode())
+        digest.update(np.ascontiguousarray(part).data)
+    return digest.hexdigest()[:32]
+
+
+def _find(tracker: SubjectTracker, sample: Sample) -> tuple[Track, ...]:
+    assert sample.truth is not None, f"{sample.id} has no real clip to track"
+    return tracker.track(np.concatenate([sample.prompt.context, sample.truth.target]))
+
+
+def _read(path: Path, key: str, frames: int) -> tuple[Track, ...] | None:
+    """The entry, or None if there is none or it is not what was written."""
+    try:
+        if not path.is_file():
+            return None
+        content = read_json(path)
+        if content["key"] != key or content["sum"] != _sum(content["tracks"]):
+            raise ValueError("its digest does not fit")
+        tracks = tracks_from_json(content["tracks"])
+    except (UserError, OSError, KeyError, TypeError, ValueError) as error:
+        log.warning("%s is damaged and is made again: %s", path, error)
+        return None
+    return tracks if all(len(track.boxes) == frames for track in tracks) else None
+
+
+def _write(path: Path, key: str, tracks: tuple[Track, ...]) -> None:
+    """Keeps an entry; a folder that cannot be written costs time, not the run."""
+    content = tracks_to_json(tracks)
+    try:
+        write_json(path, {"key": key, "sum": _sum(content), "tracks": content})
+    except OSError as error:
+        log.warning("Tracks of real clips are not kept: %s", error)
+
+
+def _sum(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+@functools.cache
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+@functools.cache
+def _code() -> str:
+    """Digest of the modules of this package, so that changed rules find no old tracks."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        if not path.stem.startswith("train"):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
