@@ -64,7 +64,7 @@ def validate_metrics(
         cache=cache,
         oracle=oracle,
     )
-    variants = 1 + len(config.strengths) * (len(PROBE_KINDS) + (0 if oracle else len(NUISANCES)))
+    variants = 1 + len(config.strengths) * (len(PROBE_KINDS) + 1 + (0 if oracle else len(NUISANCES)))
     with progress_bar() as bar:
         task = bar.add_task("variants", total=clips * variants, note="")
         study = run_study(config, lambda line: bar.update(task, advance=1, note=line))

@@ -2,6 +2,9 @@
 
 Only the target is drawn for a variant: the context is the clean one, which is what a model would have been given. A
 fault starts where nobody sees it, so every variant is a possible continuation of the same context.
+
+The mini world's probes are faults of subjects. The fault of the background is made here: ``forgotten``, where the
+subjects are right and behind them is another part of the same scene, as the camera would see it if it were turned.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ import functools
 import hashlib
 import itertools
 import json
+import math
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -41,13 +45,17 @@ Nuisance = Literal["crf", "shift", "brightness"]
 NUISANCES: tuple[Nuisance, ...] = get_args(Nuisance)
 CRF, GAIN = 28, 0.1
 """x264 quality and change of brightness at full strength; a shift is one pixel."""
+FORGOTTEN = "forgotten"
+"""The fault of the background."""
+TURN = math.radians(40)
+"""How far the background is turned around the camera at full strength."""
 
 
 class Variant(NamedTuple):
     """What is wrong with a clip."""
 
     kind: str
-    """``clean``, a probe or a nuisance."""
+    """``clean``, a probe, ``forgotten`` or a nuisance."""
     strength: float
     """0 for clean, up to 1."""
 
@@ -87,13 +95,18 @@ def clean_samples(source: ProbeSource, count: int) -> Iterator[tuple[ClipSpec, S
 def shown_variants(
     source: ProbeSource, spec: ClipSpec, sample: Sample, probes: tuple[Probe, ...], strengths: tuple[float, ...]
 ) -> Iterator[Shown]:
-    """The clean continuation, each probe, and each nuisance at each strength."""
+    """The clean continuation, each probe, a forgotten background and each nuisance at each strength."""
     truth = sample.truth
     assert truth is not None, f"{sample.id} was rendered with its truth"
     yield Shown(Variant("clean", 0.0), truth.target, truth.target_labels)
     for probe in probes:
         drawn = _kept(source, spec, str(probe), functools.partial(_target_only, spec, source.size, probe))
         yield Shown(Variant(probe.kind, probe.strength), drawn["frames"], drawn["labels"])
+    assert truth.target_labels is not None, f"{sample.id} was rendered with its labels"
+    for strength in strengths:
+        drawn = _kept(source, spec, f"{FORGOTTEN}:{strength}", functools.partial(_turned, spec, source.size, strength))
+        video = np.where(truth.target_labels[..., None] > 0, truth.target, drawn["frames"])
+        yield Shown(Variant(FORGOTTEN, strength), video, truth.target_labels)
     for kind in NUISANCES:
         for strength in strengths:
             video = disturbed(truth.target, kind, strength, fps=sample.prompt.fps)
@@ -156,6 +169,21 @@ def _target_only(spec: ClipSpec, size: tuple[int, int], probe: Probe) -> dict[st
         rows = [pose_body(item)[0] for item in instances(spec, plan, t, probe, switch)]
         drawn.append(renderer.frame(plan.camera.pose(t), np.concatenate([np.zeros((0, ROW)), *rows]), objects))
     return {"frames": np.stack([d.image for d in drawn]), "labels": np.stack([d.labels for d in drawn])}
+
+
+def _turned(spec: ClipSpec, size: tuple[int, int], strength: float) -> dict[str, NDArray[Any]]:
+    """The target's views of the empty scene, with the camera turned around the vertical."""
+    scene = build_scene(spec.scene)
+    camera = make_plan(spec, scene).camera
+    renderer = Renderer(scene, size, supersample=2, focal=spec.focal)
+    cos, sin = math.cos(strength * TURN), math.sin(strength * TURN)
+    turn = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])
+    frames = []
+    for t in range(CONTEXT, FRAMES):
+        pose = camera.pose(t).copy()
+        pose[:3, :3] = turn @ pose[:3, :3]
+        frames.append(renderer.frame(pose, np.zeros((0, ROW)), 0).image)
+    return {"frames": np.stack(frames)}
 
 
 def _sample(name: str, spec: ClipSpec, cell: str, drawn: dict[str, NDArray[Any]]) -> Sample:

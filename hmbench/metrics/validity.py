@@ -24,7 +24,7 @@ from hmbench.case import Case
 from hmbench.data.mini_world import PROBE_KINDS, Probe
 from hmbench.data.mini_world.splits import SplitName
 from hmbench.metrics.needs import unmet_need
-from hmbench.metrics.probe_clips import NUISANCES, ProbeSource, Shown, clean_samples, shown_variants
+from hmbench.metrics.probe_clips import FORGOTTEN, NUISANCES, ProbeSource, Shown, clean_samples, shown_variants
 from hmbench.metrics.reentry import event_rows
 from hmbench.metrics.table import default_metrics
 from hmbench.protocols import Metric, SubjectTracker
@@ -43,6 +43,7 @@ EXPECTED = {
     "displaced": "displaced",
     "duplicated": "duplicated",
     "wrongway": "wrong way",
+    FORGOTTEN: "returned",
 }
 """Variant to the verdict that is right for it."""
 SIZE_BINS = (0.0012, 0.005, 0.01, 0.03, 1.0)
@@ -245,4 +246,4 @@ def signed_values(study: Study, metric: str, kind: str, strength: float) -> dict
 def kinds_of(study: Study) -> tuple[list[str], list[str]]:
     """Faults and nuisances that the study has."""
     seen = {v.kind for v in study.values}
-    return [k for k in PROBE_KINDS if k in seen], [k for k in NUISANCES if k in seen]
+    return [k for k in (*PROBE_KINDS, FORGOTTEN) if k in seen], [k for k in NUISANCES if k in seen]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from hmbench.data.mini_world import PROBE_KINDS
+from hmbench.metrics.summary_choice import summary_lines, weigh_summaries
 from hmbench.metrics.validity import (
     EXPECTED,
     SIZE_BINS,
@@ -19,9 +20,7 @@ from hmbench.metrics.validity import (
     monotonicity,
     signed_values,
 )
-
-BLIND = 0.6
-"""AUC up to which a metric is said not to see a fault."""
+from hmbench.metrics.validity_targets import BLIND, target_lines, targets
 
 
 def summarise_study(study: Study) -> dict[str, Any]:
@@ -47,6 +46,8 @@ def summarise_study(study: Study) -> dict[str, Any]:
         "metrics": metrics,
         "verdicts": verdicts(study),
         "tracker_recall": recall_by_size(study),
+        "targets": targets(study, metrics, verdicts(study)),
+        "summaries": weigh_summaries(study),
     }
 
 
@@ -79,13 +80,15 @@ def to_markdown(summary: dict[str, Any]) -> str:
         f"{summary['size'][0]}x{summary['size'][1]}, profile {summary['profile']}, tracker {summary['tracker']}.",
         "",
         "AUC at full strength: probability that a clean clip scores better than a faulty one. In brackets: share of "
-        f"steps of strength {summary['strengths']} at which the value does not rise. An AUC up to {BLIND} is blind.",
+        f"steps of strength {summary['strengths']} at which the value does not rise. An AUC up to {BLIND} is blind. "
+        "Before them the mean over clean clips.",
         "",
-        _line(["metric", *faults]),
-        _line(["---"] * (len(faults) + 1)),
+        _line(["metric", "clean", *faults]),
+        _line(["---"] * (len(faults) + 2)),
     ]
     for name, entry in summary["metrics"].items():
-        lines.append(_line([f"`{name}`", *(_cell(entry["faults"][k]) for k in faults)]))
+        cells = (_cell(entry["faults"][k]) for k in faults)
+        lines.append(_line([f"`{name}`", _number(entry["clean"]), *cells]))
     if nuisances:
         lines += ["", "False alarms: AUC of clean against nuisance; 0.5 is right.", ""]
         lines += [_line(["metric", *nuisances]), _line(["---"] * (len(nuisances) + 1))]
@@ -99,6 +102,7 @@ def to_markdown(summary: dict[str, Any]) -> str:
     for row in summary["tracker_recall"]:
         recall = _number(row["recall"])
         lines.append(f"* {100 * row['from']:.2g} % to {100 * row['to']:.3g} %: {recall} ({row['frames']} frames)")
+    lines += ["", *target_lines(summary["targets"]), "", *summary_lines(summary["summaries"])]
     return "\n".join(lines) + "\n"
 
 

@@ -63,8 +63,8 @@ def test_the_summary_says_who_sees_what():
     assert summary["metrics"]["gone"]["faults"]["frozen"]["auc"] is None
     assert summary["verdicts"] == {"frozen": {"frozen": 2}}
     text = to_markdown(summary)
-    assert "| `up` | 1.00 (1.00) |" in text
-    assert "| `gone` | - |" in text
+    assert "| `up` | 0.95 | 1.00 (1.00) |" in text
+    assert "| `gone` | - | - |" in text
     assert "* frozen (frozen): frozen 2" in text
 
 
