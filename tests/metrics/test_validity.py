@@ -91,6 +91,11 @@ def test_the_study_runs_and_the_clean_clip_is_best(tmp_path):
     assert summary["verdicts"]["clean"] == {"returned": sum(summary["verdicts"]["clean"].values())}
     assert summary["metrics"]["reentry_success"]["clean"] > 0.99
     assert summary["metrics"]["return_recall"]["faults"]["vanished"]["auc"] == 1
+    forgotten = {name: entry["faults"]["forgotten"] for name, entry in summary["metrics"].items()}
+    assert forgotten["background_fidelity"]["auc"] == forgotten["memory_score"]["auc"] == 1
+    assert forgotten["background_fidelity"]["mean"] < 0.3
+    assert forgotten["reentry_success"]["mean"] > 0.9, "subjects before a forgotten background are right"
+    assert summary["summaries"][0]["worst_fault"] == 1
 
 
 @pytest.mark.slow
@@ -98,9 +103,12 @@ def test_each_fault_is_named_rightly_most_often_on_train_clips():
     encoder, source = load_embedder("cpu"), ProbeSource(split="train")
     found = {kind: [] for kind in EXPECTED}
     for spec, sample in clean_samples(source, 4):
-        for shown in shown_variants(source, spec, sample, tuple(Probe(k) for k in PROBE_KINDS), ()):
+        for shown in shown_variants(source, spec, sample, tuple(Probe(k) for k in PROBE_KINDS), (1.0,)):
+            if shown.labels is None:  # nuisances have no masks
+                continue
             tracks = OracleTracker(shown.labels).track(shown.video)
             rows = event_rows(Case(sample, shown.video, tracks), encoder)
             found[shown.variant.kind] += [row["verdict"] for row in rows if row["label"] == 1]
+    assert set(found) == set(EXPECTED)
     for kind, right in EXPECTED.items():
         assert found[kind].count(right) >= 3, (kind, found[kind])

@@ -14,8 +14,10 @@ import pytest
 from hmbench.metrics.fidelity import Psnr
 from hmbench.results import RunFolder
 from hmbench.stages import RowTags, Scorer, score_sample
+from hmbench.subjects import create_tracker
 from hmbench.subjects.oracle import OracleTracker
-from hmbench.subjects.reference_tracks import reference_tracks, track_key
+from hmbench.subjects.reference_tracks import Described, reference_tracks, track_key
+from hmbench.subjects.track import TrackerConfig, YoloTracker
 from hmbench.video import write_lossless
 from tests.metrics import stage
 
@@ -112,6 +114,17 @@ def test_a_damaged_entry_is_made_again(cache, sample, damage):
     assert same(reference_tracks(tracker, sample, WEIGHTS), good)
     assert tracker.asked == 1
     assert path.read_text() == text
+
+
+def test_the_real_tracker_says_what_decides_its_tracks():
+    tracker = create_tracker(profile="mini", weights=None, device="cpu")
+    assert isinstance(tracker, Described) and isinstance(tracker, YoloTracker)
+    base = tracker.settings()
+    assert json.loads(json.dumps(base)) == base
+    others = [YoloTracker(tracker.detector, tracker.encoder, TrackerConfig(high=0.3)).settings()]
+    others.append(YoloTracker(tracker.detector, None).settings())
+    tracker.detector.config = dataclasses.replace(tracker.detector.config, overlap=0.5)
+    assert base not in [*others, tracker.settings()]
 
 
 def test_a_tracker_that_reads_masks_is_asked_every_time(cache, sample):
