@@ -1,6 +1,9 @@
-"""Visibility: analytic primitives, ray-tested inside their screen boxes into a z-buffer (numba, one thread).
+"""Analytic primitives: where a ray enters them, and the part of the screen that they can touch (numba, one thread).
 
-No `fastmath`, no libm call in a pixel loop: the same bits come out with and without SIMD or FMA.
+No `fastmath`, no libm call in a pixel loop: the same bits come out with and without SIMD or FMA. Kernels do not count
+references and so cannot allocate: counting, an atomic operation for every array in a named tuple, cost a third of the
+time. Callers bring the buffers. A division by zero gives an infinity, as in numpy, which keeps loops free of branches.
+
 A primitive is a row of `ROW` numbers (see `primitives.py`); its shapes live in local axes:
 
     BOX        half sizes s0, s1, s2
@@ -12,7 +15,7 @@ A primitive is a row of `ROW` numbers (see `primitives.py`); its shapes live in 
 Camera z is the ray parameter (a ray's direction has z = 1 in the camera), so the depth map is free and exact.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numba as nb
 import numpy as np
@@ -21,9 +24,13 @@ from numpy.typing import NDArray
 BOX, ELLIPSOID, CAPSULE, FRUSTUM, GABLE = range(5)
 FAR = 1e30
 
-jit = nb.njit(cache=True, fastmath=False, boundscheck=False)
-inlined = nb.njit(cache=True, fastmath=False, boundscheck=False, inline="always")
-"""For functions that take named tuples: a call would count a reference to every array in them (ten times slower)."""
+# `_nrt` is numba's own name for reference counts; it has no public one
+_RULES: dict[str, Any] = {"fastmath": False, "boundscheck": False, "error_model": "numpy", "_nrt": False}
+jit = nb.njit(**_RULES)
+inlined = nb.njit(**_RULES, forceinline=True)
+"""For functions that take named tuples: they are passed field by field through memory otherwise."""
+entry = nb.njit(**_RULES, cache=True)
+"""For what Python calls. Only this is cached: a function from the cache cannot be inlined into one that is compiled."""
 
 
 class View(NamedTuple):
@@ -232,68 +239,3 @@ def screen_box(p, view, corners):  # type: ignore[no-untyped-def]
                 y = view.cy + f * (corners[c, 1] + s * (corners[e, 1] - corners[c, 1])) / near
                 x0, x1, y0, y1 = min(x0, x), max(x1, x), min(y0, y), max(y1, y)
     return x0, x1, y0, y1, max(zmin, near)
-
-
-@inlined
-def _draw(p, k, view, area, depth, index):  # type: ignore[no-untyped-def]
-    """Ray-test p in area = (x0, x1, y0, y1, nearest depth); rays are linear in p's axes: six products a sample."""
-    e, r = view.eye, view.rotation
-    origin = to_local(p, e[0] - p[1], e[1] - p[2], e[2] - p[3])
-    across = to_local(p, r[0, 0], r[1, 0], r[2, 0])
-    down = to_local(p, r[0, 1], r[1, 1], r[2, 1])
-    ahead = to_local(p, r[0, 2], r[1, 2], r[2, 2])
-    for y in range(area[2], area[3]):
-        v = (y + 0.5 - view.cy) * view.inverse
-        row = (down[0] * v, down[1] * v, down[2] * v)
-        for x in range(area[0], area[1]):
-            if depth[y, x] <= area[4]:
-                continue
-            u = (x + 0.5 - view.cx) * view.inverse
-            shift = (row[0] + across[0] * u, row[1] + across[1] * u, row[2] + across[2] * u)
-            if view.ortho:
-                a = (origin[0] + shift[0], origin[1] + shift[1], origin[2] + shift[2])
-                t = hit_local(p, a, ahead, view.near)
-            else:
-                b = (ahead[0] + shift[0], ahead[1] + shift[1], ahead[2] + shift[2])
-                t = hit_local(p, origin, b, view.near)
-            if t < depth[y, x] and (view.ortho or e[2] + t * (r[2, 0] * u + r[2, 1] * v + r[2, 2]) >= 0.0):
-                depth[y, x] = t
-                index[y, x] = k
-
-
-@jit
-def visibility(prims, order, view, depth, index):  # type: ignore[no-untyped-def]
-    """Draw prims[order] into depth (camera z) and index (row of prims); both [h, w], filled by the caller.
-
-    Nothing shows below the ground plane z = 0, where feet and trunks may reach.
-    """
-    h, w = depth.shape
-    corners = np.empty((8, 3))
-    for n in range(len(order)):
-        k = order[n]
-        p = prims[k]
-        x0, x1, y0, y1, znear = screen_box(p, view, corners)
-        if x0 > x1 or x1 < 0 or y1 < 0 or x0 > w or y0 > h:
-            continue
-        area = (
-            int(max(0, x0 - 1)),
-            int(min(w - 1, x1 + 1)) + 1,
-            int(max(0, y0 - 1)),
-            int(min(h - 1, y1 + 1)) + 1,
-            znear,
-        )
-        _draw(p, k, view, area, depth, index)
-
-
-@jit
-def bounds(prims, order, view, h, w):  # type: ignore[no-untyped-def]
-    """Return (x0, x1, y0, y1) of the samples that prims[order] can touch; empty when x0 >= x1."""
-    corners = np.empty((8, 3))
-    out = (w, 0, h, 0)
-    for n in range(len(order)):
-        x0, x1, y0, y1, _ = screen_box(prims[order[n]], view, corners)
-        if x0 <= x1 and x1 >= 0 and y1 >= 0 and x0 <= w and y0 <= h:
-            left, right = int(max(0, x0 - 1)), int(min(w - 1, x1 + 1)) + 1
-            top, bottom = int(max(0, y0 - 1)), int(min(h - 1, y1 + 1)) + 1
-            out = (min(out[0], left), max(out[1], right), min(out[2], top), max(out[3], bottom))
-    return out

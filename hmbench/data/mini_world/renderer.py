@@ -9,8 +9,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hmbench.data.mini_world.kernels import FAR, View, bounds, visibility
+from hmbench.data.mini_world.kernels import FAR, View
 from hmbench.data.mini_world.primitives import Rows
+from hmbench.data.mini_world.raster import bounds, cover, visibility
 from hmbench.data.mini_world.scenes.layout import Scene
 from hmbench.data.mini_world.shading import Shadows, shade
 
@@ -67,13 +68,13 @@ class Renderer:
             objects: Number of subjects.
         """
         prims, order, view = self._arrange(camera, bodies)
-        static = len(self.scene.prims)
-        amodal = np.array([0.0] + [self._alone(prims, view, static, i) for i in range(1, objects + 1)])
         self._clear()
         visibility(prims, order, view, self.depth, self.index)
+        static = len(self.scene.prims)
+        amodal = np.array([0.0] + [self._alone(prims, view, static, i) for i in range(1, objects + 1)])
         shadows, labels = self._shadows(bodies, objects), np.empty((self.size[1], self.size[0]), np.uint8)
         world = self.scene.surroundings
-        shade(prims, view, self.supersample, self.depth, self.index, world, shadows, self._image, labels)
+        shade(prims, view, self.supersample, (self.depth, self.index), world, shadows, self._image, labels)
         return Frame(self._image.copy(), labels, amodal)
 
     def labels(self, camera: NDArray[np.float64], bodies: Rows) -> NDArray[np.uint8]:
@@ -102,9 +103,11 @@ class Renderer:
         x0, x1, y0, y1 = bounds(prims, rows, view, *self.depth.shape)
         if x0 >= x1 or y0 >= y1:
             return 0.0
-        depth, index = np.full((y1 - y0, x1 - x0), FAR), np.full((y1 - y0, x1 - x0), -1, np.int32)
-        visibility(prims, rows, view._replace(cx=float(view.cx - x0), cy=float(view.cy - y0)), depth, index)
-        return float(np.count_nonzero(index >= 0)) / self.supersample**2
+        rank = np.zeros(len(prims) + 1, np.bool_)  # the last entry is that of the background, -1
+        rank[rows] = True
+        depth = np.where(rank[self.index[y0:y1, x0:x1]], 0.0, FAR)  # where it shows it need not be tested again
+        cover(prims, rows, view._replace(cx=float(view.cx - x0), cy=float(view.cy - y0)), depth)
+        return float(np.count_nonzero(depth < FAR)) / self.supersample**2
 
     def _shadows(self, bodies: Rows, objects: int) -> Shadows:
         """Draw each subject's own shadow map, snapped to its texels so that edges do not crawl."""

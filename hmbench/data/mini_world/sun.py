@@ -5,8 +5,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from hmbench.data.mini_world.kernels import FAR, View, visibility
+from hmbench.data.mini_world.kernels import FAR, View
 from hmbench.data.mini_world.primitives import Rows
+from hmbench.data.mini_world.raster import visibility
 
 STATIC_MAP, STATIC_SCALE = 2048, 15.0
 """The scene's shadow map: 136 m wide, 6.7 cm a texel."""

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 from hmbench.data.mini_world.kernels import View
 from hmbench.data.mini_world.primitives import Paint, Rows, Vec, rows
 from hmbench.data.mini_world.rng import Stream
+from hmbench.data.mini_world.sampling import pack
 from hmbench.data.mini_world.shading import GROUND_LEVELS, Surroundings
 from hmbench.data.mini_world.sun import sun_map, sun_view
-from hmbench.data.mini_world.textures import LAYER, lattice_noise, mip_pyramid, solid_noise, texture_stack
+from hmbench.data.mini_world.textures import BAND, LAYER, lattice_noise, mip_pyramid, solid_noise, texture_stack
 
 Color = tuple[float, float, float]
+Integer = TypeVar("Integer", np.int16, np.int32)
 GROUND_TEXELS = (2048, 1024)
 GROUND_HALF = (64.0, 32.0)
 """The ground map: 128 m x 64 m, 6 cm a texel; mirrored beyond."""
@@ -133,12 +135,23 @@ class SceneBuilder:
 
     def path(self, points: list[tuple[float, float]], width: float, color: NDArray[np.float64]) -> None:
         """Paint a path along a broken line."""
+        covered = np.zeros(self.shade.shape, np.bool_)
         for a, b in itertools.pairwise(points):
             steps = int(math.hypot(b[0] - a[0], b[1] - a[1]) / 0.25) + 1
             for i in range(steps + 1):
                 u = i / steps
                 x, y = a[0] + u * (b[0] - a[0]), a[1] + u * (b[1] - a[1])
-                self._disc(self.ground, x, y, width / 2, (*(255 * color), 0.0))
+                window, inside = self._inside(x, y, width / 2)
+                covered[window] |= inside
+        self.ground[covered] = (*(255 * color), 0.0)
+
+    def _inside(self, x: float, y: float, radius: float) -> tuple[tuple[slice, slice], NDArray[np.bool_]]:
+        """Return a disc's window in the ground map, and which of its texels the disc holds."""
+        window = self.texels(x - radius, x + radius, y - radius, y + radius)
+        sx = GROUND_TEXELS[0] / 2 / GROUND_HALF[0]
+        ys = (np.arange(window[0].start, window[0].stop) + 0.5) / sx - GROUND_HALF[1] - y
+        xs = (np.arange(window[1].start, window[1].stop) + 0.5) / sx - GROUND_HALF[0] - x
+        return window, np.asarray(ys[:, None] * ys[:, None] + xs[None] * xs[None] <= radius * radius)
 
     def _disc(
         self,
@@ -150,11 +163,7 @@ class SceneBuilder:
         *,
         multiply: bool = False,
     ) -> None:
-        window = self.texels(x - radius, x + radius, y - radius, y + radius)
-        sx = GROUND_TEXELS[0] / 2 / GROUND_HALF[0]
-        ys = (np.arange(window[0].start, window[0].stop) + 0.5) / sx - GROUND_HALF[1] - y
-        xs = (np.arange(window[1].start, window[1].stop) + 0.5) / sx - GROUND_HALF[0] - x
-        inside = ys[:, None] * ys[:, None] + xs[None] * xs[None] <= radius * radius
+        window, inside = self._inside(x, y, radius)
         part = target[window]
         if multiply:
             part[inside, :3] = part[inside, :3] * value
@@ -180,8 +189,8 @@ class SceneBuilder:
             ]
         )
         surroundings = Surroundings(
-            texture_stack(), solid_noise(), self._ground_map(), GROUND_TEXELS, GROUND_HALF, self.ground_layer,
-            self._panorama(), light,
+            pack(texture_stack()), solid_noise(), pack(self._ground_map()), GROUND_TEXELS, GROUND_HALF,
+            self.ground_layer, self._panorama(), light,
         )  # fmt: skip
         casting = rows(self.parts)
         view = sun_view(sun)
@@ -197,8 +206,13 @@ class SceneBuilder:
         grain = lattice_noise(self.stream, (GROUND_TEXELS[1], GROUND_TEXELS[0]), ((6, 0.03), (24, 0.03), (128, 0.03)))
         coarse = box_sum(self.shade[::4, ::4].astype(np.int32), 3) / (49 * 255)
         contact = np.repeat(np.repeat(np.minimum(1.0, coarse * 1.6), 4, 0), 4, 1)
-        self.ground[..., :3] *= ((1 + grain) * (1 - 0.45 * contact))[..., None]
-        painted = np.rint(self.ground.clip(0, 255)).astype(np.int32)
+        grain += 1
+        grain *= 1 - 0.45 * contact
+        painted = np.empty(self.ground.shape, np.int16)
+        for band in (slice(k, k + BAND) for k in range(0, len(painted), BAND)):
+            part = self.ground[band]
+            part[..., :3] *= grain[band, :, None]
+            painted[band] = np.rint(part.clip(0, 255))
         return mip_pyramid((box_sum(painted, 1) + 4) // 9, GROUND_LEVELS)
 
     def _panorama(self) -> NDArray[np.float32]:
@@ -219,7 +233,7 @@ class SceneBuilder:
         return np.asarray(np.rint(sky.clip(0, 255)), np.float32)
 
 
-def box_sum(image: NDArray[np.int32], radius: int) -> NDArray[np.int32]:
+def box_sum(image: NDArray[Integer], radius: int) -> NDArray[Integer]:
     """Return the sum over (2 radius + 1)^2 neighbours, edges repeated: integers, exact on every machine."""
     out = image
     for axis in (0, 1):
