@@ -81,7 +81,9 @@ class RenderedClip:
 
     def digest(self) -> str:
         """Return the sha256 of raw frames and labels: equal on every machine for equal specifications."""
-        return hashlib.sha256(self.frames.tobytes() + self.labels.tobytes()).hexdigest()
+        total = hashlib.sha256(np.ascontiguousarray(self.frames).data)
+        total.update(np.ascontiguousarray(self.labels).data)
+        return total.hexdigest()
 
 
 def render_clip(

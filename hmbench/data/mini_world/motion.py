@@ -6,7 +6,7 @@ Subjects: 10 paths (heading as a function of distance, integrated once) times a 
 
 import math
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -144,21 +144,16 @@ class CameraMove(NamedTuple):
     subject never moves the camera."""
 
     def pose(self, t: float) -> NDArray[np.float64]:
-        """Return camera-to-world [4, 4] at frame t."""
-        x, y, z = self._position(t)
-        yaw = self._aim(t) + self.sweep_at(t)
-        if self.motion == "Handheld":
-            yaw += 0.012 * math.sin(2 * math.pi * t / 37) + 0.008 * math.sin(2 * math.pi * t / 23 + 1)
-        c, s = math.cos(yaw), math.sin(yaw)
-        pose = np.array([[s, 0.0, c, x], [-c, 0.0, s, y], [0.0, -1.0, 0.0, z], [0.0, 0.0, 0.0, 1.0]])
-        return np.asarray(np.rint(pose * 2.0**40) * 2.0**-40)
+        """Return camera-to-world [4, 4] at frame t, read-only: the filter, the switch and the frames all ask for it."""
+        return _pose(self, t)
 
     def sweep_at(self, t: float) -> float:
         """Return how far the camera is turned away at frame t, radians."""
         out = smoothstep((t - self.leave) / self.leave_for)
         return self.sweep * (out - smoothstep((t - self.turn_back) / self.turn_back_for))
 
-    def _position(self, t: float) -> tuple[float, float, float]:
+    def position(self, t: float) -> tuple[float, float, float]:
+        """Return where the camera is at frame t."""
         s = self.speed * t / FPS
         a = self.yaw + self.drift
         x, y, z = self.x + s * math.cos(a), self.y + s * math.sin(a), self.z
@@ -168,19 +163,32 @@ class CameraMove(NamedTuple):
             z += 0.03 * math.sin(2 * math.pi * t / 11)
         return x, y, z
 
-    def _aim(self, t: float) -> float:
+    def aim(self, t: float) -> float:
         """Return the heading that keeps the framed walks' middle in view, smoothed over 13 frames."""
         if not self.framed:
             return self.yaw
         offset = 0.0
         times = [t + k for k in range(-6, 7, 3)]
         for time in times:
-            x, y, _ = self._position(time)
+            x, y, _ = self.position(time)
             poses = [walk.at(max(0.0, time)) for walk in self.framed]
             dx = sum(p.x for p in poses) / len(poses) - x
             dy = sum(p.y for p in poses) / len(poses) - y
             offset += math.remainder(math.atan2(dy, dx) - self.yaw, 2 * math.pi)
         return self.yaw + offset / len(times)
+
+
+@lru_cache(maxsize=1024)
+def _pose(move: CameraMove, t: float) -> NDArray[np.float64]:
+    x, y, z = move.position(t)
+    yaw = move.aim(t) + move.sweep_at(t)
+    if move.motion == "Handheld":
+        yaw += 0.012 * math.sin(2 * math.pi * t / 37) + 0.008 * math.sin(2 * math.pi * t / 23 + 1)
+    c, s = math.cos(yaw), math.sin(yaw)
+    pose = np.array([[s, 0.0, c, x], [-c, 0.0, s, y], [0.0, -1.0, 0.0, z], [0.0, 0.0, 0.0, 1.0]])
+    pose = np.rint(pose * 2.0**40) * 2.0**-40
+    pose.setflags(write=False)
+    return pose
 
 
 __all__ = [

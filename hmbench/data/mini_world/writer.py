@@ -26,7 +26,7 @@ from hmbench.data.mini_world.spec import GENERATOR, VERSION, ClipSpec
 from hmbench.events import find_events, visible_frames
 from hmbench.video import write_labels, write_video
 
-MASK_COLOR = (255, 0, 0)
+MASK_RED = np.uint8(255)
 ROUND = 6
 """Decimals in truth.json: micrometres."""
 
@@ -59,7 +59,7 @@ def write_clip(
     part.mkdir(parents=True)
     n = clip.num_context
     red = np.zeros_like(clip.frames)
-    red[clip.labels > 0] = MASK_COLOR
+    red[..., 0] = MASK_RED * (clip.labels > 0)
     for name, frames in (("cond", clip.frames[:n]), ("tgt", clip.frames[n:])):
         write_video(part / f"{name}.mp4", frames, fps=clip.fps, crf=crf)
     for name, frames in (("cond_mask", red[:n]), ("tgt_mask", red[n:])):
