@@ -21,7 +21,7 @@ _CAMERA = {
 _WALK = {
     "Straight": "straight ahead", "ArcLeft": "in a wide arc to the left", "ArcRight": "in a wide arc to the right",
     "TightLeft": "in a circle to the left", "TightRight": "in a circle to the right", "Weave": "in gentle waves",
-    "StopGo": "stopping and going", "ZigZag": "in a zigzag", "UTurn": "and turns around", "SCurve": "in an S-curve",
+    "StopGo": "stopping and going", "ZigZag": "in a zigzag", "UTurn": "out and back", "SCurve": "in an S-curve",
 }  # fmt: skip
 _EXTRAS = {
     "hat": "a hat",
@@ -72,15 +72,17 @@ def captions(spec: ClipSpec) -> Captions:
     who = phrases[0] if len(phrases) == 1 else f"{', '.join(phrases[:-1])} and {phrases[-1]}"
     who = who[0].upper() + who[1:]
     many = len(looks) > 1
-    verb = s.choice(("walk", "move", "make their way") if many else ("walks", "moves", "makes its way"))
+    own = {"man": "his", "woman": "her"}.get(looks[0].kind, "its")
+    verb = s.choice(("walk", "move", "make their way") if many else ("walks", "moves", f"makes {own} way"))
     place, style = SCENES[spec.scene].phrase, _WALK[SUBJECT_PATHS[spec.subject_path]]
     them = "them" if many else "it" if looks[0].body != "person" else "the " + looks[0].kind
+    they = "they" if many else them
     motion = _CAMERA[CAMERA_MOTIONS[spec.camera_path % len(CAMERA_MOTIONS)]].format(them=them)
     side = "left" if CAMERA_SWEEPS[spec.camera_path // len(CAMERA_MOTIONS)].startswith("Left") else "right"
     opening = s.choice(
         (f"{who} {verb} {style} through {place}.", f"In {place}, {who[0].lower() + who[1:]} {verb} {style}.")
     )
-    away = s.choice((f"turns {side} away from {them}", f"pans {side} until {them} can no longer be seen"))
+    away = s.choice((f"turns {side} away from {them}", f"pans {side} until {they} can no longer be seen"))
     return Captions(
         full=f"{opening} The camera {motion}, {away}, and then turns back to where it looked before.",
         short=f"{who} {verb} through {place}.",

@@ -139,6 +139,22 @@ def test_captions_do_not_reveal_the_target_where_they_promise() -> None:
         assert len(texts.short) < len(texts.context) < len(texts.full)
 
 
+def test_captions_are_english() -> None:
+    turn = SUBJECT_PATHS.index("UTurn")
+    man = next(k for k, look in enumerate(LOOKS) if look.kind == "man")
+    cat = next(k for k, look in enumerate(LOOKS) if look.kind == "cat")
+    alone, pair, animal = (
+        " ".join(
+            captions(ClipSpec(scene=0, subjects=who, subject_path=turn, camera_path=0, seed=seed)).full
+            for seed in range(40)
+        )
+        for who in ((man,), (man, cat), (cat,))
+    )
+    assert "makes his way out and back" in alone and "until the man can no longer be seen" in alone
+    assert "make their way out and back" in pair and "until they can no longer be seen" in pair
+    assert "makes its way out and back" in animal and "until it can no longer be seen" in animal
+
+
 def test_ids_parse_like_hm_worlds() -> None:
     parts = parse_id(sample_id(7, PAIR, 3))
     assert parts is not None
