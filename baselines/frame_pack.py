@@ -106,7 +106,12 @@ class FramePack(FullMemory):
         )
 
     def plan(self, sequence: TokenSequence) -> Rotation:
-        """Rotary angles, averaged over the fine tokens that each packed one covers."""
+        """Rotary angles, averaged over the fine tokens that each packed one covers.
+
+        In the world, where angles depend on cameras, those of a packed token's middle and mean camera stand for them.
+        """
+        if sequence.placing.kind == "world":
+            return sequence.rotation
         past, head_dim = sequence.context_tokens, self.backbone.dim // self.backbone.heads
         total = int(sequence.positions[..., past, 0].flatten()[0])  # the target's first frame follows the whole context
         turns = []

@@ -18,8 +18,9 @@ from reference_model.codec import latent_frames
 from reference_model.hydra_memory import HydraSettings
 from reference_model.memory import Backbone
 from reference_model.memory_kinds import describe_memory, memory_settings
+from reference_model.placing import Positions
 from reference_model.sequence import Grid
-from reference_model.transformer import Conditioning
+from reference_model.transformer import Conditioning, Prediction
 
 WAN_NEGATIVE_PROMPT = (
     "色调艳丽，过曝，静态，细节模糊不清，字幕，风格，作品，画作，画面，静止，整体发灰，最差质量，低质量，JPEG压缩残留，"
@@ -49,6 +50,14 @@ class TransformerConfig:
     """Latents that make one token: frames, rows, columns."""
     conditioning: Conditioning = "shared"
     """Noise level of context tokens: the target's (``shared``, as released) or 0 (``clean_context``)."""
+    positions: Positions = "grid"
+    """Of rotary angles: on the picture's grid, as Wan's, or in the world (`reference_model.placing`)."""
+    field_of_view: float = 36.6
+    """Of the picture's width in degrees, which ``world`` needs: HM-World's, recovered."""
+    depths: tuple[float, ...] = (4.0, 8.0, 16.0, 1000.0)
+    """Metres that the heads assume in turn under ``world``: from near the camera to the horizon."""
+    prediction: Prediction = "velocity"
+    """What the last layer gives: velocities, as Wan's, or ``clean`` latents (`reference_model.clean_prediction`)."""
 
     def __post_init__(self) -> None:
         if self.dim % self.heads or self.dim // self.heads % 2:
@@ -186,6 +195,10 @@ class HydraConfig:
             "ffn_dim": t.ffn_dim,
             "num_layers": t.layers,
             "conditioning": t.conditioning,
+            "positions": t.positions,
+            "field_of_view": t.field_of_view,
+            "depths": t.depths,
+            "prediction": t.prediction,
         }
 
 
@@ -202,14 +215,20 @@ def hydra_wan_1_3b() -> HydraConfig:
     )
 
 
+_FROM_NOTHING: dict[str, Any] = {"positions": "world", "prediction": "clean"}
+"""How ``mini`` and ``nano`` differ from Wan's transformer: they begin without its training."""
+
+
 def mini() -> HydraConfig:
     """A model that runs on a laptop and trains on one GPU: 224x128, 4,480 tokens a clip, 5.5 M parameters."""
     return HydraConfig(
         name="hydra-mini",
         width=224,
         height=128,
-        transformer=TransformerConfig(memory=_small_memory(), dim=192, heads=4, layers=8, ffn_dim=768, freq_dim=128),
-        codec=CodecConfig(latent_channels=32, hidden_channels=96, decoder_depth=4),
+        transformer=TransformerConfig(
+            memory=_small_memory(), dim=192, heads=4, layers=8, ffn_dim=768, freq_dim=128, **_FROM_NOTHING
+        ),
+        codec=CodecConfig(latent_channels=48, hidden_channels=96, decoder_depth=4),
         text=TextConfig(dim=128, max_words=32),
         sampler=SamplerConfig(steps=20, shift=3.0),
     )
@@ -229,9 +248,9 @@ def nano() -> HydraConfig:
         width=112,
         height=64,
         transformer=TransformerConfig(
-            memory=memory, dim=160, heads=4, layers=4, ffn_dim=640, freq_dim=128, patch=(1, 8, 1)
+            memory=memory, dim=192, heads=4, layers=4, ffn_dim=768, freq_dim=128, patch=(1, 8, 1), **_FROM_NOTHING
         ),
-        codec=CodecConfig(latent_channels=16, hidden_channels=64, decoder_depth=3),
+        codec=CodecConfig(latent_channels=96, hidden_channels=64, decoder_depth=3),
         text=TextConfig(dim=128, max_words=32),
         sampler=SamplerConfig(steps=15, shift=3.0),
     )

@@ -36,7 +36,7 @@ from reference_model.memory import (
     project_memory,
     rotate_heads,
 )
-from reference_model.rope import Rotation, grid_positions, rotation
+from reference_model.rope import Rotation, grid_positions
 from reference_model.sequence import Grid, TokenSequence
 
 Triple = tuple[int, int, int]
@@ -201,7 +201,7 @@ class HydraMemory(Memory):
         return HydraPlan(
             source=Grid(frames, *target[1:]),
             slices=slices,
-            rotation=rotation(self._positions(slices).to(device), self.backbone.dim // self.backbone.heads),
+            rotation=self._turn(slices, sequence),
             local=retrieval.frame_tokens(windows, target.tokens_per_frame)[None],
             blocked=settings.blocked(context, target).to(device),
             top_k=settings.retrieved(context, target),
@@ -257,8 +257,16 @@ class HydraMemory(Memory):
         seen = self.settings.window * target.tokens_per_frame + kept * slices.tokens_per_frame
         return MemoryFacts(seen, self.settings.variant == "released", self.num_parameters())
 
-    def _positions(self, slices: Grid) -> Tensor:
-        """Middle of the kernel in time, its corner in space, as released (t = 2j + 0.5, h = 2y, w = 2x)."""
-        stride, middle = self.settings.stride, (self.settings.kernel[0] - 1) / 2
-        places = [torch.arange(n) * float(s) for n, s in zip(slices, stride, strict=True)]
-        return grid_positions(places[0] + middle, places[1], places[2])
+    def _turn(self, slices: Grid, sequence: TokenSequence) -> Rotation:
+        """Angles of memory tokens: middle of the kernel in time.
+
+        In space, its corner on the grid, as released (t = 2j + 0.5, h = 2y, w = 2x), and its middle in the world, where
+        a corner would be half a token beside what it shows. A slice's camera is the mean of its frames' cameras.
+        """
+        kernel, stride = self.settings.kernel, self.settings.stride
+        in_world = sequence.placing.kind == "world"
+        middle = [(size - 1) / 2 if axis == 0 or in_world else 0.0 for axis, size in enumerate(kernel)]
+        places = [torch.arange(n) * float(s) + m for n, s, m in zip(slices, stride, middle, strict=True)]
+        frames = sequence.cameras.unfold(1, kernel[0], stride[0]).mean(-1)[:, : slices.frames]
+        cameras = frames.repeat_interleave(slices.tokens_per_frame, dim=1)
+        return sequence.placing.turn(grid_positions(*places).to(sequence.positions.device), cameras)

@@ -16,30 +16,33 @@ from torch import Tensor
 
 
 class Rotation(NamedTuple):
-    """Cosine and sine of every token's angles, float32 ``[N, 1, d / 2]`` or ``[B, N, 1, d / 2]``."""
+    """Cosine and sine of all angles, float32 ``[N, 1, d / 2]``, ``[B, N, 1, d / 2]`` or ``[B, N, H, d / 2]``."""
 
     cos: Tensor
     sin: Tensor
 
 
-def rotation(positions: Tensor, head_dim: int, theta: float = 10000.0) -> Rotation:
+def rotation(positions: Tensor, head_dim: int, theta: float = 10000.0, space_theta: float | None = None) -> Rotation:
     """Angles of tokens at the given positions.
 
     Args:
-        positions: Time, row, column of each token in units of full-resolution tokens, ``[..., N, 3]``.
+        positions: Time, row, column of each token in units of full-resolution tokens, ``[N, 3]``, ``[B, N, 3]`` or, one
+            for each head, ``[B, N, H, 3]``.
         head_dim: Channels a head (d), even.
         theta: Base of the frequencies.
+        space_theta: Of those of rows and columns; None: the same.
     """
     if head_dim % 2:
         raise ValueError(f"rotary embedding needs an even number of channels a head, got {head_dim=}")
     # float64: at t = 40 a float32 product already costs 4e-6 of an angle, as much as the whole parity budget
     # (Apple's mps has no float64)
     place = positions.to(torch.float32 if positions.device.type == "mps" else torch.float64)
-    angles = torch.cat(
-        [place[..., axis, None] * _frequencies(dim, theta, place) for axis, dim in enumerate(axis_dims(head_dim))],
-        dim=-1,
-    )
-    return Rotation(angles.cos().float().unsqueeze(-2), angles.sin().float().unsqueeze(-2))
+    bases = (theta, space_theta or theta, space_theta or theta)
+    parts = zip(range(3), axis_dims(head_dim), bases, strict=True)
+    angles = torch.cat([place[..., axis, None] * _frequencies(dim, base, place) for axis, dim, base in parts], dim=-1)
+    if positions.ndim < 4:
+        angles = angles.unsqueeze(-2)
+    return Rotation(angles.cos().float(), angles.sin().float())
 
 
 def rotate(x: Tensor, by: Rotation) -> Tensor:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from reference_model.placing import Placing
 from reference_model.rope import Rotation
 
 
@@ -50,6 +51,8 @@ class TokenSequence:
     """Camera of each frame relative to the first target camera, ``[B, G, 12]`` (`reference_model.camera`)."""
     rotation: Rotation
     """Rotary angles at `positions`."""
+    placing: Placing
+    """What gave them, for a memory that adds tokens of its own."""
 
     @property
     def grids(self) -> tuple[Grid, ...]:
@@ -82,8 +85,14 @@ class TokenSequence:
             return signal
         if signal.shape[1] != self.frames:
             raise ValueError(f"expected a value for each of {self.frames} frames, got {signal.shape[1]}")
-        if self.is_uniform:
-            return signal.repeat_interleave(self.target.tokens_per_frame, dim=1)
-        counts = [grid.tokens_per_frame for grid in self.grids for _ in range(grid.frames)]
-        repeats = torch.tensor(counts, device=signal.device)
-        return signal.repeat_interleave(repeats, dim=1, output_size=sum(counts))
+        return spread_frames(self.grids, signal)
+
+
+def spread_frames(grids: tuple[Grid, ...], signal: Tensor) -> Tensor:
+    """A value per frame of all grids as a value per token: ``[B, G, D] -> [B, N, D]``."""
+    sizes = {grid[1:] for grid in grids}
+    if len(sizes) == 1:
+        return signal.repeat_interleave(grids[0].tokens_per_frame, dim=1)
+    counts = [grid.tokens_per_frame for grid in grids for _ in range(grid.frames)]
+    repeats = torch.tensor(counts, device=signal.device)
+    return signal.repeat_interleave(repeats, dim=1, output_size=sum(counts))

@@ -22,14 +22,17 @@ from diffusers.models.normalization import FP32LayerNorm
 from diffusers.models.transformers.transformer_wan import WanTimeTextImageEmbedding, WanTransformerBlock
 from torch import Tensor, nn
 
+from reference_model import clean_prediction
 from reference_model.camera import CAMERA_DIM
 from reference_model.memory import AttentionCall, Backbone, ContextFrames, Memory, PackedContext, Recorder
 from reference_model.memory_kinds import build_memory
-from reference_model.rope import grid_positions, rotation
-from reference_model.sequence import Grid, TokenSequence
+from reference_model.placing import Placing, Positions
+from reference_model.rope import grid_positions
+from reference_model.sequence import Grid, TokenSequence, spread_frames
 
 TrainingRule = Literal["paper", "all"]
 Conditioning = Literal["shared", "clean_context"]
+Prediction = Literal["velocity", "clean"]
 
 _ADDITIONS = ("camera_context", "camera_target", "projector")
 
@@ -122,6 +125,12 @@ class HydraTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
         eps: Of all norms.
         conditioning: ``shared``: context tokens carry the target's noise level, as released. ``clean_context``: they
             carry level 0 (diffusion forcing).
+        positions: Of rotary angles: ``grid``, as Wan's, or ``world`` (`reference_model.placing`).
+        field_of_view: Of the picture's width in degrees, for ``world``.
+        depths: Assumed by the heads in turn, metres, for ``world``.
+        prediction: What the last layer gives. ``velocity``: as Wan's. ``clean``: clean latents, of which the velocity
+            is computed, so that tokens may have fewer channels than a patch has numbers (arXiv 2511.13720); latents
+            enter as the best linear guess of clean ones at their level, which is nothing at pure noise.
     """
 
     _supports_gradient_checkpointing = True
@@ -145,10 +154,19 @@ class HydraTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
         cross_attn_norm: bool = True,
         eps: float = 1e-6,
         conditioning: Conditioning = "shared",
+        positions: Positions = "grid",
+        field_of_view: float = 36.6,
+        depths: tuple[float, ...] = (1000.0,),
+        prediction: Prediction = "velocity",
     ) -> None:
         super().__init__()
         if conditioning not in ("shared", "clean_context"):
             raise ValueError(f"conditioning must be 'shared' or 'clean_context', got {conditioning!r}")
+        if positions not in ("grid", "world") or prediction not in ("velocity", "clean"):
+            raise ValueError(
+                "positions must be 'grid' or 'world' and prediction 'velocity' or 'clean', got "
+                f"{positions!r} and {prediction!r}"
+            )
         if attention_head_dim % 2 or freq_dim % 2:
             raise ValueError(f"{attention_head_dim=} and {freq_dim=} must be even")
         dim = num_attention_heads * attention_head_dim
@@ -166,7 +184,8 @@ class HydraTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
         self.norm_out = FP32LayerNorm(dim, eps, elementwise_affine=False)
         self.proj_out = nn.Linear(dim, in_channels * math.prod(self.patch))
         self.scale_shift_table = nn.Parameter(torch.randn(1, 2, dim) / dim**0.5)
-        self.head_dim = attention_head_dim
+        self.heads, self.head_dim = num_attention_heads, attention_head_dim
+        self.predicts_clean = prediction == "clean"
         self.gradient_checkpointing = False
 
     def forward(
@@ -190,8 +209,9 @@ class HydraTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
             record: Listener to what happens inside (see `reference_model.memory.Recorder`).
         """
         self._check(context, target, cameras)
-        packed = self.memory.pack(self._remembered(context, cameras), self._embed)
-        tokens, sequence = self._sequence(packed, target, cameras[1])
+        given = self._guesses(context, target, timestep) if self.predicts_clean else (context, target)
+        packed = self.memory.pack(self._remembered(given[0], cameras), self._embed)
+        tokens, sequence = self._sequence(packed, given[1], cameras[1])
         levels = self._levels(timestep, packed, context.shape[2] // self.patch[0], sequence)
         # one row a frame: [B, G or 1] levels -> [B, G or 1, D] and [B, G or 1, 6, D]
         embedded, projected, text, _ = self.condition_embedder(
@@ -205,7 +225,12 @@ class HydraTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
                 tokens = self._gradient_checkpointing_func(block, tokens, text, modulation, call, self.memory, plan)
             else:
                 tokens = block(tokens, text, modulation, call, self.memory, plan)
-        return self._velocity(tokens, embedded, sequence, context.shape)
+        found = self._unembed(tokens, embedded, sequence, context.shape)
+        if not self.predicts_clean:
+            return found
+        past = slice(cameras[0].shape[1], None)
+        level = clean_prediction.level_of(timestep, past, self.patch[0])
+        return Velocity(clean_prediction.velocity(target.float(), found.target.float(), level), None)
 
     def grids(self, context_frames: int, target_frames: int, height: int, width: int) -> tuple[Grid, Grid]:
         """Token grids of context and target of these many latent frames, rows and columns."""
@@ -249,12 +274,14 @@ class HydraTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
         future = grid_positions(rows[0] + packed.target_start, rows[1], rows[2])
         future = future.expand(*packed.positions.shape[:-2], -1, -1)
         positions = torch.cat((packed.positions.to(future), future), dim=-2)
+        placing, seen = self._placing(grid), torch.cat((packed.cameras, cameras), dim=1)
         sequence = TokenSequence(
             context=packed.grids,
             target=grid,
             positions=positions,
-            cameras=torch.cat((packed.cameras, cameras), dim=1),
-            rotation=rotation(positions, self.head_dim),
+            cameras=seen,
+            rotation=placing.turn(positions, spread_frames((*packed.grids, grid), seen)),
+            placing=placing,
         )
         return torch.cat((packed.tokens, image.flatten(2).transpose(1, 2)), dim=1), sequence
 
@@ -274,7 +301,29 @@ class HydraTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
         sources = packed.source_frames.expand(len(timestep), -1)
         return torch.cat((timestep.gather(1, sources), timestep[:, past:]), dim=1)
 
-    def _velocity(
+    def _guesses(self, context: Tensor, target: Tensor, timestep: Tensor) -> tuple[Tensor, Tensor]:
+        """What tokens are made of where clean latents are predicted; a context without levels of its own is clean."""
+        frames, patch = context.shape[2] // self.patch[0], self.patch[0]
+        guess = clean_prediction.linear_guess
+        if timestep.ndim == 2:
+            context = guess(context, clean_prediction.level_of(timestep, slice(frames), patch)).type_as(context)
+        level = clean_prediction.level_of(timestep, slice(frames, None), patch)
+        return context, guess(target, level).type_as(target)
+
+    def _placing(self, target: Grid) -> Placing:
+        config: Any = self.config
+        _, h, w = self.patch
+        return Placing(
+            kind=config["positions"],
+            head_dim=self.head_dim,
+            heads=self.heads,
+            picture=(target.height, target.width),
+            aspect=(target.height * h) / (target.width * w),
+            field_of_view=config["field_of_view"],
+            depths=tuple(config["depths"]),
+        )
+
+    def _unembed(
         self, tokens: Tensor, embedded: Tensor, sequence: TokenSequence, context_shape: torch.Size
     ) -> Velocity:
         table = self.scale_shift_table[None].to(embedded.device) + embedded[:, :, None]

@@ -23,7 +23,10 @@ Preset = Annotated[str, typer.Option(help="nano (CPU), mini (one GPU) or paper."
 MemoryName = Annotated[str, typer.Option(help="Memory: hydra, full-context, fov-retrieval, ...", rich_help_panel=MODEL)]
 Base = Annotated[
     Path | None,
-    typer.Option(help="Wan 2.1 in diffusers' format, where --preset paper begins.", rich_help_panel=MODEL),
+    typer.Option(
+        help="Where to begin: a finished run of the same preset; for --preset paper Wan 2.1 in diffusers' format.",
+        rich_help_panel=MODEL,
+    ),
 ]
 Data = Annotated[
     str,

@@ -63,7 +63,7 @@ class TrainOptions:
     device: str = "cpu"
     """``cpu`` or ``cuda``."""
     base: Path | None = None
-    """Wan 2.1 in diffusers' format, for ``paper``."""
+    """Where the transformer begins: Wan 2.1 in diffusers' format for ``paper``, else a finished run of the preset."""
     command: str = ""
     """How the run was asked for."""
 

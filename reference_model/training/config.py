@@ -164,8 +164,8 @@ def train_nano() -> TrainingConfig:
     return TrainingConfig(
         model=model,
         steps=600,
-        codec=CodecTrainingConfig(steps=500, clips=64),
-        flow=FlowConfig(shift=model.sampler.shift, weighting="none", channel_power=1.0, text_dropout=0.05),
+        codec=CodecTrainingConfig(steps=400, clips=96),
+        flow=FlowConfig(shift=model.sampler.shift, weighting="none", channel_power=1.5, text_dropout=0.05),
         optimizer=OptimizerConfig(learning_rate=1.5e-3, warmup=30, final=0.05, betas=(0.9, 0.98)),
         run=RunConfig(batch=2, ema=0.99, validate_every=600, checkpoint_every=200),
     )

@@ -57,6 +57,7 @@ def model_card(out: Path, pipeline: HydraPipeline, config: TrainingConfig, facts
         "|---|---|",
         f"| data | {facts['data']}, revision `{facts['revision']}`, {facts['clips']} clips |",
         f"| command | `{facts['command']}` |",
+        f"| begins from | {facts.get('base') or 'nothing'} |",
         f"| seed | {facts['seed']} |",
         f"| steps | {config.steps} of {config.run.batch} clips ({samples} samples) |",
         f"| device | {_device(str(facts['device']))} |",

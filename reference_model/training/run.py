@@ -22,6 +22,7 @@ from reference_model.codec import MiniVideoCodec
 from reference_model.config import HydraConfig
 from reference_model.pipeline import HydraPipeline, build_pipeline
 from reference_model.text import HashedTextEncoder
+from reference_model.training.base import base_record, continue_from
 from reference_model.training.cache import CacheKey, Encoders, LatentCache, build_cache, write_atomically
 from reference_model.training.clips import ClipSource, hold_out
 from reference_model.training.codec_training import CodecReport, build_codec, train_codec
@@ -53,7 +54,8 @@ class TrainingRequest:
     device: str = "cpu"
     """``cpu`` or ``cuda``."""
     base: Path | None = None
-    """Wan 2.1 in diffusers' format, where a paper-scale run begins."""
+    """Where the transformer begins: for the paper's preset Wan 2.1 in diffusers' format, for the others a finished run
+    of the same preset, or None."""
     command: str = ""
     """How the run was asked for, for the card."""
 
@@ -104,7 +106,9 @@ def _prepare(
         pipeline = build_pipeline(config.model, request.seed)
         codec, report = _codec(request, prepared / "codec", device, listener)
         pipeline.register_modules(vae=codec)
-        if config.start == "copy":
+        if request.base is not None:
+            continue_from(pipeline, request.base)
+        elif config.start == "copy":
             start_with_a_copy(pipeline.transformer, request.seed)
     else:
         pipeline, report = paper_parts(config.model, request.base), {}
@@ -182,6 +186,7 @@ def _asked(request: TrainingRequest) -> dict[str, Any]:
         "data": request.source.name,
         "revision": request.source.revision(),
         "seed": request.seed,
+        "base": base_record(request.base),
         "device": request.device,
         "command": request.command,
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -88,7 +90,15 @@ def test_a_fresh_tokenizer_averages_its_kernel(kind):
         torch.testing.assert_close(found[:, j, y * 3 + x], expected)
 
 
-def test_memory_tokens_stand_in_the_middle_of_their_frames():
+@pytest.mark.parametrize("kind", ["grid", "world"])
+def test_memory_tokens_stand_in_the_middle_of_their_frames(kind):
+    """In space at their corner on the grid, as released, and in the middle in the world; cameras are means."""
     memory = HydraMemory(HydraSettings(kernel=(3, 2, 2), stride=(2, 2, 4)), Backbone(12, 2, 1, 4, (1, 2, 2)))
-    places = memory._positions(Grid(2, 2, 2))
-    assert places[0].tolist() == [1, 0, 0] and places[-1].tolist() == [3, 2, 4]
+    asked = []
+    placing = SimpleNamespace(kind=kind, turn=lambda positions, cameras: asked.append((positions, cameras)))
+    cameras = torch.arange(6.0)[None, :, None].expand(1, 6, 12)
+    memory._turn(Grid(2, 2, 2), SimpleNamespace(placing=placing, cameras=cameras, positions=torch.zeros(1)))
+    ((positions, seen),) = asked
+    beside = 0.0 if kind == "grid" else 0.5
+    assert positions[0].tolist() == [1, beside, beside] and positions[-1].tolist() == [3, 2 + beside, 4 + beside]
+    assert seen[0, :, 0].tolist() == [1.0] * 4 + [3.0] * 4

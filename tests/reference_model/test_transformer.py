@@ -143,8 +143,42 @@ def test_each_half_has_its_own_camera_encoder(half):
             assert changed == (side == half)
 
 
-def test_a_level_for_each_frame_equals_one_level_when_all_are_equal():
-    model, given = make(), inputs(batch=2)
+@pytest.mark.parametrize("memory", [HYDRA, {"kind": "full"}], ids=["hydra", "full"])
+def test_positions_in_the_world_batch_and_heed_cameras(memory):
+    """Angles differ from clip to clip then; and cameras matter even where their encoders say nothing."""
+    model = make(memory, positions="world", depths=(3.0, 1000.0), prediction="clean", random_additions=False)
+    given = inputs(batch=2)
+    with torch.no_grad():
+        whole = model(**given).target
+        alone = model(**{k: tuple(c[1:] for c in v) if k == "cameras" else v[1:] for k, v in given.items()}).target
+        moved = model(**{**given, "cameras": (given["cameras"][0] + 0.5, given["cameras"][1])}).target
+    torch.testing.assert_close(whole[1:], alone, rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(whole, moved)
+
+
+def test_predicting_clean_latents_a_step_to_zero_lands_on_what_the_last_layer_says():
+    model, given = make(prediction="clean"), inputs()
+    given["timestep"] = torch.tensor([800.0])
+    with torch.no_grad():
+        first = given["target"] - 0.8 * model(**given).target
+        model.proj_out.weight.zero_()
+        model.proj_out.bias.fill_(0.3)
+        second = given["target"] - 0.8 * model(**given).target
+    assert (first - 0.3).abs().max() > 0.1
+    torch.testing.assert_close(second, torch.full_like(second, 0.3), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("change", [{"positions": "sky"}, {"prediction": "noise"}])
+def test_unknown_positions_and_predictions_are_refused(change):
+    with pytest.raises(ValueError, match=r"positions must be 'grid' or 'world' and prediction"):
+        make(**change)
+
+
+@pytest.mark.parametrize("prediction", ["velocity", "clean"])
+def test_a_level_for_each_frame_equals_one_level_when_all_are_equal(prediction):
+    model, given = make(prediction=prediction), inputs(batch=2)
+    if prediction == "clean":  # one level leaves the context clean, a level each makes it a guess like the target
+        given["context"] = torch.zeros_like(given["context"])
     with torch.no_grad():
         shared = model(**given).target
         each = model(**{**given, "timestep": given["timestep"][:, None].expand(-1, 12)}).target

@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import pytest
 import torch
-from training_toys import pico
+from training_toys import MEMORY, pico
 
 from reference_model.pipeline import build_pipeline
+from reference_model.training import start
 from reference_model.training.start import start_with_a_copy
 from reference_model.transformer import HydraTransformer3DModel
 
 
-def model(memory=None):
+def model(memory=None, **changes):
     settings = pico(memory=memory or {"kind": "full"}).model
+    settings = replace(settings, transformer=replace(settings.transformer, **changes))
     transformer = build_pipeline(settings, 0).transformer
     start_with_a_copy(transformer, 3)
     return transformer
+
+
+def turned(columns, frames=6):
+    """Cameras that look this many tokens of 2 x 2 latents to the right, of which 36.6 degrees hold two."""
+    angle = torch.tensor(columns * math.radians(36.6) / 2)
+    c, s = angle.cos(), angle.sin()
+    zero, one = torch.zeros(()), torch.ones(())
+    row = torch.stack((c, zero, s, zero, zero, one, zero, zero, -s, zero, c, zero))
+    return row.expand(1, frames, 12)
 
 
 def inputs(level=1.0, context=None):
@@ -52,6 +66,37 @@ def test_cameras_and_text_change_nothing_yet():
     first = model()(*given).target
     other = (*given[:3], torch.zeros_like(given[3]), tuple(c * 2 for c in given[4]))
     torch.testing.assert_close(model()(*other).target, first)
+
+
+@pytest.mark.parametrize("memory", [{"kind": "full"}, MEMORY], ids=["full", "hydra"])
+@torch.no_grad()
+def test_in_the_world_it_copies_what_was_seen_in_that_direction(memory):
+    """Context frames look straight ahead and one picture to the right, in two colours; the target looks at either."""
+    red, blue = torch.tensor([2.0, -1.0, 0.5, -2.0]), torch.tensor([-1.0, 2.0, -2.0, 1.0])
+    context = torch.stack((red, red, red, blue, blue, blue), dim=1).view(1, 4, 6, 1, 1).expand(1, 4, 6, 2, 4)
+    past = torch.cat((turned(0.0, 3), turned(4.0, 3)), dim=1)
+    transformer = model(memory, positions="world", prediction="clean", dim=48)
+    noise, text = torch.randn(1, 4, 6, 2, 4, generator=torch.Generator().manual_seed(0)), torch.zeros(1, 4, 8)
+    ahead, beside = (
+        -transformer(context, noise, torch.tensor([1000.0]), text, (past, turned(columns))).target.mean((0, 2, 3, 4))
+        for columns in (0.0, 4.0)
+    )
+    assert correlation(ahead - beside, red - blue) > 0.9 and (ahead - beside).abs().max() > 0.1
+
+
+@torch.no_grad()
+def test_weak_noise_is_not_blown_up_to_a_picture(monkeypatch):
+    """Just below pure noise, tokens of clean guesses are nearly nothing, and the norm must leave them so."""
+    empty = torch.zeros(1, 4, 6, 2, 4)
+    _, noise, _, text, cameras = inputs()
+
+    def predicted():
+        made = model(prediction="clean")(empty, noise, torch.tensor([980.0]), text, cameras).target
+        return float((noise - 0.98 * made).std())
+
+    steady = predicted()
+    monkeypatch.setattr(start, "STEADY", 0.0)
+    assert steady < 0.4 and predicted() > 2 * steady
 
 
 def test_every_parameter_still_gets_a_gradient_after_one_step():

@@ -1,0 +1,82 @@
+"""Where tokens stand for their rotary angles: on the picture's grid, as Wan has it, or in the world.
+
+On the grid a token has time, row and column, and a model must discover from 12 numbers a frame how a turning camera
+moves columns. In the world it has time, pitch and yaw of what it may show: the point on its ray at an assumed depth,
+seen from the first target camera. Two tokens that show one place then have equal angles, so attention by position
+alone finds what was seen before, whatever the memory. Depths differ from head to head, which leaves the model to choose
+(for far scenery all agree; near things move between them as the camera travels). The idea of attention relative to
+cameras is that of GTA (arXiv 2310.10375) and PRoPE (arXiv 2507.10496); the assumed depths are ours.
+
+The paper's model uses the grid. ``nano`` and ``mini`` use the world: they are trained from nothing in minutes to hours.
+
+Letters: B batch, N tokens, H heads, d channels a head.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from reference_model.rope import Rotation, rotation
+
+Positions = Literal["grid", "world"]
+
+WORLD_THETA = 20.0
+"""Base of the frequencies of yaw and pitch: the sharpest turns by 1 radian a token, the widest by about 1 / 20."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placing:
+    """How positions on the grid and cameras become angles."""
+
+    kind: Positions = "grid"
+    """``grid`` ignores cameras."""
+    head_dim: int
+    """Channels a head (d), even."""
+    heads: int
+    """Attention heads (H)."""
+    picture: tuple[int, int]
+    """Rows and columns of a frame in full-resolution tokens."""
+    aspect: float
+    """Height of the picture over its width, in pixels."""
+    field_of_view: float
+    """Of the picture's width, degrees."""
+    depths: tuple[float, ...]
+    """Assumed distance along the optical axis, metres; heads take them in turn."""
+
+    def turn(self, positions: Tensor, cameras: Tensor) -> Rotation:
+        """Angles of tokens.
+
+        Args:
+            positions: Time, row, column in full-resolution tokens, ``[N, 3]`` or ``[B, N, 3]``.
+            cameras: Of each token, relative to the first target camera, ``[B, N, 12]``.
+
+        Returns:
+            ``[N, 1, d / 2]`` or ``[B, N, 1, d / 2]`` on the grid, ``[B, N, H, d / 2]`` in the world.
+        """
+        if self.kind == "grid":
+            return rotation(positions, self.head_dim)
+        return rotation(self.in_world(positions, cameras), self.head_dim, space_theta=WORLD_THETA)
+
+    def in_world(self, positions: Tensor, cameras: Tensor) -> Tensor:
+        """Time, pitch and yaw, angles in units of a central token's height and width, ``[B, N, H, 3]``."""
+        rows, columns = self.picture
+        place = positions.expand(len(cameras), -1, -1).to(cameras.device)
+        half = math.tan(math.radians(self.field_of_view) / 2)
+        x = ((place[..., 2] + 0.5) * (2 / columns) - 1) * half
+        y = ((place[..., 1] + 0.5) * (2 / rows) - 1) * half * self.aspect
+        ray = torch.stack((x, y, torch.ones_like(x)), dim=-1)
+        pose = cameras.to(ray).unflatten(-1, (3, 4))
+        way = (pose[..., :3] @ ray[..., None]).squeeze(-1)
+        repeats = -(-self.heads // len(self.depths))
+        depth = torch.tensor((self.depths * repeats)[: self.heads]).to(way)
+        point = pose[..., None, :, 3] + depth[:, None] * way[..., None, :]
+        yaw = torch.atan2(point[..., 0], point[..., 2]) * (columns / math.radians(self.field_of_view))
+        level = torch.hypot(point[..., 0], point[..., 2])
+        pitch = torch.atan2(point[..., 1], level) * (rows / (2 * math.atan(half * self.aspect)))
+        time = place[..., None, 0].expand_as(yaw)
+        return torch.stack((time, pitch, yaw), dim=-1)

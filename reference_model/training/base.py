@@ -1,0 +1,66 @@
+"""Where a small run may begin: the transformer of a finished run, under any memory.
+
+Time on a processor goes into one long training, and every rival continues from it for the same, shorter time: as the
+paper's models all continue from Wan 2.1, which none of their memories trained.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+import torch
+
+from reference_model.checkpoint import state_digest
+from reference_model.codec import MiniVideoCodec
+from reference_model.pipeline import HydraPipeline
+from reference_model.training.export import DIGESTS
+from reference_model.training.stop import TrainingStoppedError
+from reference_model.transformer import HydraTransformer3DModel
+
+
+@torch.no_grad()
+def continue_from(pipeline: HydraPipeline, base: Path) -> None:
+    """Gives the pipeline's transformer the backbone weights of a finished run, and its memory's where they fit.
+
+    Args:
+        pipeline: Untrained, with the codec that the run will use.
+        base: Folder of a finished run of the same preset.
+
+    Raises:
+        TrainingStoppedError: If there is no finished run, or its codec or transformer differ.
+    """
+    if not (base / DIGESTS).is_file():
+        raise TrainingStoppedError(f"{base} holds no finished run.", "Give --base the --out folder of a finished run.")
+    codec = cast(MiniVideoCodec, MiniVideoCodec.from_pretrained(base, subfolder="vae", local_files_only=True))
+    vae = pipeline.vae
+    assert isinstance(vae, MiniVideoCodec)
+    if state_digest(codec) != state_digest(vae):
+        raise TrainingStoppedError(
+            f"{base} was trained on the latents of another codec.", "Give the --prepared folder that it was given."
+        )
+    own = pipeline.transformer
+    found = HydraTransformer3DModel.from_pretrained(base, subfolder="transformer", local_files_only=True).state_dict()
+    shapes = {name: value.shape for name, value in own.state_dict().items()}
+    other = [
+        name
+        for name in shapes.keys() | found.keys()
+        if not name.startswith("memory.") and (name not in found or shapes.get(name) != found[name].shape)
+    ]
+    if other:
+        raise TrainingStoppedError(
+            f"{base} has a transformer of other sizes (first difference: {min(other)}).",
+            "Give a base of the same --preset.",
+        )
+    fitting = {name: value for name, value in found.items() if shapes.get(name) == value.shape}
+    own.load_state_dict(fitting, strict=False)
+
+
+def base_record(base: Path | None) -> str | None:
+    """What the card says of a base: its folder's name and the digest of its transformer."""
+    if base is None:
+        return None
+    if not (base / DIGESTS).is_file():
+        return base.name
+    weights = HydraTransformer3DModel.from_pretrained(base, subfolder="transformer", local_files_only=True)
+    return f"{base.name}, transformer {state_digest(weights)[:16]}"
