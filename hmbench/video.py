@@ -179,10 +179,11 @@ def _encode(
             if stored == "yuv420p":  # tag and matrix agree, so that every player decodes the same colours
                 stream.codec_context.colorspace = 1
                 stream.codec_context.color_range = 1
+            reformatter = VideoReformatter()  # one a clip: a new one for each frame sets up its tables again
             for image in frames:
                 frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format=given)
                 if stored == "yuv420p":
-                    frame = frame.reformat(format=stored, dst_colorspace=1)
+                    frame = reformatter.reformat(frame, format=stored, dst_colorspace=1)
                 container.mux(stream.encode(frame))
             container.mux(stream.encode(None))
         temporary.replace(path)
