@@ -96,7 +96,7 @@ READINGS = (
         "verdict_returned",
         lambda r: float(r.verdict == "returned"),
         "nothing wrong with the event",
-        version=2,
+        version=3,
         headline=True,
     ),
     _share(

@@ -53,6 +53,8 @@ class Thresholds:
     """Body heights beside the path."""
     agreement: float = 0.35
     """Agreement of velocities below which it goes another way."""
+    moves: float = 0.5
+    """Share of `Numbers.standing` from which on the target's speed says something: a slow walk goes far in seconds."""
     slow: float = 0.4
     """Share of the target's speed below which it is frozen."""
     far_from_shape: float = 0.4
@@ -126,7 +128,7 @@ def decide(n: Numbers, limits: Thresholds | None = None) -> Verdict:
         return "distorted"
     if n.double_frames >= t.double_frames:
         return "duplicated"
-    moves = n.speed_target > n.standing
+    moves = n.speed_target > t.moves * n.standing
     if moves and _is_frozen(n, t):
         return "frozen"
     wrong_size = abs(n.scale) > t.size and n.feet < t.feet

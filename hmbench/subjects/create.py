@@ -13,7 +13,7 @@ def create_tracker(
     profile: str,
     weights: Path | None,
     device: str,
-    method: Literal["bytetrack", "botsort"] = "bytetrack",
+    method: Literal["bytetrack", "botsort"] = "botsort",
     any_class: bool = False,
 ) -> SubjectTracker | None:
     """YOLO11, ByteTrack or BoT-SORT, and linking by appearance; None where weights are missing (`tracker_missing`).

@@ -28,8 +28,9 @@ from hmbench.weights.backbones import CropEncoder
 class TrackerConfig:
     """How detections become tracks."""
 
-    method: Literal["bytetrack", "botsort"] = "bytetrack"
-    """BoT-SORT also estimates the camera's motion, for twice the time."""
+    method: Literal["bytetrack", "botsort"] = "botsort"
+    """BoT-SORT also estimates the camera's motion: a subject that comes into view while the camera swings moves by half
+    its width a frame, and ByteTrack loses it."""
     high: float = 0.15
     """Confidence from which on a detection matches first."""
     low: float = 0.05
@@ -39,7 +40,9 @@ class TrackerConfig:
     buffer: int = 8
     """Frames that a lost track waits by motion alone; appearance links the longer gaps."""
     match: float = 0.85
-    """Largest matching cost (1 - IoU, weighted by confidence)."""
+    """Largest matching cost, 1 - IoU."""
+    fused: bool = False
+    """Whether IoU is weighed by confidence when matching: that drops faint subjects that move fast."""
     min_length: int = 4
     """Frames: shorter tracklets are flicker and are dropped."""
     link: LinkConfig = field(default_factory=LinkConfig)
@@ -129,7 +132,7 @@ def _arguments(config: TrackerConfig) -> Any:
         new_track_thresh=config.start,
         track_buffer=config.buffer,
         match_thresh=config.match,
-        fuse_score=True,
+        fuse_score=config.fused,
         gmc_method="sparseOptFlow",
         proximity_thresh=0.5,
         appearance_thresh=0.8,

@@ -57,6 +57,26 @@ def test_a_subject_keeps_its_track_across_a_gap_longer_than_any_buffer(method):
     assert len(unlinked) == 3  # without appearance the hero is two
 
 
+def test_a_subject_is_kept_while_the_camera_swings():
+    """It crosses the view by its own width a frame, so that its boxes never overlap: the camera's motion is known."""
+    step, frames, (height, width) = 14, 14, (96, 160)
+    rng = np.random.default_rng(5)
+    blocks = rng.integers(60, 180, (height // 6, (width + step * frames) // 6 + 1, 3), dtype=np.uint8)
+    wall = np.repeat(np.repeat(blocks, 6, axis=0), 6, axis=1)
+    wall[30:70, 170:184] = (220, 40, 40)
+    video = np.stack([wall[:height, t * step : t * step + width] for t in range(frames)])
+    labels = (video == (220, 40, 40)).all(axis=3).astype(np.uint8)
+    seen = int(labels.any(axis=(1, 2)).sum())
+    kept = {}
+    for method in ("bytetrack", "botsort"):
+        tracks = YoloTracker(MaskDetector(labels), None, TrackerConfig(method=method)).track(video)
+        kept[method] = max((int(t.present().sum()) for t in tracks), default=0)
+    assert seen >= 10
+    assert kept["botsort"] >= seen - 3, kept
+    assert kept["bytetrack"] == 0, kept
+    assert TrackerConfig().method == "botsort"
+
+
 def test_another_subject_does_not_inherit_a_track():
     hero = stage.changed(stage.HERO, hidden=(12, 60))
     stranger = stage.changed(stage.FRIEND, x=40, hidden=(0, 30))
