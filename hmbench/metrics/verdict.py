@@ -45,6 +45,9 @@ class Thresholds:
     """|log| of the size ratio from which on it is out of shape wherever it stands."""
     feet: float = 0.15
     """Box heights between its feet and the target's up to which it stands where it should."""
+    far: float = 1.0
+    """Box heights between its feet and the target's from which on it is seen from too different a side to say more of
+    its shape than `far_from_shape` does."""
     late_frames: float = 6.0
     """Frames behind along its path."""
     first_sight: float = 9.0
@@ -133,7 +136,7 @@ def decide(n: Numbers, limits: Thresholds | None = None) -> Verdict:
         return "frozen"
     wrong_size = abs(n.scale) > t.size and n.feet < t.feet
     shape = t.shape if n.feet < t.feet else t.shape_elsewhere
-    if abs(n.aspect) > shape or wrong_size or n.identity < t.resemblance:
+    if not n.feet > t.far and (abs(n.aspect) > shape or wrong_size or n.identity < t.resemblance):
         return "distorted"
     if moves and _trails(n, t):
         return "late"

@@ -59,6 +59,20 @@ def test_a_standing_target_cannot_be_frozen_or_late():
     assert decide(replace(TRAILS, speed_target=barely)) == "returned"
 
 
+def test_a_body_far_away_is_seen_from_another_side():
+    elsewhere = replace(
+        RIGHT,
+        aspect=-0.27,
+        feet=1.2,
+        offset=2.0,
+        agreement=0.0,
+        path=PathFit(on_time=1.4, late=0.8, shift=45.0, beside=0.2, still=0.2, turned=0.1),
+    )
+    assert decide(elsewhere) == "wrong way"
+    assert decide(replace(elsewhere, feet=0.1)) == "distorted"
+    assert decide(replace(elsewhere, aspect=-0.5)) == "distorted"
+
+
 def test_first_things_are_said_first():
     both = replace(STANDS, double_frames=20)
     assert decide(both) == "duplicated"
