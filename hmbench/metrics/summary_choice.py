@@ -1,10 +1,11 @@
 """How the one score to rank by was chosen: candidates, held against a validity study.
 
 A score that ranks models must put every faulty clip below the clean one, whichever memory failed; it must not put a
-clip that only went through a codec below one that lost its subject; and it must fall as a fault grows. So candidates
-are ordered by, first, whether the worst of their faults has an AUC of `SEEN` at least; then by the share of pairs
-(nuisance, fault) of one clip in which the nuisance scores better; then by monotonicity. What differs by less than
-`TIE` is a tie, and a tie keeps what is published.
+clip that only went through a codec below one that lost its subject; and it must fall as a fault grows. So a candidate
+must separate: the worst of its faults has an AUC of `SEEN` at least. Among those that do, the one with the largest
+share of pairs (nuisance, fault) of one clip in which the nuisance scores better is best, if the clips can tell it from
+what is published (`SURE`, flipping signs clip by clip); what they cannot tell apart is a tie, a tie goes to the more
+monotone, and if that ties, too, to what is published.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ import numpy as np
 
 from hmbench.metrics.validity import Study, auc, kinds_of, monotonicity, signed_values
 from hmbench.metrics.validity_targets import SEEN
+from hmbench.statistics import sign_flip_p
 
-TIE = 0.01
+SURE = 0.05
+"""p-value below which a candidate's lead over the published one is no chance."""
 PUBLISHED = "harmonic mean"
 """The candidate that `memory_score` is."""
 
@@ -44,8 +47,10 @@ class Weighed(NamedTuple):
     """Which fault that is."""
     robust: float
     """Share of pairs (nuisance, fault) of one clip in which the nuisance scores better."""
-    worst_pair: float
-    """The same for the worst pair of a nuisance and a fault."""
+    lead: float
+    """`robust` minus the published candidate's."""
+    p: float
+    """Probability of such a lead, or such a lag, by chance."""
     monotone: float
     """Share of steps of strength at which it does not rise."""
 
@@ -82,9 +87,12 @@ CANDIDATES = (
 
 
 def weigh_summaries(study: Study) -> list[dict[str, Any]]:
-    """All candidates, best first; null where the study says nothing. Empty if a part was not measured."""
+    """All candidates, best first; null where the study says nothing. Empty if what is published was not measured."""
     known = set(study.directions)
-    found = [_weigh(study, c) for c in CANDIDATES if known.issuperset(c.of)]
+    if not known.issuperset(CANDIDATES[0].of):
+        return []
+    published = _robust(study, CANDIDATES[0])
+    found = [_weigh(study, c, published) for c in CANDIDATES if known.issuperset(c.of)]
     return [_as_json(weighed) for weighed in ranked(found)]
 
 
@@ -92,8 +100,8 @@ def ranked(found: list[Weighed]) -> list[Weighed]:
     """Best first; ties in the order of `CANDIDATES`, which begins with what is published."""
 
     def rank(weighed: Weighed) -> tuple[bool, float, float]:
-        separates = weighed.worst_fault >= SEEN
-        return not separates, -_rounded(weighed.robust), -_rounded(weighed.monotone)
+        separates, sure = weighed.worst_fault >= SEEN, weighed.p < SURE
+        return not separates, -np.sign(weighed.lead) if sure else 0.0, -_rounded(weighed.monotone)
 
     return sorted(found, key=rank)
 
@@ -102,28 +110,30 @@ def summary_lines(rows: list[dict[str, Any]]) -> list[str]:
     """The candidates as a Markdown table."""
     lines = [
         "Candidates for one score, best first: the lowest AUC of clean against fault; the share of pairs of a nuisance "
-        "and a fault of one clip in which the nuisance scores better, and its worst pair; monotonicity.",
+        "and a fault of one clip in which the nuisance scores better, and its lead over the published one's with the "
+        "p-value of flipped signs; the share of steps of strength at which it does not rise.",
         "",
-        "| summary | of | worst fault | robust | worst pair | monotone |",
+        "| summary | of | worst fault | robust | lead (p) | monotone |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for row in rows:
         of = ", ".join(f"`{name}`" for name in row["of"])
-        numbers = " | ".join("-" if row[k] is None else f"{row[k]:.2f}" for k in ("robust", "worst_pair", "monotone"))
-        worst = "-" if row["worst_fault"] is None else f"{row['worst_fault']:.2f} ({row['worst_fault_kind']})"
-        lines.append(f"| {row['name']} | {of} | {worst} | {numbers} |")
+        robust, lead, p, monotone, worst = (
+            "-" if row[key] is None else f"{row[key]:.2f}" for key in ("robust", "lead", "p", "monotone", "worst_fault")
+        )
+        shown = f"{worst} ({row['worst_fault_kind']}) | {robust} | {lead} ({p}) | {monotone}"
+        lines.append(f"| {row['name']} | {of} | {shown} |")
     return lines
 
 
-def _weigh(study: Study, candidate: Candidate) -> Weighed:
-    faults, nuisances = kinds_of(study)
+def _weigh(study: Study, candidate: Candidate, published: dict[str, float]) -> Weighed:
+    faults, _ = kinds_of(study)
     full = study.config.strengths[-1]
     clean = _values(study, candidate, "clean", 0.0)
-    faulty = {kind: _values(study, candidate, kind, full) for kind in faults}
-    noisy = {kind: _values(study, candidate, kind, full) for kind in nuisances}
-    aucs = {kind: auc(list(clean.values()), list(values.values())) for kind, values in faulty.items()}
+    aucs = {k: auc(list(clean.values()), list(_values(study, candidate, k, full).values())) for k in faults}
     worst = min(aucs, key=lambda kind: aucs[kind]) if aucs else ""
-    pairs = [_better(a, b) for a, b in itertools.product(noisy.values(), faulty.values())]
+    own = _robust(study, candidate)
+    leads = np.array([own[sample] - published[sample] for sample in sorted(set(own) & set(published))])
     steps = []
     for kind in faults:
         levels = [clean, *(_values(study, candidate, kind, s) for s in study.config.strengths)]
@@ -133,10 +143,23 @@ def _weigh(study: Study, candidate: Candidate) -> Weighed:
         candidate.of,
         aucs.get(worst, math.nan),
         worst,
-        float(np.mean(pairs)) if pairs else math.nan,
-        min(pairs, default=math.nan),
+        float(np.mean(list(own.values()))) if own else math.nan,
+        float(leads.mean()) if len(leads) else math.nan,
+        sign_flip_p(leads) if len(leads) else math.nan,
         monotonicity(steps),
     )
+
+
+def _robust(study: Study, candidate: Candidate) -> dict[str, float]:
+    """Sample to the share of pairs of a nuisance and a fault in which the nuisance scores better, ties count half."""
+    faults, nuisances = kinds_of(study)
+    full = study.config.strengths[-1]
+    shares: dict[str, list[float]] = {}
+    for noise, fault in itertools.product(nuisances, faults):
+        noisy, faulty = (_values(study, candidate, kind, full) for kind in (noise, fault))
+        for sample in set(noisy) & set(faulty):
+            shares.setdefault(sample, []).append(auc([noisy[sample]], [faulty[sample]]))
+    return {sample: float(np.mean(found)) for sample, found in sorted(shares.items())}
 
 
 def _values(study: Study, candidate: Candidate, kind: str, strength: float) -> dict[str, float]:
@@ -145,14 +168,8 @@ def _values(study: Study, candidate: Candidate, kind: str, strength: float) -> d
     return {sample: candidate.combine(tuple(part[sample] for part in parts)) for sample in sorted(samples)}
 
 
-def _better(a: dict[str, float], b: dict[str, float]) -> float:
-    """Share of samples with a larger value in `a`, ties count half."""
-    both = sorted(set(a) & set(b))
-    return float(np.mean([auc([a[sample]], [b[sample]]) for sample in both])) if both else math.nan
-
-
 def _rounded(value: float) -> float:
-    return -1.0 if math.isnan(value) else round(value / TIE) * TIE
+    return -1.0 if math.isnan(value) else round(value, 2)
 
 
 def _as_json(weighed: Weighed) -> dict[str, Any]:

@@ -14,10 +14,13 @@ from hmbench.metrics.validity_targets import quiet_metrics, target_lines, target
 DIRECTIONS = {"background_fidelity": True, "reentry_success": True, "verdict_returned": True}
 
 
+CLIPS = tuple("abcdefgh")
+
+
 def study(**kinds: tuple[float, float, float]) -> Study:
-    """Two clips; kind to background, re-entry, verdict at full strength, half way to clean at half of it."""
-    made = Study(config=StudyConfig(clips=2, strengths=(0.5, 1.0)), tracker="none", directions=dict(DIRECTIONS))
-    for sample in ("a", "b"):
+    """Eight equal clips; kind to background, re-entry, verdict at full strength, half way to clean at half of it."""
+    made = Study(config=StudyConfig(clips=8, strengths=(0.5, 1.0)), tracker="none", directions=dict(DIRECTIONS))
+    for sample in CLIPS:
         for kind, values in {"clean": (1.0, 1.0, 1.0), **kinds}.items():
             for strength in (0.0,) if kind == "clean" else (0.5, 1.0):
                 for metric, value in zip(DIRECTIONS, values, strict=True):
@@ -44,37 +47,40 @@ def test_a_score_of_one_memory_alone_is_blind_to_the_other():
     rows = by_name(weigh_summaries(study(**LOST)))
     subjects, background = rows["alone", "reentry_success"], rows["alone", "background_fidelity"]
     assert (subjects["worst_fault"], subjects["worst_fault_kind"]) == (0.5, "forgotten")
-    assert background["worst_pair"] == 0  # the codec costs more than the lost subject
+    assert background["robust"] == pytest.approx(1 / 3)  # the codec costs more than a lost subject
+    assert background["lead"] == pytest.approx(-2 / 3) and background["p"] < 0.01
     both = rows[PUBLISHED, "background_fidelity", "reentry_success"]
     assert (both["worst_fault"], both["robust"], both["monotone"]) == (1, 1, 1)
     mean = rows["arithmetic mean", "background_fidelity", "reentry_success"]
-    assert both["robust"] == mean["robust"] == 1
+    assert both["robust"] == mean["robust"] == 1 and mean["p"] == 1
     assert weigh_summaries(study(**LOST))[0]["name"] == PUBLISHED
 
 
 def test_a_mean_that_lets_one_memory_pay_for_the_other_loses():
     rows = by_name(weigh_summaries(study(crf=(0.5, 0.8, 1.0), swapped=(1.0, 0.38, 0.0))))
     harmonic, arithmetic = (rows[name, *CANDIDATES[0].of] for name in (PUBLISHED, "arithmetic mean"))
-    assert harmonic["worst_pair"] == 1 and arithmetic["worst_pair"] == 0
+    assert harmonic["robust"] == 1 and arithmetic["robust"] == 0
+    assert weigh_summaries(study(crf=(0.5, 0.8, 1.0), swapped=(1.0, 0.38, 0.0)))[0]["name"] != "arithmetic mean"
 
 
 def test_ties_keep_what_is_published_and_a_better_one_goes_before():
-    def weighed(name: str, *, worst: float = 1.0, robust: float = 0.9, monotone: float = 0.9) -> Weighed:
-        return Weighed(name, ("x",), worst, "frozen", robust, robust, monotone)
+    def weighed(name: str, *, worst: float = 1.0, lead: float = 0.0, p: float = 1.0, monotone: float = 0.9) -> Weighed:
+        return Weighed(name, ("x",), worst, "frozen", 0.9 + lead, lead, p, monotone)
 
     def order(*found: Weighed) -> list[str]:
         return [w.name for w in ranked(list(found))]
 
-    assert order(weighed("old"), weighed("new", robust=0.903)) == ["old", "new"]
-    assert order(weighed("old"), weighed("new", robust=0.95)) == ["new", "old"]
-    assert order(weighed("old"), weighed("new", worst=0.9, robust=1.0)) == ["old", "new"]
+    assert order(weighed("old"), weighed("new", lead=0.04, p=0.2)) == ["old", "new"]
+    assert order(weighed("old"), weighed("new", lead=0.04, p=0.01)) == ["new", "old"]
+    assert order(weighed("worse", lead=-0.04, p=0.01), weighed("old")) == ["old", "worse"]
+    assert order(weighed("old"), weighed("new", worst=0.9, lead=0.1, p=0.01)) == ["old", "new"]
     assert order(weighed("old"), weighed("new", monotone=0.95)) == ["new", "old"]
 
 
 def test_a_study_without_the_parts_has_no_candidates():
     made = study()
     made.directions.pop("reentry_success")
-    assert all("reentry_success" not in row["of"] for row in weigh_summaries(made))
+    assert weigh_summaries(made) == []
     text = "\n".join(summary_lines(weigh_summaries(study(**LOST))))
     assert "| harmonic mean | `background_fidelity`, `reentry_success` | 1.00 (" in text
     json.dumps(weigh_summaries(study()), allow_nan=False)
