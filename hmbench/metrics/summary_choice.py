@@ -118,8 +118,9 @@ def summary_lines(rows: list[dict[str, Any]]) -> list[str]:
     ]
     for row in rows:
         of = ", ".join(f"`{name}`" for name in row["of"])
+        keys = ("robust", "lead", "p", "monotone", "worst_fault")
         robust, lead, p, monotone, worst = (
-            "-" if row[key] is None else f"{row[key]:.2f}" for key in ("robust", "lead", "p", "monotone", "worst_fault")
+            "-" if row[key] is None else f"{round(row[key], 2) + 0.0:.2f}" for key in keys
         )
         shown = f"{worst} ({row['worst_fault_kind']}) | {robust} | {lead} ({p}) | {monotone}"
         lines.append(f"| {row['name']} | {of} | {shown} |")
