@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -48,8 +48,13 @@ class FramePackSettings(FullSettings):
     """Frames packed 2x in time and space."""
     full: int = 1
     """Last frames, in full."""
+    projection: Literal["dense", "depthwise"] = "dense"
+    """``dense`` reads the latents with a kernel of all channels, as released; ``depthwise`` weighs the fine tokens
+    channel by channel, for small models: at nano's size dense kernels have three times the backbone's parameters."""
 
     def __post_init__(self) -> None:
+        if self.projection not in ("dense", "depthwise"):
+            raise ValueError(f"projection must be 'dense' or 'depthwise', got {self.projection!r}")
         if min(self.first, self.quarter, self.half) < 0 or self.full < 1:
             raise ValueError(
                 "the last frame must be kept and no number may be negative, got "
@@ -86,8 +91,8 @@ class FramePack(FullMemory):
 
     def __init__(self, settings: FramePackSettings, backbone: Backbone) -> None:
         super().__init__(settings, backbone)
-        self.half_kernel = _kernel(backbone, 2)
-        self.quarter_kernel = _kernel(backbone, 4)
+        self.half_kernel = _kernel(backbone, 2, settings.projection)
+        self.quarter_kernel = _kernel(backbone, 4, settings.projection)
 
     def pack(self, frames: ContextFrames, embed: Callable[[Tensor], Tensor]) -> PackedContext:
         """Frames as tokens of three sizes."""
@@ -140,15 +145,20 @@ class FramePack(FullMemory):
         missing = [-size % side for size, side in zip(stretch.shape[2:], cell, strict=True)]
         padded = functional.pad(stretch, (0, missing[2], 0, missing[1], missing[0], 0), mode="replicate")
         kernel = self.half_kernel if part.factor == 2 else self.quarter_kernel
-        coarse = functional.avg_pool3d(embed(padded), part.factor) + kernel(padded)
+        fine = embed(padded)
+        change = kernel(padded if self.settings.projection == "dense" else fine)
+        coarse = functional.avg_pool3d(fine, part.factor) + change
         return cast(Tensor, coarse.flatten(2).transpose(1, 2))
 
 
-def _kernel(backbone: Backbone, factor: int) -> nn.Conv3d:
+def _kernel(backbone: Backbone, factor: int, kind: str) -> nn.Conv3d:
     """What a coarse kernel adds to the mean of fine tokens: nothing at the start."""
-    frames, rows, columns = (side * factor for side in backbone.patch)
-    size = (frames, rows, columns)
-    conv = nn.Conv3d(backbone.in_channels, backbone.dim, size, stride=size, bias=False)
+    if kind == "depthwise":
+        conv = nn.Conv3d(backbone.dim, backbone.dim, factor, stride=factor, groups=backbone.dim, bias=False)
+    else:
+        frames, rows, columns = (side * factor for side in backbone.patch)
+        size = (frames, rows, columns)
+        conv = nn.Conv3d(backbone.in_channels, backbone.dim, size, stride=size, bias=False)
     nn.init.zeros_(conv.weight)
     return conv
 

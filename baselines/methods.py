@@ -40,6 +40,7 @@ FRAME_PACK = Method(
     name="frame-pack",
     description="FramePack: the first and last latent frame in full, those between packed 2x and 4x",
     memory={"kind": "baselines.frame_pack:FramePack"},
+    small={"projection": "depthwise"},
 )
 DFOT = Method(
     name="dfot",

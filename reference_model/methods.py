@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -33,6 +33,8 @@ class Method:
     """One line: what a target frame sees of the past."""
     memory: Mapping[str, Any]
     """``{"kind": ..., **settings}``; settings left out are the recipe's if it is of its kind, else the defaults."""
+    small: Mapping[str, Any] = field(default_factory=dict)
+    """Settings that differ at ``nano`` and ``mini``."""
     conditioning: Conditioning = "shared"
     """Noise level that context tokens are told."""
     pipeline: type[HydraPipeline] = HydraPipeline
@@ -56,7 +58,8 @@ class Method:
         kind = str(self.memory["kind"])
         own = dict(recipe.transformer.memory)
         inherited = own if issubclass(memory_class(kind), memory_class(str(own["kind"]))) else {}
-        described = _cut_to_picture({**inherited, **self.memory}, recipe) | dict(changes or {})
+        own_size = {} if recipe.codec.kind == "wan" else self.small
+        described = _cut_to_picture({**inherited, **self.memory, **own_size}, recipe) | dict(changes or {})
         return {"kind": kind, **asdict(memory_settings(described))}
 
     def apply(self, preset: str, changes: Mapping[str, Any] | None = None) -> HydraConfig:

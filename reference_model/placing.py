@@ -21,7 +21,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from reference_model.rope import Rotation, rotation
+from reference_model.rope import THETA, Rotation, head_rotation, rotation
 
 Positions = Literal["grid", "world"]
 
@@ -60,7 +60,7 @@ class Placing:
         """
         if self.kind == "grid":
             return rotation(positions, self.head_dim)
-        return rotation(self.in_world(positions, cameras), self.head_dim, space_theta=WORLD_THETA)
+        return head_rotation(self.in_world(positions, cameras), self.head_dim, (THETA, WORLD_THETA))
 
     def in_world(self, positions: Tensor, cameras: Tensor) -> Tensor:
         """Time, pitch and yaw, angles in units of a central token's height and width, ``[B, N, H, 3]``."""

@@ -14,6 +14,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+THETA = 10000.0
+"""Base of Wan's frequencies."""
+
 
 class Rotation(NamedTuple):
     """Cosine and sine of all angles, float32 ``[N, 1, d / 2]``, ``[B, N, 1, d / 2]`` or ``[B, N, H, d / 2]``."""
@@ -22,26 +25,32 @@ class Rotation(NamedTuple):
     sin: Tensor
 
 
-def rotation(positions: Tensor, head_dim: int, theta: float = 10000.0, space_theta: float | None = None) -> Rotation:
-    """Angles of tokens at the given positions.
+def rotation(positions: Tensor, head_dim: int, theta: float = THETA) -> Rotation:
+    """Angles of tokens at the given positions, equal for all heads.
 
     Args:
-        positions: Time, row, column of each token in units of full-resolution tokens, ``[N, 3]``, ``[B, N, 3]`` or, one
-            for each head, ``[B, N, H, 3]``.
+        positions: Time, row, column of each token in units of full-resolution tokens, ``[..., N, 3]``.
         head_dim: Channels a head (d), even.
         theta: Base of the frequencies.
-        space_theta: Of those of rows and columns; None: the same.
+    """
+    return head_rotation(positions.unsqueeze(-2), head_dim, (theta, theta))
+
+
+def head_rotation(positions: Tensor, head_dim: int, theta: tuple[float, float]) -> Rotation:
+    """Angles of tokens whose heads stand at positions of their own.
+
+    Args:
+        positions: As in `rotation`, ``[..., N, H, 3]``; H may be 1.
+        head_dim: Channels a head (d), even.
+        theta: Base of the frequencies of time, and of those of rows and columns.
     """
     if head_dim % 2:
         raise ValueError(f"rotary embedding needs an even number of channels a head, got {head_dim=}")
     # float64: at t = 40 a float32 product already costs 4e-6 of an angle, as much as the whole parity budget
     # (Apple's mps has no float64)
     place = positions.to(torch.float32 if positions.device.type == "mps" else torch.float64)
-    bases = (theta, space_theta or theta, space_theta or theta)
-    parts = zip(range(3), axis_dims(head_dim), bases, strict=True)
+    parts = zip(range(3), axis_dims(head_dim), (theta[0], theta[1], theta[1]), strict=True)
     angles = torch.cat([place[..., axis, None] * _frequencies(dim, base, place) for axis, dim, base in parts], dim=-1)
-    if positions.ndim < 4:
-        angles = angles.unsqueeze(-2)
     return Rotation(angles.cos().float(), angles.sin().float())
 
 

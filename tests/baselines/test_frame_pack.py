@@ -8,6 +8,7 @@ from camera_rows import random_cameras
 from tiny_backbone import inputs, kind, tiny
 
 from baselines.frame_pack import FramePack, FramePackSettings, Part
+from baselines.methods import FRAME_PACK
 from reference_model.config import hydra_wan_1_3b
 from reference_model.memory import Backbone, ContextFrames
 from reference_model.rope import rotation
@@ -58,8 +59,24 @@ def test_packing_equals_a_loop(frames, height, width) -> None:
     assert context.target_start == frames
 
 
-def test_starts_as_the_mean_of_fine_tokens() -> None:
-    memory = FramePack(FramePackSettings(**SMALL), Backbone(24, 2, 2, 4, (1, 2, 2)))
+def test_depthwise_kernels_weigh_the_fine_tokens_channel_by_channel() -> None:
+    memory, embed, latents, _, context = packed(10, 16, 16, **SMALL, projection="depthwise")
+    fine = embed(latents)
+    token = context.tokens[:, context.grids[0].tokens]  # the first one that is packed four times
+    cells = fine[:, :, [1, 1, 1, 2]][:, :, :, :4, :4]
+    expected = cells.mean((2, 3, 4)) + (cells * memory.quarter_kernel.weight[:, 0]).sum((2, 3, 4))
+    torch.testing.assert_close(token, expected, rtol=1e-4, atol=1e-4)
+    assert memory.num_parameters() == 24 * (2**3 + 4**3)
+
+
+def test_small_presets_weigh_channel_by_channel_and_the_papers_does_not() -> None:
+    found = {preset: FRAME_PACK.apply(preset).transformer.memory["projection"] for preset in ("nano", "mini", "paper")}
+    assert found == {"nano": "depthwise", "mini": "depthwise", "paper": "dense"}
+
+
+@pytest.mark.parametrize("projection", ["dense", "depthwise"])
+def test_starts_as_the_mean_of_fine_tokens(projection) -> None:
+    memory = FramePack(FramePackSettings(**SMALL, projection=projection), Backbone(24, 2, 2, 4, (1, 2, 2)))
     embed = torch.nn.Conv3d(4, 24, (1, 2, 2), (1, 2, 2))
     latents = torch.randn(1, 4, 10, 16, 16)
     context = memory.pack(ContextFrames(latents, torch.zeros(1, 10, 12), torch.arange(10), 10), embed)
