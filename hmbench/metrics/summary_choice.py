@@ -2,10 +2,10 @@
 
 A score that ranks models must put every faulty clip below the clean one, whichever memory failed; it must not put a
 clip that only went through a codec below one that lost its subject; and it must fall as a fault grows. So a candidate
-must separate: the worst of its faults has an AUC of `SEEN` at least. Among those that do, the one with the largest
-share of pairs (nuisance, fault) of one clip in which the nuisance scores better is best, if the clips can tell it from
-what is published (`SURE`, flipping signs clip by clip); what they cannot tell apart is a tie, a tie goes to the more
-monotone, and if that ties, too, to what is published.
+must separate: the worst of its faults has an AUC of `SEEN` at least. Among those that do, one goes before what is
+published if it leads in the share of pairs (nuisance, fault) of one clip in which the nuisance scores better, or, with
+no lead or lag there, in monotonicity. A lead is what the clips can tell from chance (`SURE`, flipping signs clip by
+clip); everything else is a tie, and a tie keeps what is published.
 """
 
 from __future__ import annotations
@@ -53,6 +53,10 @@ class Weighed(NamedTuple):
     """Probability of such a lead, or such a lag, by chance."""
     monotone: float
     """Share of steps of strength at which it does not rise."""
+    monotone_lead: float
+    """`monotone` minus the published candidate's."""
+    monotone_p: float
+    """Probability of such a lead by chance."""
 
 
 def harmonic(values: tuple[float, ...]) -> float:
@@ -91,8 +95,7 @@ def weigh_summaries(study: Study) -> list[dict[str, Any]]:
     known = set(study.directions)
     if not known.issuperset(CANDIDATES[0].of):
         return []
-    published = _robust(study, CANDIDATES[0])
-    found = [_weigh(study, c, published) for c in CANDIDATES if known.issuperset(c.of)]
+    found = [_weigh(study, c) for c in CANDIDATES if known.issuperset(c.of)]
     return [_as_json(weighed) for weighed in ranked(found)]
 
 
@@ -100,8 +103,8 @@ def ranked(found: list[Weighed]) -> list[Weighed]:
     """Best first; ties in the order of `CANDIDATES`, which begins with what is published."""
 
     def rank(weighed: Weighed) -> tuple[bool, float, float]:
-        separates, sure = weighed.worst_fault >= SEEN, weighed.p < SURE
-        return not separates, -np.sign(weighed.lead) if sure else 0.0, -_rounded(weighed.monotone)
+        robust = _sure(weighed.lead, weighed.p)
+        return weighed.worst_fault < SEEN, -robust, -_sure(weighed.monotone_lead, weighed.monotone_p)
 
     return sorted(found, key=rank)
 
@@ -111,44 +114,66 @@ def summary_lines(rows: list[dict[str, Any]]) -> list[str]:
     lines = [
         "Candidates for one score, best first: the lowest AUC of clean against fault; the share of pairs of a nuisance "
         "and a fault of one clip in which the nuisance scores better, and its lead over the published one's with the "
-        "p-value of flipped signs; the share of steps of strength at which it does not rise.",
+        "p-value of flipped signs; the share of steps of strength at which it does not rise, and its lead.",
         "",
-        "| summary | of | worst fault | robust | lead (p) | monotone |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| summary | of | worst fault | robust | lead (p) | monotone | lead (p) |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for row in rows:
         of = ", ".join(f"`{name}`" for name in row["of"])
-        keys = ("robust", "lead", "p", "monotone", "worst_fault")
-        robust, lead, p, monotone, worst = (
-            "-" if row[key] is None else f"{round(row[key], 2) + 0.0:.2f}" for key in keys
+        worst, robust, monotone, lead, p, monotone_lead, monotone_p = (
+            "-" if row[key] is None else f"{round(row[key], 2) + 0.0:.2f}"
+            for key in ("worst_fault", "robust", "monotone", "lead", "p", "monotone_lead", "monotone_p")
         )
-        shown = f"{worst} ({row['worst_fault_kind']}) | {robust} | {lead} ({p}) | {monotone}"
-        lines.append(f"| {row['name']} | {of} | {shown} |")
+        faults = f"{worst} ({row['worst_fault_kind']}) | {robust} | {lead} ({p})"
+        lines.append(f"| {row['name']} | {of} | {faults} | {monotone} | {monotone_lead} ({monotone_p}) |")
     return lines
 
 
-def _weigh(study: Study, candidate: Candidate, published: dict[str, float]) -> Weighed:
+def _weigh(study: Study, candidate: Candidate) -> Weighed:
     faults, _ = kinds_of(study)
     full = study.config.strengths[-1]
     clean = _values(study, candidate, "clean", 0.0)
     aucs = {k: auc(list(clean.values()), list(_values(study, candidate, k, full).values())) for k in faults}
     worst = min(aucs, key=lambda kind: aucs[kind]) if aucs else ""
-    own = _robust(study, candidate)
-    leads = np.array([own[sample] - published[sample] for sample in sorted(set(own) & set(published))])
-    steps = []
-    for kind in faults:
-        levels = [clean, *(_values(study, candidate, kind, s) for s in study.config.strengths)]
-        steps += [[level[sample] for level in levels] for sample in clean if all(sample in level for level in levels)]
+    robust, monotone = _robust(study, candidate), _monotone(study, candidate)
+    lead, p = _lead(robust, _robust(study, CANDIDATES[0]))
+    monotone_lead, monotone_p = _lead(monotone, _monotone(study, CANDIDATES[0]))
     return Weighed(
         candidate.name,
         candidate.of,
         aucs.get(worst, math.nan),
         worst,
-        float(np.mean(list(own.values()))) if own else math.nan,
-        float(leads.mean()) if len(leads) else math.nan,
-        sign_flip_p(leads) if len(leads) else math.nan,
-        monotonicity(steps),
+        _mean(robust),
+        lead,
+        p,
+        _mean(monotone),
+        monotone_lead,
+        monotone_p,
     )
+
+
+def _lead(own: dict[str, float], published: dict[str, float]) -> tuple[float, float]:
+    """Mean difference over samples, and its p-value."""
+    leads = np.array([own[sample] - published[sample] for sample in sorted(set(own) & set(published))])
+    return (float(leads.mean()), sign_flip_p(leads)) if len(leads) else (math.nan, math.nan)
+
+
+def _sure(lead: float, p: float) -> float:
+    """1 for a lead, -1 for a lag, 0 for what may be chance."""
+    return math.copysign(1.0, lead) if p < SURE else 0.0
+
+
+def _monotone(study: Study, candidate: Candidate) -> dict[str, float]:
+    """Sample to the share of steps of growing strength, over all faults, at which the value does not rise."""
+    clean = _values(study, candidate, "clean", 0.0)
+    curves: dict[str, list[list[float]]] = {}
+    for kind in kinds_of(study)[0]:
+        levels = [clean, *(_values(study, candidate, kind, s) for s in study.config.strengths)]
+        for sample in clean:
+            if all(sample in level for level in levels):
+                curves.setdefault(sample, []).append([level[sample] for level in levels])
+    return {sample: monotonicity(found) for sample, found in sorted(curves.items())}
 
 
 def _robust(study: Study, candidate: Candidate) -> dict[str, float]:
@@ -169,8 +194,8 @@ def _values(study: Study, candidate: Candidate, kind: str, strength: float) -> d
     return {sample: candidate.combine(tuple(part[sample] for part in parts)) for sample in sorted(samples)}
 
 
-def _rounded(value: float) -> float:
-    return -1.0 if math.isnan(value) else round(value, 2)
+def _mean(values: dict[str, float]) -> float:
+    return float(np.mean(list(values.values()))) if values else math.nan
 
 
 def _as_json(weighed: Weighed) -> dict[str, Any]:

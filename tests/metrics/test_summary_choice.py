@@ -64,8 +64,8 @@ def test_a_mean_that_lets_one_memory_pay_for_the_other_loses():
 
 
 def test_ties_keep_what_is_published_and_a_better_one_goes_before():
-    def weighed(name: str, *, worst: float = 1.0, lead: float = 0.0, p: float = 1.0, monotone: float = 0.9) -> Weighed:
-        return Weighed(name, ("x",), worst, "frozen", 0.9 + lead, lead, p, monotone)
+    def weighed(name: str, *, worst: float = 1.0, lead: float = 0.0, p: float = 1.0, monotone=(0.0, 1.0)) -> Weighed:
+        return Weighed(name, ("x",), worst, "frozen", 0.9 + lead, lead, p, 0.9 + monotone[0], *monotone)
 
     def order(*found: Weighed) -> list[str]:
         return [w.name for w in ranked(list(found))]
@@ -74,7 +74,9 @@ def test_ties_keep_what_is_published_and_a_better_one_goes_before():
     assert order(weighed("old"), weighed("new", lead=0.04, p=0.01)) == ["new", "old"]
     assert order(weighed("worse", lead=-0.04, p=0.01), weighed("old")) == ["old", "worse"]
     assert order(weighed("old"), weighed("new", worst=0.9, lead=0.1, p=0.01)) == ["old", "new"]
-    assert order(weighed("old"), weighed("new", monotone=0.95)) == ["new", "old"]
+    assert order(weighed("old"), weighed("new", monotone=(0.05, 0.03))) == ["new", "old"]
+    assert order(weighed("old"), weighed("new", monotone=(0.05, 0.2))) == ["old", "new"]
+    assert order(weighed("worse", lead=-0.04, p=0.01, monotone=(0.1, 0.01)), weighed("old")) == ["old", "worse"]
 
 
 def test_a_study_without_the_parts_has_no_candidates():
