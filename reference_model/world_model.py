@@ -20,7 +20,7 @@ from hmbench.types import Prompt, Video
 from hmbench.video import resize_video
 from reference_model.camera import camera_condition
 from reference_model.checkpoint import file_digest, load_released, read_weights, state_digest
-from reference_model.codec import latent_frames
+from reference_model.codec import MiniVideoCodec, latent_frames
 from reference_model.config import RECIPES, HydraConfig
 from reference_model.memory_kinds import memory_settings
 from reference_model.methods import HYDRA
@@ -249,7 +249,10 @@ def load_pipeline(
     if checkpoint is None:
         folder = shipped_folder(config.name)
     if folder is not None:
-        return _load_folder(folder, kind), _digests(folder), True
+        pipeline = _load_folder(folder, kind)
+        if isinstance(pipeline.vae, MiniVideoCodec):
+            pipeline.transformer.float()  # small models are stored in bfloat16 and computed in float32 everywhere
+        return pipeline, _digests(folder), True
     if config.codec.kind != "mini":
         raise UserError(
             f"The model {config.name} exists only as trained weights, and {checkpoint or 'none'} was given.",

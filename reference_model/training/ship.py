@@ -11,9 +11,13 @@ import shutil
 import sys
 from pathlib import Path
 
+import torch
+
 from reference_model.checkpoint import file_digest
+from reference_model.training.cache import write_atomically
 from reference_model.training.export import DIGESTS, MODEL_FILE
 from reference_model.training.stop import TrainingStoppedError
+from reference_model.transformer import HydraTransformer3DModel
 
 WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
 LARGEST = 15_000_000
@@ -23,7 +27,7 @@ _FILES = ("model_index.json", MODEL_FILE, DIGESTS, "README.md", "loss.png", "tra
 
 
 def ship(run: Path, weights: Path = WEIGHTS, *, steps: int | None = None, note: str = "") -> Path:
-    """Copies model, card, settings, metrics and loss curve; checkpoints and logs stay behind.
+    """Copies model (its transformer in bfloat16), card, settings, metrics and loss curve; the rest stays behind.
 
     Args:
         run: A finished run's folder.
@@ -40,14 +44,8 @@ def ship(run: Path, weights: Path = WEIGHTS, *, steps: int | None = None, note: 
     if not (run / DIGESTS).is_file():
         raise TrainingStoppedError(f"{run} holds no finished model.", "Run its command again: it goes on from there.")
     for name, digest in json.loads((run / DIGESTS).read_text(encoding="utf-8")).items():
-        file = run / name
-        if file_digest(file) != digest:
-            raise TrainingStoppedError(f"{file} is not what the run wrote.", "Train it again.")
-        if (size := file.stat().st_size) > LARGEST:
-            raise TrainingStoppedError(
-                f"{file} has {size / 1e6:.1f} MB; a package carries at most {LARGEST / 1e6:.0f} MB a file.",
-                "Ship it as a download instead.",
-            )
+        if file_digest(run / name) != digest:
+            raise TrainingStoppedError(f"{run / name} is not what the run wrote.", "Train it again.")
     name = str(json.loads((run / "train.json").read_text(encoding="utf-8"))["config"]["model"]["name"])
     target = weights / name
     part = weights / f".{name}.part"
@@ -57,6 +55,7 @@ def ship(run: Path, weights: Path = WEIGHTS, *, steps: int | None = None, note: 
         shutil.copytree(run / component, part / component)
     for file_name in _FILES:
         shutil.copy2(run / file_name, part / file_name)
+    _halve(part)
     if steps is not None:
         index = json.loads((part / "model_index.json").read_text(encoding="utf-8"))
         (part / "model_index.json").write_text(json.dumps({**index, "steps": steps}, indent=2) + "\n", encoding="utf-8")
@@ -65,6 +64,27 @@ def ship(run: Path, weights: Path = WEIGHTS, *, steps: int | None = None, note: 
     shutil.rmtree(target, ignore_errors=True)
     part.rename(target)
     return target
+
+
+def _halve(folder: Path) -> None:
+    """Stores the transformer in bfloat16, half the bytes, and renews the digests.
+
+    Raises:
+        TrainingStoppedError: If a file is still too large.
+    """
+    weights = folder / "transformer"
+    half = {"local_files_only": True, "torch_dtype": torch.bfloat16}  # norms and timesteps stay as they are
+    HydraTransformer3DModel.from_pretrained(weights, **half).save_pretrained(weights)
+    files = sorted(folder.rglob("*.safetensors"))
+    for file in files:
+        if (size := file.stat().st_size) > LARGEST:
+            shutil.rmtree(folder)
+            raise TrainingStoppedError(
+                f"{file.name} of {folder.name} has {size / 1e6:.1f} MB; a package carries at most "
+                f"{LARGEST / 1e6:.0f} MB a file.",
+                "Ship it as a download instead.",
+            )
+    write_atomically(folder / DIGESTS, {str(file.relative_to(folder)): file_digest(file) for file in files})
 
 
 def main() -> None:

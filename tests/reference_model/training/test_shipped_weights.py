@@ -60,8 +60,8 @@ def test_they_load_by_name(folder):
 def test_rivals_were_trained_alike():
     """Same data, codec, steps, batch, seed: only then may their rows stand side by side."""
     asked = [json.loads((folder / "train.json").read_text()) for folder in SHIPPED if folder.name.startswith("nano-")]
-    for field in ("data", "revision", "seed"):
-        assert len({row[field] for row in asked}) <= 1, field
+    for field in ("data", "revision", "seed", "base"):
+        assert len({row.get(field) for row in asked}) <= 1, field
     for field in ("steps", "optimizer", "run", "codec"):
         assert len({json.dumps(row["config"][field], sort_keys=True) for row in asked}) <= 1, field
     codecs = {json.loads((f / "digests.json").read_text())["vae/diffusion_pytorch_model.safetensors"] for f in SHIPPED
