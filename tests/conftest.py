@@ -17,6 +17,15 @@ from hmbench.video import write_lossless
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
+def pytest_configure() -> None:
+    """One thread for tensors this small, in tests and in the processes that they start.
+
+    Several wait for each other on a busy machine: one test took 113 s with two threads beside two trainings, and 2 s
+    with one.
+    """
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
 def shared_folder(*parts: str) -> Path:
     """A folder of the material beside the project (HMBENCH_SHARED), or skip with the reason."""
     root = Path(os.environ.get("HMBENCH_SHARED", REPOSITORY.parent / "shared"))
