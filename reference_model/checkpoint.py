@@ -175,8 +175,13 @@ def file_digest(path: Path) -> str:
 
 def state_digest(model: nn.Module) -> str:
     """Sha256 of all parameters and buffers, names, types and shapes included; equal models have equal digests."""
+    return tensors_digest(model.state_dict())
+
+
+def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
+    """`state_digest` of a model from its tensors by name, whatever class they belong to."""
     digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
+    for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
         digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

@@ -11,12 +11,14 @@ from typing import cast
 
 import torch
 
-from reference_model.checkpoint import state_digest
+from reference_model.checkpoint import read_weights, state_digest, tensors_digest
 from reference_model.codec import MiniVideoCodec
 from reference_model.pipeline import HydraPipeline
 from reference_model.training.export import DIGESTS
 from reference_model.training.stop import TrainingStoppedError
-from reference_model.transformer import HydraTransformer3DModel
+
+WEIGHTS = Path("transformer", "diffusion_pytorch_model.safetensors")
+"""Of a finished small run; read as tensors, since the class of its memory need not be loaded."""
 
 
 @torch.no_grad()
@@ -40,7 +42,7 @@ def continue_from(pipeline: HydraPipeline, base: Path) -> None:
             f"{base} was trained on the latents of another codec.", "Give the --prepared folder that it was given."
         )
     own = pipeline.transformer
-    found = HydraTransformer3DModel.from_pretrained(base, subfolder="transformer", local_files_only=True).state_dict()
+    found = read_weights(base / WEIGHTS)
     shapes = {name: value.shape for name, value in own.state_dict().items()}
     other = [
         name
@@ -62,5 +64,4 @@ def base_record(base: Path | None) -> str | None:
         return None
     if not (base / DIGESTS).is_file():
         return base.name
-    weights = HydraTransformer3DModel.from_pretrained(base, subfolder="transformer", local_files_only=True)
-    return f"{base.name}, transformer {state_digest(weights)[:16]}"
+    return f"{base.name}, transformer {tensors_digest(read_weights(base / WEIGHTS))[:16]}"

@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 
 from reference_model.checkpoint import file_digest
+from reference_model.methods import find_method, method_names
 from reference_model.training.cache import write_atomically
 from reference_model.training.export import DIGESTS, MODEL_FILE
 from reference_model.training.stop import TrainingStoppedError
@@ -46,7 +47,10 @@ def ship(run: Path, weights: Path = WEIGHTS, *, steps: int | None = None, note: 
     for name, digest in json.loads((run / DIGESTS).read_text(encoding="utf-8")).items():
         if file_digest(run / name) != digest:
             raise TrainingStoppedError(f"{run / name} is not what the run wrote.", "Train it again.")
-    name = str(json.loads((run / "train.json").read_text(encoding="utf-8"))["config"]["model"]["name"])
+    config = json.loads((run / "train.json").read_text(encoding="utf-8"))["config"]
+    name = str(config["model"]["name"])
+    if config["memory"] in method_names():
+        find_method(config["memory"])  # loads the module that holds the memory's class
     target = weights / name
     part = weights / f".{name}.part"
     shutil.rmtree(part, ignore_errors=True)
