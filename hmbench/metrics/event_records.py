@@ -1,7 +1,7 @@
 """Everything measured about one re-entry: the evidence behind every number of the re-entry family and the verdict.
 
 Window: from the frame r in which the target shows the subject again, `WINDOW_SECONDS` long. Tracks may be there up to
-`EARLY_SECONDS` sooner. Where the same tracker also ran on the real clip, only frames in which it sees the real subject
+`EARLY_SECONDS` sooner, but not while the real subject has not left yet. Where the same tracker also ran on the real clip, only frames in which it sees the real subject
 are asked for: its own blind spots are not the model's fault.
 
 Letters: Tc context frames, Tt target frames, r first frame of the re-entry, counted in the target.
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hmbench.case import Case
+from hmbench.events import VISIBLE_SHARE
 from hmbench.metrics.cast import (
     LOOKS_ENOUGH,
     MIN_FRAMES,
@@ -118,7 +119,7 @@ def _record(case: Case, encoder: CropEncoder, part: Part, event: Event) -> Event
     fps = case.sample.prompt.fps
     start = event.reentry - case.sample.num_context_frames
     stop = min(start + max(2 * MIN_FRAMES, round(WINDOW_SECONDS * fps)), len(case.prediction))
-    early = max(0, start - round(EARLY_SECONDS * fps))
+    early = _early(case, part, event)
     casting = cast(case, encoder, early, stop)
     played = casting.played[part.truth.label]
     boxes = merged(case, played, early, stop)
@@ -155,6 +156,27 @@ def _record(case: Case, encoder: CropEncoder, part: Part, event: Event) -> Event
         parts=parts,
         success=success(numbers, coverage, parts),
     )
+
+
+def _early(case: Case, part: Part, event: Event) -> int:
+    """First target frame in which a track of the subject is an early return: it has left, and is due in a second."""
+    least = VISIBLE_SHARE * case.prediction[0, :, :, 0].size
+    gone = out_of_sight_from(part.truth.visible_area, least, event.reentry)
+    soonest = event.reentry - round(EARLY_SECONDS * case.sample.prompt.fps)
+    return max(0, max(gone, soonest) - case.sample.num_context_frames)
+
+
+def out_of_sight_from(area: NDArray[np.float64], least: float, reentry: int) -> int:
+    """First frame after the last sight before a re-entry in which nothing of the subject shows; `reentry` if none.
+
+    Args:
+        area: Visible pixels per frame, ``[Tc + Tt]``.
+        least: Pixels from which on it counts as seen; less is a sliver of the one that leaves.
+        reentry: First frame in which it is seen again.
+    """
+    last = int(np.flatnonzero(area[:reentry] >= least).max(initial=-1))
+    hidden = np.flatnonzero(area[last + 1 : reentry] == 0)
+    return last + 1 + int(hidden[0]) if len(hidden) else reentry
 
 
 def _beside(twin: Boxes, boxes: Boxes) -> int:

@@ -28,7 +28,7 @@ class Reading(NamedTuple):
     """Value of a subject that never came back; None where there is no worst one."""
     unit: str = ""
     """Unit."""
-    version: int = 1
+    version: int = 2
     """Raised whenever its numbers may change."""
     headline: bool = False
     """Shown on screen."""
@@ -36,12 +36,12 @@ class Reading(NamedTuple):
     """Also asked of subjects that never came back, since it is about the time before."""
 
 
-def _share(name: str, read: Read, what: str, *, version: int = 1, headline: bool = False) -> Reading:
+def _share(name: str, read: Read, what: str, *, version: int = 2, headline: bool = False) -> Reading:
     """A value in [0, 1], higher is better, 0 for a subject that never came back."""
     return Reading(name, read, what, True, (0, 1), worst=0.0, version=version, headline=headline)
 
 
-def _error(name: str, read: Read, what: str, unit: str = "", version: int = 1) -> Reading:
+def _error(name: str, read: Read, what: str, unit: str = "", version: int = 2) -> Reading:
     """A value from 0 up, lower is better, without a worst."""
     return Reading(name, read, what, False, (0, None), unit=unit, version=version)
 
@@ -73,37 +73,37 @@ READINGS = (
         lambda r: r.numbers.offset,
         "distance in the world, along the line of sight 0.35 of it",
         "body heights",
-        2,
+        3,
     ),
     _share("place_iou", lambda r: r.iou, "overlap of boxes"),
     _error("scale_error", lambda r: abs(r.numbers.scale), "|log| of the size ratio"),
     _error("shape_error", lambda r: abs(r.numbers.aspect), "|log| of the aspect ratio over the target's"),
-    _share("identity_rank1", lambda r: _truth(r.numbers.rank1), "nearest in the gallery is itself", version=2),
+    _share("identity_rank1", lambda r: _truth(r.numbers.rank1), "nearest in the gallery is itself", version=3),
     _share(
         "identity_similarity",
         lambda r: min(max(r.numbers.identity, 0.0), 1.0),
         "looks: 0 = a stranger, 1 = its own real crops",
-        version=2,
+        version=3,
         headline=True,
     ),
-    Reading("identity_margin", lambda r: r.margin, "lead over the nearest stranger", True, (None, None), version=2),
-    _share("identity_single", lambda r: 1 - r.double_share, "1 - share of the frames with a second copy", version=2),
-    _share("motion_agreement", lambda r: r.numbers.agreement, "1 - |v - w| / (|v| + |w|)", version=2, headline=True),
-    Reading("motion_direction", lambda r: r.direction, "cosine of velocities", True, (-1, 1), version=2),
-    Reading("motion_speed", lambda r: r.numbers.speed_ratio, "speed over the target's", None, (0, None), version=2),
+    Reading("identity_margin", lambda r: r.margin, "lead over the nearest stranger", True, (None, None), version=3),
+    _share("identity_single", lambda r: 1 - r.double_share, "1 - share of the frames with a second copy", version=3),
+    _share("motion_agreement", lambda r: r.numbers.agreement, "1 - |v - w| / (|v| + |w|)", version=3, headline=True),
+    Reading("motion_direction", lambda r: r.direction, "cosine of velocities", True, (-1, 1), version=3),
+    Reading("motion_speed", lambda r: r.numbers.speed_ratio, "speed over the target's", None, (0, None), version=3),
     Reading("articulation", lambda r: r.articulation, "change inside the box over the target's", None, (0, None)),
     _share(
         "verdict_returned",
         lambda r: float(r.verdict == "returned"),
         "nothing wrong with the event",
-        version=3,
+        version=4,
         headline=True,
     ),
     _share(
         "reentry_success",
         lambda r: r.success,
         "coverage x place x identity x shape x motion x single",
-        version=2,
+        version=3,
         headline=True,
     ),
 )

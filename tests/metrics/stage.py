@@ -54,9 +54,11 @@ class Actor:
     height: int = 24
     hidden: tuple[int, int] = (14, 30)
     """Frames out of sight, half-open."""
+    again: tuple[int, int] = (0, 0)
+    """More of them."""
 
     def box(self, t: int):
-        if self.hidden[0] <= t < self.hidden[1]:
+        if self.hidden[0] <= t < self.hidden[1] or self.again[0] <= t < self.again[1]:
             return None
         x = round(self.x + self.speed * t)
         return max(x, 0), round(self.y), min(x + self.width, W), round(self.y) + self.height

@@ -9,7 +9,7 @@ import pytest
 
 from hmbench.case import Case
 from hmbench.metrics.cast import cast
-from hmbench.metrics.event_records import event_records
+from hmbench.metrics.event_records import event_records, out_of_sight_from
 from hmbench.metrics.needs import unmet_need
 from hmbench.metrics.readings import READINGS
 from hmbench.metrics.reentry import ReentryMetric, event_rows
@@ -103,6 +103,32 @@ def test_showing_a_hidden_subject_is_a_false_presence():
     got = record(make_case([HERO], [changed(HERO, hidden=(14, 20))]))
     assert got.false_presence == pytest.approx(1)
     assert got.numbers.offset_frames < 0
+
+
+def test_what_is_seen_before_the_exit_is_no_return():
+    """The second before the re-entry reaches back to where the subject has not left yet: that is not coming back."""
+    leaves = changed(HERO, hidden=(30, 40))  # in view for the target's first six frames
+    truth = record(make_case([leaves], [leaves]))
+    assert (truth.verdict, truth.numbers.offset_frames, truth.coverage) == ("returned", 0, 1)
+    gone = record(make_case([leaves], [changed(leaves, hidden=(30, 60))]))
+    assert gone.verdict == "vanished"
+    assert not gone.numbers.seen
+
+
+def test_the_first_return_is_not_the_second():
+    twice = changed(HERO, hidden=(14, 28), again=(32, 40))
+    truth = make_case([twice], [twice])
+    assert [(e.exit, e.reentry) for e in truth.truth.events] == [(14, 28), (32, 40)]
+    assert [r.verdict for r in event_records(truth, ENCODER)] == ["returned", "returned"]
+    assert [r.numbers.offset_frames for r in event_records(truth, ENCODER)] == [0, 0]
+    once = make_case([twice], [changed(twice, again=(32, 60))])
+    assert event_records(once, ENCODER)[1].verdict == "vanished"
+
+
+def test_early_is_from_where_nothing_of_the_subject_shows():
+    area = np.array([90, 90, 90, 4, 4, 0, 0, 0, 3, 90, 90])
+    assert out_of_sight_from(area, 10, reentry=9) == 5  # slivers of the one that leaves are not its return
+    assert out_of_sight_from(np.array([90, 4, 4, 4, 90]), 10, reentry=4) == 4  # never quite out of sight
 
 
 def metric(name):
