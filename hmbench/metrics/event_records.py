@@ -1,8 +1,9 @@
 """Everything measured about one re-entry: the evidence behind every number of the re-entry family and the verdict.
 
 Window: from the frame r in which the target shows the subject again, `WINDOW_SECONDS` long. Tracks may be there up to
-`EARLY_SECONDS` sooner, but not while the real subject has not left yet. Where the same tracker also ran on the real clip, only frames in which it sees the real subject
-are asked for: its own blind spots are not the model's fault.
+`EARLY_SECONDS` sooner, but not while the real subject has not left yet; being there early and never again is no return.
+Where the same tracker also ran on the real clip, only frames in which it sees the real subject are asked for: its own
+blind spots are not the model's fault.
 
 Letters: Tc context frames, Tt target frames, r first frame of the re-entry, counted in the target.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -124,9 +126,9 @@ def _record(case: Case, encoder: CropEncoder, part: Part, event: Event) -> Event
     played = casting.played[part.truth.label]
     boxes = merged(case, played, early, stop)
     shown, asked = present(boxes), _asked(case, part, start, stop)
-    seen = int(shown.sum()) >= MIN_FRAMES
+    seen = int(shown[start:].sum()) >= MIN_FRAMES
     motion, fit = event_motion(case, part, boxes) if seen else (None, None)
-    numbers = _numbers(case, encoder, part, (played, boxes, asked), motion, (early, stop))
+    numbers = _numbers(case, encoder, part, _Played(played, boxes, asked, seen, (early, stop)), motion)
     twins = [_beside(merged(case, (i,), start, stop), boxes) for i in casting.doubles[part.truth.label]]
     numbers = replace(numbers, path=fit, double_frames=max(twins, default=0))
     wanted = part.seen_as
@@ -209,17 +211,24 @@ def _asked(case: Case, part: Part, start: int, stop: int) -> NDArray[np.bool_]:
     return seen if seen.sum() >= MIN_FRAMES else shown
 
 
-def _numbers(
-    case: Case,
-    encoder: CropEncoder,
-    part: Part,
-    played: tuple[tuple[int, ...], Boxes, NDArray[np.bool_]],
-    motion: MotionEvidence | None,
-    window: tuple[int, int],
-) -> Numbers:
-    indices, boxes, asked = played
+class _Played(NamedTuple):
+    """How a subject is played in an event."""
+
+    indices: tuple[int, ...]
+    """Its tracks."""
+    boxes: Boxes
+    """One track of them, ``[Tt, 4]``."""
+    asked: NDArray[np.bool_]
+    """Frames in which it must be found, ``[Tt]``."""
+    seen: bool
+    """It is there for `MIN_FRAMES` from the re-entry on."""
+    window: tuple[int, int]
+    """Frames that count, the early ones among them, half-open."""
+
+
+def _numbers(case: Case, encoder: CropEncoder, part: Part, played: _Played, motion: MotionEvidence | None) -> Numbers:
+    indices, boxes, asked, seen, window = played
     shown = present(boxes)
-    seen = int(shown.sum()) >= MIN_FRAMES
     wanted = part.seen_as
     both = shown & present(wanted)
     size = (case.prediction.shape[1], case.prediction.shape[2])
@@ -235,6 +244,8 @@ def _numbers(
     return Numbers(
         seen=seen,
         offset_frames=first,
+        kept=_kept(shown, asked),
+        left=seen and bool(touches_edge(boxes[shown][-1:], size)[0]),
         identity=part.calibrated(similarity) if seen else NAN,
         rank1=None if nearest is None else similarity > nearest,
         aspect=_median_log(_aspect(boxes[shape]) / _aspect(wanted[shape])) if measurable else NAN,
@@ -249,6 +260,12 @@ def _numbers(
         double_frames=0,
         standing=standing(height),
     )
+
+
+def _kept(shown: NDArray[np.bool_], asked: NDArray[np.bool_]) -> float:
+    """Share of the asked frames since the first sight in which it is there; NaN if none is asked since."""
+    since = asked & (np.arange(len(shown)) >= np.argmax(shown)) if shown.any() else np.zeros_like(asked)
+    return float(shown[since].mean()) if since.any() else NAN
 
 
 def _feature(case: Case, encoder: CropEncoder, played: tuple[int, ...], start: int, stop: int) -> Tensor:

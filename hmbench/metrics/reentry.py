@@ -114,6 +114,8 @@ def _row(case: Case, record: EventRecord) -> dict[str, Any]:
     numbers = {
         "seen": n.seen,
         "coverage": record.coverage,
+        "kept": n.kept,
+        "left_view": n.left,
         "false_presence": record.false_presence,
         "offset_frames": n.offset_frames,
         "identity": n.identity,

@@ -125,6 +125,36 @@ def test_the_first_return_is_not_the_second():
     assert event_records(once, ENCODER)[1].verdict == "vanished"
 
 
+def test_gone_again_after_a_few_frames_is_vanished():
+    briefly = record(make_case([HERO], [changed(HERO, again=(34, 60))]))  # 4 of the 18 frames that are asked for
+    assert briefly.verdict == "vanished"
+    assert briefly.coverage == briefly.numbers.kept == pytest.approx(4 / 18)
+    at_the_edge = changed(HERO, x=stage.W - 8, speed=0.0)
+    assert record(make_case([at_the_edge], [changed(at_the_edge, again=(34, 60))])).verdict == "vanished"
+
+
+def test_a_tracker_that_misses_a_third_is_no_vanishing():
+    case = make_case([HERO], [HERO])
+    boxes = case.tracks[0].boxes.copy()
+    boxes[7::3] = np.nan
+    blinking = Track(id=1, boxes=boxes, scores=np.where(np.isnan(boxes[:, 0]), np.nan, 1).astype(np.float32))
+    assert record(make_case([HERO], [HERO], tracks=(blinking,))).verdict == "returned"
+
+
+def test_being_there_only_before_the_return_is_vanished():
+    early = record(make_case([HERO], [changed(HERO, hidden=(14, 24), again=(30, 60))]))
+    assert early.verdict == "vanished"
+    assert early.coverage == early.success == 0
+    assert metric("return_recall")(make_case([HERO], [changed(HERO, hidden=(14, 24), again=(30, 60))])).value == 0
+
+
+def test_late_for_good_is_late_not_vanished():
+    late = record(make_case([HERO], [changed(HERO, hidden=(14, 42))]))  # there in a third of the frames
+    assert late.coverage < 0.5
+    assert late.numbers.kept == 1
+    assert late.verdict == "late"
+
+
 def test_early_is_from_where_nothing_of_the_subject_shows():
     area = np.array([90, 90, 90, 4, 4, 0, 0, 0, 3, 90, 90])
     assert out_of_sight_from(area, 10, reentry=9) == 5  # slivers of the one that leaves are not its return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -12,6 +13,8 @@ from hmbench.metrics.verdict import Numbers, Thresholds, decide
 RIGHT = Numbers(
     seen=True,
     offset_frames=0,
+    kept=1.0,
+    left=False,
     identity=1.0,
     rank1=True,
     aspect=0.0,
@@ -44,6 +47,19 @@ TRAILS = replace(
 
 def test_nothing_wrong_is_returned():
     assert decide(RIGHT) == "returned"
+
+
+def test_soon_gone_again_is_vanished():
+    briefly = Thresholds().kept - 0.01
+    assert decide(replace(RIGHT, kept=Thresholds().kept)) == "returned"
+    assert decide(replace(RIGHT, kept=briefly)) == "vanished"
+    assert decide(replace(STANDS, kept=briefly)) == "vanished"
+    assert decide(replace(RIGHT, kept=math.nan)) == "returned"  # nothing was asked since
+
+
+def test_who_leaves_through_the_edge_is_vanished_only_if_nothing_else_is_wrong():
+    assert decide(replace(RIGHT, kept=0.2, left=True)) == "vanished"
+    assert decide(replace(STANDS, kept=0.2, left=True)) == "frozen"
 
 
 @pytest.mark.parametrize("speed", [2.0, 0.7])
