@@ -18,6 +18,7 @@ class Case:
         prediction: The model's frames, uint8 ``[Tt, H, W, 3]``, at the sample's size.
         tracks: Tracks found in the prediction; None if no tracker ran.
         reference_tracks: Tracks found by the same tracker in the whole real clip, ``Tc + Tt`` frames; None if not run.
+        no_tracks: Why no tracker ran, with the remedy; None if one did, or nobody knows.
     """
 
     def __init__(
@@ -26,11 +27,14 @@ class Case:
         prediction: Video,
         tracks: tuple[Track, ...] | None = None,
         reference_tracks: tuple[Track, ...] | None = None,
+        *,
+        no_tracks: str | None = None,
     ) -> None:
         self.sample = sample
         self.prediction = prediction
         self.tracks = tracks
         self.reference_tracks = reference_tracks
+        self.no_tracks = no_tracks
         self._memo: dict[Hashable, Any] = {}
 
     @property

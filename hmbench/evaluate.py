@@ -33,7 +33,7 @@ from hmbench.results import (
     write_text,
 )
 from hmbench.scorers import make_scorer
-from hmbench.stages import each, failed_sample, generate_sample, score_sample
+from hmbench.stages import each, failed_sample, failure_text, generate_sample, score_sample
 
 __all__ = [
     "EvalRequest", "EvalResult", "Reporter", "Silent", "assemble", "evaluate", "generate", "score", "select_samples",
@@ -130,20 +130,25 @@ def score(
     mine = _shard(ids, request)
     reporter.stage("score", len(mine), 0)
     errors = run.path / "errors"
+    record = _recorder(errors, "score", reporter)
 
     def work(sample_id: str) -> None:
         failure = errors / f"{sample_id}.generate.json"
         video = source / f"{sample_id}.mp4"
         if not video.is_file() and failure.is_file():
             failed_sample(sample_id, "generate", read_json(failure)["message"], scorer, run)
+            reporter.advance(sample_id)
+            return
+        failures = score_sample(data.load(sample_id), video, run, scorer)["failures"]
+        if failures:
+            record(sample_id, failure_text(failures), "\n".join(f["traceback"] for f in failures).strip())
         else:
-            score_sample(data.load(sample_id), video, run, scorer)
             (errors / f"{sample_id}.score.json").unlink(missing_ok=True)
-        reporter.advance(sample_id)
+            reporter.advance(sample_id)
 
     def on_error(sample_id: str, message: str, trace: str) -> None:
         failed_sample(sample_id, "score", message, scorer, run)
-        _recorder(errors, "score", reporter)(sample_id, message, trace)
+        record(sample_id, message, trace)
 
     each(mine, work, on_error)
     return assemble(run, manifest)
@@ -152,13 +157,15 @@ def score(
 def assemble(run: RunFolder, manifest: RunManifest) -> EvalResult:
     """Writes rows, events, samples, summary and tables from what is scored so far."""
     contents = [read_json(run.scores(i)) for i in manifest.samples if run.scores(i).is_file()]
-    missing = tuple(i for i in manifest.samples if not run.scores(i).is_file())
+    contents = [content for content in contents if "failures" in content]  # older versions': another shard scores them
+    scored = {content["sample"]["id"] for content in contents}
+    missing = tuple(i for i in manifest.samples if i not in scored)
     rows = [Row(**row) for content in contents for row in content["rows"]]
     summary = {name: found for name, found in summarise(rows, seed=0).items() if name in manifest.metrics}
-    failures = {c["sample"]["id"]: _failure_text(c["failure"]) for c in contents if c["failure"]}
+    failures = {c["sample"]["id"]: _failure_text(c["failures"]) for c in contents if c["failures"]}
     write_rows(run.path / "rows.jsonl", rows)
     _write_lines(run.path / "events.jsonl", [event for content in contents for event in content["events"]])
-    _write_lines(run.path / "samples.jsonl", [content["sample"] for content in contents])
+    _write_lines(run.path / "samples.jsonl", [_sample_line(content) for content in contents])
     result = EvalResult(manifest=manifest, summary=summary, failures=failures, missing=missing)
     record = {
         "metrics": {name: asdict(found) for name, found in summary.items()},
@@ -276,8 +283,16 @@ def _recorder(errors: Path, stage: str, reporter: Reporter) -> Callable[[str, st
     return record
 
 
-def _failure_text(failure: Mapping[str, str]) -> str:
-    return f"{failure['stage']}: {failure['message']}"
+def _failure_text(failures: Sequence[Mapping[str, str]]) -> str:
+    """What `EvalResult.failures` says: the stage first."""
+    text = failure_text(failures)
+    return text if failures[0]["part"] in ("generate", "score") else f"score: {text}"
+
+
+def _sample_line(content: Mapping[str, Any]) -> dict[str, Any]:
+    """A sample's line: what it is, and what failed on it."""
+    failed = {failure["part"]: failure["message"] for failure in content["failures"]}
+    return {**content["sample"], **({"failed": failed} if failed else {})}
 
 
 def _write_lines(path: Path, entries: Sequence[Any]) -> None:

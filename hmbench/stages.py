@@ -5,13 +5,15 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import json
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -26,6 +28,8 @@ from hmbench.subjects.reference_tracks import reference_tracks
 from hmbench.types import Sample, Track, Video
 from hmbench.video import read_video, resize_video, write_lossless
 
+T = TypeVar("T")
+
 
 class RowTags(NamedTuple):
     """What every row of a run carries."""
@@ -36,6 +40,17 @@ class RowTags(NamedTuple):
     data_revision: str
 
 
+class Failure(NamedTuple):
+    """Something that went wrong on one sample."""
+
+    part: str
+    """A metric's name, ``tracker``, ``events``, or the stage if the sample failed as a whole."""
+    message: str
+    """What went wrong."""
+    traceback: str
+    """Where; empty for errors that explain themselves."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Scorer:
     """Everything that scoring a sample needs, made once for a run."""
@@ -44,6 +59,8 @@ class Scorer:
     """Metrics in table order."""
     tracker: SubjectTracker | None
     """Follows subjects in predictions; None if there is none."""
+    no_tracker: str | None = None
+    """Why there is none, with the remedy: rows that need tracks say it."""
     tags: RowTags
     """What rows carry."""
     fingerprint: str
@@ -106,8 +123,11 @@ def read_prediction(path: Path, sample: Sample) -> tuple[Video, dict[str, Any]]:
 def score_sample(sample: Sample, prediction: Path, run: RunFolder, scorer: Scorer) -> dict[str, Any]:
     """Tracks and scores one prediction; reuses tracks and scores that are complete.
 
+    What breaks on this sample (the tracker, a metric, the events) costs its own rows alone: they carry the reason. Such
+    a sample is scored again by the next run.
+
     Returns:
-        The content of ``scores/<sample>.json``: rows, events and what the sample is.
+        The content of ``scores/<sample>.json``: rows, events, failures and what the sample is.
 
     Raises:
         SampleError: If the prediction cannot be read.
@@ -117,15 +137,20 @@ def score_sample(sample: Sample, prediction: Path, run: RunFolder, scorer: Score
     if stored.is_file() and (content := read_json(stored)).get("stamp") == stamp:
         return dict(content)
     video, changes = read_prediction(prediction, sample)
-    tracks = _tracks(sample, video, run, scorer, stamp)
-    case = Case(sample, video, tracks[0], tracks[1])
-    rows = [_row(metric, case, scorer.tags) for metric in scorer.metrics]
+    tracked = attempt("tracker", lambda: _tracks(sample, video, run, scorer, stamp))
+    if isinstance(tracked, Failure):
+        case = Case(sample, video, no_tracks=f"it failed: {tracked.message}")
+    else:
+        case = Case(sample, video, *tracked, no_tracks=scorer.no_tracker)
+    answers = [(m, attempt(m.info.name, functools.partial(_row, m, case, scorer.tags))) for m in scorer.metrics]
+    events = attempt("events", lambda: event_rows(case) if sample.truth is not None else [])
+    failures = [part for part in (tracked, *(answer for _, answer in answers), events) if isinstance(part, Failure)]
     content = {
-        "stamp": stamp,
-        "failure": None,
+        "stamp": None if failures else stamp,
+        "failures": [failure._asdict() for failure in failures],
         "sample": describe_sample(sample, changes),
-        "rows": rows,
-        "events": event_rows(case) if sample.truth is not None else [],
+        "rows": [_row_or_reason(metric, answer, sample, scorer.tags) for metric, answer in answers],
+        "events": [] if isinstance(events, Failure) else events,
     }
     write_json(stored, content)
     return content
@@ -135,10 +160,18 @@ def failed_sample(sample_id: str, stage: str, message: str, scorer: Scorer, run:
     """Records a sample that could not be evaluated: a row with the reason for each metric, so that it is counted."""
     reason = f"{stage} failed: {message}"
     rows = [_skipped_row(metric, sample_id, reason, scorer.tags) for metric in scorer.metrics]
-    failure = {"stage": stage, "message": message}
-    content = {"stamp": None, "failure": failure, "sample": {"id": sample_id}, "rows": rows, "events": []}
+    failures = [Failure(stage, message, "")._asdict()]
+    content = {"stamp": None, "failures": failures, "sample": {"id": sample_id}, "rows": rows, "events": []}
     write_json(run.scores(sample_id), content)
     return content
+
+
+def failure_text(failures: Sequence[Mapping[str, str]]) -> str:
+    """Failures of a sample as one line: parts that broke for one reason stand together."""
+    by_reason: dict[str, list[str]] = {}
+    for failure in failures:
+        by_reason.setdefault(failure["message"], []).append(failure["part"])
+    return "; ".join(f"{', '.join(parts)}: {message}" for message, parts in by_reason.items())
 
 
 def describe_sample(sample: Sample, changes: dict[str, Any]) -> dict[str, Any]:
@@ -197,7 +230,23 @@ def _row(metric: Metric, case: Case, tags: RowTags) -> dict[str, Any]:
         return _skipped_row(metric, case.sample.id, reason, tags, _cluster(case.sample))
     score = metric(case)
     value = None if score.reason is not None else float(score.value)
-    return _as_dict(metric, case.sample.id, value, score.reason, tags, _cluster(case.sample), score.details)
+    row = _as_dict(metric, case.sample.id, value, score.reason, tags, _cluster(case.sample), score.details)
+    try:
+        json.dumps(row, allow_nan=False, default=_scalar)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"its answer is not JSON ({error}): {value} with {score.details}") from error
+    return row
+
+
+def _row_or_reason(metric: Metric, answer: dict[str, Any] | Failure, sample: Sample, tags: RowTags) -> dict[str, Any]:
+    if isinstance(answer, Failure):
+        return _skipped_row(metric, sample.id, f"score failed: {answer.message}", tags, _cluster(sample))
+    return answer
+
+
+def _scalar(value: Any) -> Any:
+    """NumPy scalars and paths as `write_json` stores them."""
+    return value.item() if isinstance(value, np.generic) else str(value)
 
 
 def _skipped_row(metric: Metric, sample_id: str, reason: str, tags: RowTags, cluster: str = "") -> dict[str, Any]:
@@ -241,18 +290,30 @@ def _file_digest(path: Path) -> str:
 def each(ids: Sequence[str], work: Callable[[str], None], on_error: Callable[[str, str, str], None]) -> None:
     """Runs `work` on every id; an error of one sample is passed to `on_error` and does not stop the others.
 
-    This is the one place that catches everything: a model, a codec or a metric may raise whatever it likes on one
-    clip, and a night's results must not be lost for it. The text is recorded and shown, and the run exits non-zero.
-
     Args:
         ids: Sample ids.
         work: What to do with one.
         on_error: Receives the id, the message, and the traceback (empty for errors that explain themselves).
     """
     for sample_id in ids:
-        try:
-            work(sample_id)
-        except UserError as error:
-            on_error(sample_id, str(error), "")
-        except Exception as error:  # noqa: BLE001
-            on_error(sample_id, f"{type(error).__name__}: {error}", traceback.format_exc())
+        done = attempt(sample_id, functools.partial(work, sample_id))
+        if isinstance(done, Failure):
+            on_error(*done)
+
+
+def attempt(part: str, work: Callable[[], T]) -> T | Failure:
+    """What `work` gives, or what it raised.
+
+    This is the one place that catches everything: a model, a codec or a metric may raise whatever it likes on one
+    clip, and a night's results must not be lost for it. The text is recorded and shown, and the run exits non-zero.
+
+    Args:
+        part: What is tried, for the record.
+        work: Does it.
+    """
+    try:
+        return work()
+    except UserError as error:
+        return Failure(part, str(error), "")
+    except Exception as error:  # noqa: BLE001
+        return Failure(part, f"{type(error).__name__}: {error}", traceback.format_exc())

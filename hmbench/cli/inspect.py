@@ -75,9 +75,14 @@ def _records(folder: RunFolder, manifest: RunManifest, sample: str) -> tuple[dic
     if not scores.is_file():
         raise UserError(f"{sample} has not been scored in {folder.path}.", "Run the same `hmbench eval` again.")
     content = read_json(scores)
-    if content["failure"]:
-        failure = content["failure"]
-        raise UserError(f"{sample} could not be evaluated: {failure['message']}", "Mend that, and evaluate again.")
+    if "failures" not in content:
+        raise UserError(
+            f"{sample} was scored by another version of hmbench.", f"Run: hmbench score --run {folder.path}"
+        )
+    broken = {failure["part"]: failure["message"] for failure in content["failures"]}
+    for part in ("generate", "score", "events"):  # a metric's failure leaves the events as they are
+        if part in broken:
+            raise UserError(f"{sample} could not be evaluated: {broken[part]}", "Mend that, and evaluate again.")
     return content, read_json(tracks) if tracks.is_file() else None
 
 

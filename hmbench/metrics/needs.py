@@ -53,7 +53,9 @@ def _lacks_events(case: Case) -> str | None:
 
 
 def _lacks_tracks(case: Case) -> str | None:
-    return None if case.tracks is not None else "no tracker ran on the prediction"
+    if case.tracks is not None:
+        return None
+    return "no tracker ran on the prediction" + (f": {case.no_tracks}" if case.no_tracks else "")
 
 
 _CHECKS: dict[str, Callable[[Case], str | None]] = {

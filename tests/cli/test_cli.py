@@ -1,3 +1,4 @@
+import json
 import shutil
 import subprocess
 import sys
@@ -127,3 +128,22 @@ def test_own_video_is_continued_and_scored_without_a_truth(hmbench, tmp_path: Pa
     assert code == 2 and "pan-left" in text
     code, text = hmbench("eval", "-m", "copy-last", *arguments[:2], "--video-size", "big", "--out", "x")
     assert code == 2 and "is not of the form WIDTHxHEIGHT" in text
+
+
+def test_inspect_shows_events_although_a_metric_broke(hmbench, tmp_path: Path) -> None:
+    from toys import Breaks
+
+    from hmbench.evaluate import EvalRequest, generate, score
+
+    request = EvalRequest(model="copy-last", data="disc", out=tmp_path / "run", limit=1)
+    (sample,) = generate(request).samples
+    score(request, metrics=[Breaks()])
+    code, text = hmbench("inspect", "run", sample)
+    assert code == 0 and "Pictures: run/inspect" in text, text
+    stored = tmp_path / "run" / "scores" / f"{sample}.json"
+    content = json.loads(stored.read_text())
+    stored.write_text(json.dumps({**content, "failures": [{"part": "score", "message": "torn", "traceback": ""}]}))
+    assert "could not be evaluated: torn" in hmbench("inspect", "run", sample)[1]
+    del content["failures"]
+    stored.write_text(json.dumps(content))
+    assert "was scored by another version of hmbench" in hmbench("inspect", "run", sample)[1]

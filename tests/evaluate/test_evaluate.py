@@ -4,16 +4,18 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from toys import MeanError, Sometimes
+from toys import Breaks, Followed, Follower, MeanError, Sometimes, Unstorable
 
 from hmbench.data.disc_world import DiscWorld
 from hmbench.errors import UserError
 from hmbench.evaluate import EvalRequest, EvalResult, generate, score
 from hmbench.results import RunFolder, read_rows
+from hmbench.types import Score
 from hmbench.video import write_lossless
 
 RESULT_FILES = ("rows.jsonl", "events.jsonl", "samples.jsonl", "summary.json", "table.md", "table.csv", "table.tex")
@@ -208,3 +210,78 @@ def test_other_metric_weights_make_scores_stale(tmp_path: Path) -> None:
     result = score(request, metrics=[MeanError(), Sometimes()])
     assert len({before, first, json.loads(stored.read_text())["stamp"]}) == 3
     assert "alexnet.pth" in result.manifest.metric_weights
+
+
+def by_metric(folder: Path) -> dict[str, list]:
+    found: dict[str, list] = {}
+    for row in read_rows(folder / "rows.jsonl"):
+        found.setdefault(row.metric, []).append(row)
+    return found
+
+
+def test_one_broken_metric_costs_its_own_rows_alone(tmp_path: Path) -> None:
+    request = EvalRequest(model="toys:toy", data="disc", out=tmp_path, limit=2)
+    generate(request)
+    result = score(request, metrics=[Breaks(), MeanError(), Unstorable()])
+    rows = by_metric(tmp_path)
+    assert all(row.value is not None for row in rows["mae"])
+    text = "OSError: no file named model.safetensors"
+    assert {row.reason for row in rows["breaks"]} == {f"score failed: {text}"}
+    assert all(row.value is None and "not JSON" in row.reason for row in rows["unstorable"])
+    first, second = DiscWorld().ids("all")[:2]
+    assert set(result.failures) == {first, second}, "the exit code and the leaderboard rest on these"
+    assert result.failures[first].startswith(f"score: breaks: {text}; unstorable: ")
+    lines = [json.loads(line) for line in (tmp_path / "samples.jsonl").read_text().splitlines()]
+    assert [line["failed"]["breaks"] for line in lines] == [text, text]
+    assert lines[0]["scene"] is not None, "the clip itself is described as any other"
+    assert json.loads((tmp_path / "summary.json").read_text())["scored_samples"] == 0
+    record = json.loads((tmp_path / "errors" / f"{first}.score.json").read_text())
+    assert "Traceback" in record["traceback"] and "breaks" in record["message"]
+
+
+def test_a_mended_metric_is_scored_again(tmp_path: Path) -> None:
+    request = EvalRequest(model="toys:toy", data="disc", out=tmp_path, limit=1)
+    generate(request)
+    metric = Breaks()
+    assert score(request, metrics=[metric]).failures
+    metric.__class__ = type("Mended", (Breaks,), {"__call__": lambda self, case: Score(1.0)})
+    result = score(request, metrics=[metric])
+    assert result.failures == {} and result.summary["breaks"].mean == 1
+    assert list((tmp_path / "errors").iterdir()) == []
+    assert "failed" not in json.loads((tmp_path / "samples.jsonl").read_text())
+
+
+def test_metrics_that_break_for_one_reason_are_told_once(tmp_path: Path) -> None:
+    request = EvalRequest(model="toys:toy", data="disc", out=tmp_path, limit=1)
+    generate(request)
+    others = [Breaks(), Breaks()]
+    others[1].info = replace(Breaks.info, name="breaks_too")
+    (text,) = score(request, metrics=others).failures.values()
+    assert text == "score: breaks, breaks_too: OSError: no file named model.safetensors"
+
+
+def test_a_broken_tracker_costs_the_rows_that_need_tracks(tmp_path: Path) -> None:
+    request = EvalRequest(model="toys:toy", data="disc", out=tmp_path, limit=1)
+    generate(request)
+    result = score(request, metrics=[MeanError(), Followed()], tracker=Follower(RuntimeError("no GPU")))
+    rows = by_metric(tmp_path)
+    assert rows["mae"][0].value is not None
+    assert rows["followed"][0].reason == "no tracker ran on the prediction: it failed: RuntimeError: no GPU"
+    assert list(result.failures.values()) == ["score: tracker: RuntimeError: no GPU"]
+
+
+def test_events_that_cannot_be_read_are_a_failure_not_an_empty_list(tmp_path: Path, monkeypatch) -> None:
+    def broken(case: object) -> list[object]:
+        raise IndexError("event 7")
+
+    monkeypatch.setattr("hmbench.stages.event_rows", broken)
+    result = run(tmp_path, limit=1)
+    assert list(result.failures.values()) == ["score: events: IndexError: event 7"]
+    assert result.summary["mae"].scored == 1
+
+
+def test_a_sample_that_failed_says_so_in_samples(tmp_path: Path) -> None:
+    run(tmp_path, options={"fail_at": "Noon"})
+    lines = [json.loads(line) for line in (tmp_path / "samples.jsonl").read_text().splitlines()]
+    failed = {line["id"]: line["failed"] for line in lines if "failed" in line}
+    assert failed == {"00001_Noon_loc0_Straight_Sweep_0": {"generate": "RuntimeError: the toy broke"}}

@@ -10,7 +10,7 @@ import numpy as np
 
 from hmbench.case import Case
 from hmbench.protocols import MetricInfo, ModelInfo
-from hmbench.types import Prompt, Score, Video
+from hmbench.types import Prompt, Score, Track, Video
 
 
 class Toy:
@@ -58,3 +58,51 @@ class Sometimes:
         if "2 coloured" in case.sample.prompt.caption:
             return Score.skipped("two discs")
         return Score(1.0)
+
+
+class Breaks:
+    """Raises on every clip, as a network whose weights do not fit would."""
+
+    info = MetricInfo(name="breaks", version=1, higher_is_better=True, headline=True)
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error or OSError("no file named model.safetensors")
+
+    def __call__(self, case: Case) -> Score:
+        raise self.error
+
+
+class Unstorable:
+    """Gives a number, and a detail that JSON does not know."""
+
+    info = MetricInfo(name="unstorable", version=1, higher_is_better=True)
+
+    def __call__(self, case: Case) -> Score:
+        return Score(1.0, details={"mean": float("nan")})
+
+
+class Followed:
+    """Needs tracks; counts them."""
+
+    info = MetricInfo(name="followed", version=1, higher_is_better=True, needs=frozenset({"tracks"}))
+
+    def __call__(self, case: Case) -> Score:
+        return Score(float(len(case.tracks or ())))
+
+
+class Follower:
+    """A tracker that finds nobody, or breaks."""
+
+    name = "follower"
+
+    def __init__(self, error: Exception | None = None, settings: dict[str, object] | None = None) -> None:
+        self.error = error
+        self.told = settings or {}
+
+    def settings(self) -> dict[str, object]:
+        return self.told
+
+    def track(self, video: Video) -> tuple[Track, ...]:
+        if self.error is not None:
+            raise self.error
+        return ()
