@@ -163,7 +163,7 @@ def _read_masks(
         for path, count in zip(paths, counts, strict=True)
     ]
     if len(known.names) != 1:
-        warnings.append("one mask for all subjects: they are scored as one")
+        warnings.append("one mask for all subjects: what is asked of each by itself is not scored")
     return halves[0], halves[1]
 
 

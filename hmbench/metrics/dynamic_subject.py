@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from hmbench.case import Case
 from hmbench.metrics.cast import Part, cast, parts_of, track_features
-from hmbench.metrics.needs import EVENTS, LABELS, TRACKS, TRUTH
+from hmbench.metrics.needs import EVENTS, LABELS, SEPARATE, TRACKS, TRUTH
 from hmbench.protocols import MetricInfo
 from hmbench.subjects.boxes import present
 from hmbench.types import Score
@@ -64,10 +64,10 @@ class DynamicSubjectConsistency:
     def __init__(self, encoder: Backbone[CropEncoder], kind: Kind, suffix: str = "") -> None:
         self.encoder = encoder
         self.kind: Kind = kind
-        needs = {TRUTH, LABELS, TRACKS, encoder.name} | ({EVENTS} if kind == "reentry" else set())
+        needs = {TRUTH, LABELS, SEPARATE, TRACKS, encoder.name} | ({EVENTS} if kind == "reentry" else set())
         self.info = MetricInfo(
             name=f"dsc_{kind}{'_' + suffix if suffix else ''}",
-            version=1,
+            version=2,
             higher_is_better=True,
             bounds=(0.0, 1.0),
             needs=frozenset(needs),

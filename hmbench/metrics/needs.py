@@ -10,6 +10,8 @@ from hmbench.types import Truth
 
 TRUTH = "truth"
 LABELS = "labels"
+SEPARATE = "separate"
+"""Masks that tell subjects apart: what is asked of each subject by itself."""
 TRACKS = "tracks"
 EVENTS = "events"
 
@@ -17,10 +19,10 @@ EVENTS = "events"
 def unmet_need(info: MetricInfo, case: Case) -> str | None:
     """Why this case cannot be scored by this metric; None if it can.
 
-    Only the clip itself is asked (truth, labels, events, tracks). Missing weights are the metric's own affair: it
-    answers with `Score.skipped` and the command that fetches them.
+    Only the clip itself is asked (truth, labels, whether these tell subjects apart, events, tracks). Missing weights are
+    the metric's own affair: it answers with `Score.skipped` and the command that fetches them.
     """
-    for need in (TRUTH, LABELS, EVENTS, TRACKS):
+    for need in (TRUTH, LABELS, SEPARATE, EVENTS, TRACKS):
         if need in info.needs:
             reason = _CHECKS[need](case)
             if reason:
@@ -45,6 +47,14 @@ def _lacks_labels(case: Case) -> str | None:
     return None if truth.subjects else "the sample's masks show no subject"
 
 
+def lacks_separate_subjects(case: Case) -> str | None:
+    """Why subjects cannot be scored one by one; None if masks tell them apart, or show one that is known to be one."""
+    truth = _truth(case)
+    if truth is None:
+        return _lacks_truth(case)
+    return None if truth.separate_subjects else "one mask covers several subjects (or nobody says how many)"
+
+
 def _lacks_events(case: Case) -> str | None:
     truth = _truth(case)
     if truth is None:
@@ -61,6 +71,7 @@ def _lacks_tracks(case: Case) -> str | None:
 _CHECKS: dict[str, Callable[[Case], str | None]] = {
     TRUTH: _lacks_truth,
     LABELS: _lacks_labels,
+    SEPARATE: lacks_separate_subjects,
     EVENTS: _lacks_events,
     TRACKS: _lacks_tracks,
 }

@@ -12,7 +12,7 @@ from typing import Any
 
 from hmbench.case import Case
 from hmbench.metrics.event_records import EventRecord, event_records
-from hmbench.metrics.needs import EVENTS, LABELS, TRACKS, TRUTH
+from hmbench.metrics.needs import EVENTS, LABELS, SEPARATE, TRACKS, TRUTH, lacks_separate_subjects
 from hmbench.metrics.path_fit import STORIES
 from hmbench.metrics.readings import Reading
 from hmbench.protocols import MetricInfo
@@ -39,7 +39,7 @@ class ReentryMetric:
             higher_is_better=reading.higher_is_better,
             unit=reading.unit,
             bounds=reading.bounds,
-            needs=frozenset({TRUTH, LABELS, EVENTS, TRACKS, encoder.name}),
+            needs=frozenset({TRUTH, LABELS, SEPARATE, EVENTS, TRACKS, encoder.name}),
             source=f"hmbench: {reading.what}",
             headline=reading.headline,
         )
@@ -77,13 +77,15 @@ def records_of(case: Case, encoder: CropEncoder) -> tuple[EventRecord, ...]:
 def event_rows(case: Case, encoder: CropEncoder | None = None) -> list[dict[str, Any]]:
     """Rows for ``events.jsonl``: sample, subject, times, verdict and every number behind it; JSON types, null for NaN.
 
+    Verdict and numbers are left out without tracks, or where one mask covers several subjects.
+
     Args:
         case: The case.
         encoder: What identity is judged by; by default what the case's metrics used, else the shipped embedder.
     """
     if case.sample.truth is None or not case.sample.truth.events:
         return []
-    if case.tracks is None:
+    if case.tracks is None or lacks_separate_subjects(case):
         return [_facts(case, event.label, event.exit, event.reentry) for event in case.truth.events]
     used: list[CropEncoder] = case.memo(_ENCODER, list)
     if encoder is None and used:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hmbench.case import Case
 from hmbench.metrics.fidelity import SSIM_BORDER, region_masks, region_means, ssim_maps
-from hmbench.metrics.needs import EVENTS, LABELS, TRACKS, TRUTH
+from hmbench.metrics.needs import EVENTS, LABELS, SEPARATE, TRACKS, TRUTH
 from hmbench.metrics.reentry import records_of
 from hmbench.protocols import MetricInfo
 from hmbench.types import Score
@@ -60,7 +60,7 @@ class MemoryScore:
             version=3,
             higher_is_better=True,
             bounds=(0.0, 1.0),
-            needs=frozenset({TRUTH, LABELS, EVENTS, TRACKS, encoder.name}),
+            needs=frozenset({TRUTH, LABELS, SEPARATE, EVENTS, TRACKS, encoder.name}),
             source="hmbench: harmonic mean of background_fidelity and reentry_success",
             headline=True,
         )

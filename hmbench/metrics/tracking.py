@@ -1,7 +1,7 @@
 """Whole-clip tracking quality: the prediction's tracks against the target's subjects (HOTA, DetA, AssA, IDF1).
 
 Frames in which only a sliver of a subject shows ask for nothing, and tracks that lie there are not strays. Where the
-data have one mask for all subjects (`Truth.separate_subjects` is False), the target has one box around them all.
+data have one mask for all subjects (`Truth.separate_subjects` is False), nothing is scored: tracks follow subjects.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from hmbench.case import Case
 from hmbench.events import VISIBLE_SHARE
 from hmbench.metrics.hota import Hota, Overlaps, hota, idf1, overlaps
-from hmbench.metrics.needs import LABELS, TRACKS, TRUTH
+from hmbench.metrics.needs import LABELS, SEPARATE, TRACKS, TRUTH
 from hmbench.protocols import MetricInfo
 from hmbench.subjects.boxes import pairwise_iou, present
 from hmbench.types import Boxes, Score
@@ -34,10 +34,10 @@ class TrackingMetric:
         self.name: Name = name
         self.info = MetricInfo(
             name=name,
-            version=1,
+            version=2,
             higher_is_better=True,
             bounds=(0.0, 1.0),
-            needs=frozenset({TRUTH, LABELS, TRACKS}),
+            needs=frozenset({TRUTH, LABELS, SEPARATE, TRACKS}),
             source="Ristani et al. 2016" if name == "idf1" else "Luiten et al. 2021, alpha 0.05 .. 0.95",
             headline=name == "hota",
         )

@@ -112,6 +112,23 @@ def make_case(actors, played, *, tracks=None, oracle=True) -> Case:
     return Case(Sample(id="stage", prompt=prompt, truth=truth), shown, tracks=tracks)
 
 
+def one_mask(case: Case) -> Case:
+    """The same case as HM-World has it: one mask covers everybody, and nobody says whom."""
+    truth = case.truth
+    masks = np.concatenate([truth.context_labels, truth.target_labels]) > 0
+    subjects = subjects_from_labels(masks.astype(np.uint8), Annotations())
+    seen = visible_frames(subjects[0].visible_area, H * W)
+    merged = replace(
+        truth,
+        context_labels=masks[:HALF].astype(np.uint8),
+        target_labels=masks[HALF:].astype(np.uint8),
+        subjects=subjects,
+        events=tuple(find_events(seen, HALF, 1, min_hidden=5)),
+        separate_subjects=False,
+    )
+    return Case(replace(case.sample, truth=merged), case.prediction, case.tracks)
+
+
 HERO = Actor(1, RED)
 FRIEND = Actor(2, BLUE, x=60, speed=0.5, hidden=(14, 28))
 

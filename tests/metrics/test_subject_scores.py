@@ -12,6 +12,7 @@ from hmbench.metrics.consistency import BackgroundConsistency, SubjectConsistenc
 from hmbench.metrics.dsc_reference import DscReference
 from hmbench.metrics.dynamic_subject import DynamicSubjectConsistency
 from hmbench.metrics.pictures import film_strip, trajectory_plot
+from hmbench.metrics.readings import READINGS
 from hmbench.metrics.reentry import event_rows
 from hmbench.metrics.summary_score import BackgroundFidelity, MemoryScore, harmonic_mean
 from hmbench.metrics.tracking import TrackingMetric
@@ -135,6 +136,24 @@ def test_every_metric_answers_in_every_situation():
                 assert high is None or score.value <= high + 1e-6, (situation, metric.info.name)
             elif "weights" in score.reason:
                 assert "run: hmbench weights pull DIR" in score.reason
+
+
+def test_one_mask_over_several_subjects_asks_nothing_of_each():
+    """The box around two people is nobody's: the truth itself failed against it."""
+    case = stage.one_mask(stage.make_case([HERO, FRIEND], [HERO, FRIEND]))
+    assert case.truth.events
+    scores = {}
+    for metric in default_metrics(profile="mini", weights=None, device="cpu"):
+        reason = unmet_need(metric.info, case)
+        scores[metric.info.name] = Score.skipped(reason) if reason else metric(case)
+    by_subject = [r.name for r in READINGS] + ["hota", "deta", "assa", "idf1", "memory_score"]
+    by_subject += [f"dsc_{kind}" for kind in ("gt", "ctx", "reentry", "calibrated", "coverage")]
+    for name in by_subject:
+        assert (scores[name].reason or "").startswith("one mask covers several subjects"), name
+    for name in ("psnr_subject", "ssim_background", "dsc_ref_gt", "dsc_ref_ctx", "background_fidelity"):
+        assert scores[name].reason is None, name
+    rows = event_rows(case, stage.ColourEncoder())
+    assert [row["verdict"] for row in rows] == [None]
 
 
 def test_pictures_show_who_plays_whom(tmp_path):
