@@ -118,7 +118,7 @@ class MetricInfo:
     bounds: tuple[float | None, float | None] = (None, None)
     """Smallest and largest possible value, None where there is none; a perfect model reaches the better one."""
     needs: frozenset[str] = frozenset()
-    """What a case must have: any of ``truth``, ``labels``, ``separate``, ``tracks``, ``events``, and names of backbones."""
+    """What a case must have: ``truth``, ``labels``, ``separate``, ``tracks``, ``events``, or names of backbones."""
     source: str = ""
     """Paper, section or equation it follows."""
     headline: bool = False

@@ -57,7 +57,11 @@ class Part:
     slivers: NDArray[np.bool_]
     """Target frames in which something, but less than that, shows, ``[Tt]``."""
     context: Tensor
-    """Unit mean feature of its context crops ``[D]`` (see `LEAST_GAP`); zeros if the context never shows it."""
+    """Unit mean feature that it is known by ``[D]``: of its context crops, and of target crops beside them where those
+    do not suffice (`LEAST_GAP`)."""
+    context_mean: Tensor
+    """Mean of the unit features of its context crops alone ``[D]``, not of unit length: a product with it is a mean
+    cosine over all pairs. Zeros if the context never shows it."""
     real: Tensor
     """Features of its crops in the real target, ``[n, D]``, in order of the frames of `boxes` that are not NaN."""
     different: float
@@ -121,7 +125,8 @@ def _parts(case: Case, encoder: CropEncoder) -> tuple[Part, ...]:
     prompt, truth = case.sample.prompt, case.truth
     num_context = len(prompt.context)
     least = VISIBLE_SHARE * prompt.context[0, :, :, 0].size
-    means = {s.label: unit_mean(encoder.crops(prompt.context, s.boxes[:num_context])) for s in truth.subjects}
+    views = {s.label: encoder.crops(prompt.context, s.boxes[:num_context]) for s in truth.subjects}
+    means = {label: unit_mean(features) for label, features in views.items()}
     parts = []
     for subject in truth.subjects:
         shown = subject.visible_area[num_context:] >= least
@@ -143,6 +148,7 @@ def _parts(case: Case, encoder: CropEncoder) -> tuple[Part, ...]:
                 tracked=tracked,
                 slivers=(subject.visible_area[num_context:] > 0) & ~shown,
                 context=context,
+                context_mean=views[subject.label].sum(dim=0) / max(len(views[subject.label]), 1),
                 real=real,
                 different=different,
                 same=float(unit_mean(real) @ context) if len(real) else 1.0,

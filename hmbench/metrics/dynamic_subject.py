@@ -3,8 +3,10 @@
 The paper's idea is kept: mean cosine over all pairs of a prediction's and a reference's views of a subject. What
 changed against the released script (`hmbench.metrics.dsc_reference`): boxes are cut from the frame that they belong to;
 subjects are matched by tracks and scored one by one; the frames after a re-entry have a score of their own; a subject
-that is nowhere counts, with the floor; and a calibrated scale, 0 = a stranger, 1 = the subject's own real crops. What
-did not change: order does not matter, so that motion cannot be seen; that is the re-entry family's business.
+that is nowhere counts, with the floor; and a calibrated scale: 0 = a stranger, 1 = the subject's own real crops, by the
+cosine of the *directions* of mean views (views of one subject differ, so that their mean is shorter than one, on both
+sides), times the share of its frames in which it was found. What did not change: order does not matter, so that motion
+cannot be seen; that is the re-entry family's business.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ _WHAT: dict[Kind, str] = {
     "gt": "cosine to the target's views, over subjects that were found",
     "ctx": "cosine to the context's views, over subjects that were found",
     "reentry": "cosine to the context's views, frames after a re-entry only, over subjects that were found",
-    "calibrated": "cosine to the context's views, 0 = a stranger, 1 = its own real views; a missing subject is 0",
+    "calibrated": "cosine to the context's views, 0 = a stranger, 1 = its own real views, x coverage; missing: 0",
     "coverage": "share of the frames that show a real subject in which it was found",
 }
 
@@ -85,6 +87,10 @@ class DynamicSubjectConsistency:
             views = [v for v in views if v.returned is not None]
         if not views:
             return Score.skipped("the target shows no subject long enough to look for it")
+        if self.kind in ("ctx", "reentry"):
+            views = [v for v in views if v.part.context_mean.any()]
+        if not views:
+            return Score.skipped("the context shows no subject of the target")
         found, asked = sum(v.found for v in views), sum(v.asked for v in views)
         values = [value for value in (_value(self.kind, v) for v in views) if not math.isnan(value)]
         details: dict[str, Any] = {"coverage": found / asked, "subjects": len(views), "found": len(values)}
@@ -141,17 +147,15 @@ def _value(kind: Kind, views: Views) -> float:
     if kind == "coverage":
         return views.found / views.asked
     there = bool(views.reentry_mean.any() if kind == "reentry" else views.mean.any())
-    if kind == "calibrated":
-        cosine = _cosine(views.mean, views.part.context)
-        covered = views.found / views.asked
-        return covered * min(max(views.part.calibrated(cosine), 0.0), 1.0) if there else 0.0
     if not there:
-        return math.nan
-    reference = views.part.real.mean(dim=0) if kind == "gt" else views.part.context
-    value = _cosine(views.reentry_mean if kind == "reentry" else views.mean, reference)
-    return min(max(value, 0.0), 1.0)
+        return 0.0 if kind == "calibrated" else math.nan
+    if kind == "calibrated":
+        looks = views.part.calibrated(_cosine(torch.nn.functional.normalize(views.mean, dim=0), views.part.context))
+        return views.found / views.asked * min(max(looks, 0.0), 1.0)
+    reference = views.part.real.mean(dim=0) if kind == "gt" else views.part.context_mean
+    return min(max(_cosine(views.reentry_mean if kind == "reentry" else views.mean, reference), 0.0), 1.0)
 
 
 def _cosine(mean: torch.Tensor, reference: torch.Tensor) -> float:
-    """Mean cosine over all pairs = product of the means of unit vectors."""
+    """Of means of unit vectors: the mean cosine over all pairs. Of unit vectors: their cosine."""
     return float(mean.double() @ reference.double())

@@ -48,7 +48,7 @@ def _lacks_labels(case: Case) -> str | None:
 
 
 def lacks_separate_subjects(case: Case) -> str | None:
-    """Why subjects cannot be scored one by one; None if masks tell them apart, or show one that is known to be one."""
+    """Why subjects cannot be scored one by one; None if masks tell them apart."""
     truth = _truth(case)
     if truth is None:
         return _lacks_truth(case)

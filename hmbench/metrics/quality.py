@@ -1,7 +1,8 @@
 """No-reference picture quality by pyiqa: optional rows (`--quality`), since they say nothing about memory.
 
 pyiqa is licensed for non-commercial use; it is imported only when these rows are asked for, and its weights are never
-downloaded here: a network's file lies in ``<weights>/pyiqa``, or its row is skipped. NIQE and BRISQUE need theirs, too.
+downloaded here: a network's file lies in ``<weights>/pyiqa`` (`hmbench weights pull DIR --only musiq --only niqe`), or
+its row is skipped.
 """
 
 from __future__ import annotations
@@ -15,15 +16,16 @@ import torch
 from hmbench.case import Case
 from hmbench.protocols import MetricInfo
 from hmbench.types import Score
-from hmbench.weights.backbones import PULL, Backbone
+from hmbench.weights.backbones import from_folder
+from hmbench.weights.files import fitting, read_state
 
 EVERY = 4
 """Frames between those that are looked at: picture quality changes slowly, and these networks are slow."""
-NETWORKS: dict[str, tuple[str, bool, str]] = {
-    "musiq": ("musiq_koniq_ckpt-e95806b9.pth", True, "Ke et al. 2021, KonIQ-10k"),
-    "niqe": ("niqe_modelparameters.mat", False, "Mittal et al. 2013"),
+NETWORKS: dict[str, tuple[bool, str]] = {
+    "musiq": (True, "Ke et al. 2021, KonIQ-10k"),
+    "niqe": (False, "Mittal et al. 2013"),
 }
-"""pyiqa's name to its file, whether higher is better, and its source."""
+"""pyiqa's name, which is the backbone's, to whether higher is better, and its source."""
 
 
 class NoReferenceQuality:
@@ -36,10 +38,8 @@ class NoReferenceQuality:
     """
 
     def __init__(self, name: str, *, weights: Path | None, device: str) -> None:
-        file, higher, source = NETWORKS[name]
-        path = None if weights is None else weights / "pyiqa" / file
-        there = path is not None and path.is_file()
-        self.network = Backbone[Any](name, lambda: _load(name, path, device), None if there else _missing(name, path))
+        higher, source = NETWORKS[name]
+        self.network = from_folder(name, weights, lambda path: _load(name, path, device))
         self.info = MetricInfo(
             name=f"quality_{name}",
             version=1,
@@ -60,12 +60,11 @@ class NoReferenceQuality:
         return Score(float(np.mean(values)), details={"frames": len(values)})
 
 
-def _load(name: str, path: Path | None, device: str) -> Any:
+def _load(name: str, path: Path, device: str) -> Any:
     import pyiqa
 
-    return pyiqa.create_metric(name, device=torch.device(device), pretrained_model_path=str(path))
-
-
-def _missing(name: str, path: Path | None) -> str:
-    where = "no weights folder was given" if path is None else f"{path} does not exist"
-    return f"{name} weights are missing ({where}); {PULL}"
+    if path.suffix == ".pth":
+        read_state(path)  # pyiqa would run what code a pickle holds; this lets tensors pass and nothing else
+    with fitting(path):
+        model = pyiqa.create_metric(name, device=torch.device("cpu"), pretrained_model_path=str(path))
+    return model.to(device)

@@ -41,6 +41,25 @@ class ColourEncoder:
         return torch.nn.functional.normalize(values, dim=1)
 
 
+class NoisyColourEncoder(ColourEncoder):
+    """Mean colour, and beside it something of each view's own: like a real network's, views of one subject differ.
+
+    The same pixels at the same place look the same, in whatever video they are.
+    """
+
+    name = "noisy colour"
+
+    def crops(self, video, boxes):
+        own = []
+        for frame, box in zip(video, boxes, strict=True):
+            if not np.isnan(box).any():
+                x0, y0, x1, y1 = (round(float(v)) for v in box)
+                seed = [x0, y0, x1, y1, int(frame[max(y0, 0) : y1, max(x0, 0) : x1].sum())]
+                own.append(0.4 * np.random.default_rng(seed).standard_normal(6))
+        views = torch.tensor(np.array(own).reshape(-1, 6), dtype=torch.float32)
+        return torch.nn.functional.normalize(torch.cat([super().crops(video, boxes), views], dim=1), dim=1)
+
+
 @dataclass(frozen=True)
 class Actor:
     """A rectangle that walks along x."""

@@ -21,11 +21,16 @@ from hmbench.weights.backbones import Backbone
 from tests.metrics import stage
 
 ENCODER = Backbone("colour", stage.ColourEncoder)
+NOISY = Backbone("noisy colour", stage.NoisyColourEncoder)
 HERO, FRIEND = stage.HERO, stage.FRIEND
 
 
-def dsc(kind):
-    return DynamicSubjectConsistency(ENCODER, kind)
+def dsc(kind, encoder=ENCODER):
+    return DynamicSubjectConsistency(encoder, kind)
+
+
+def views_of(video, boxes):
+    return NOISY.get().crops(video, boxes).double()
 
 
 def test_dsc_of_the_truth_is_one_and_of_a_stranger_is_the_floor():
@@ -36,6 +41,47 @@ def test_dsc_of_the_truth_is_one_and_of_a_stranger_is_the_floor():
     assert dsc("coverage")(swapped).value == pytest.approx(1, abs=0.02)
     assert dsc("calibrated")(swapped).value == pytest.approx(0.5, abs=0.02)
     assert dsc("ctx")(swapped).value < 0.7
+
+
+def test_dsc_of_a_perfect_prediction_is_one_though_its_views_differ():
+    """Views of one subject are not alike: a mean of them is shorter than one, and must not be held against a unit."""
+    case = stage.make_case([HERO, FRIEND], [HERO, FRIEND])
+    real = views_of(case.truth.target, case.truth.subjects[0].boxes[stage.HALF :])
+    assert float(real.mean(dim=0).norm()) < 0.8, "the toy must be noisy enough to tell"
+    assert dsc("calibrated", NOISY)(case).value == pytest.approx(1, abs=1e-6)
+
+
+def test_dsc_calibrated_is_looks_times_coverage():
+    half = stage.make_case([HERO], [stage.changed(HERO, again=(39, 60))])  # 9 of 18 frames
+    assert dsc("coverage")(half).value == pytest.approx(0.5)
+    assert dsc("calibrated")(half).value == pytest.approx(0.5, abs=0.01)
+
+
+@pytest.mark.parametrize("kind", ["ctx", "reentry", "gt"])
+@pytest.mark.parametrize("from_behind", [False, True])
+def test_dsc_is_the_mean_cosine_over_all_pairs_with_the_reference_alone(kind, from_behind):
+    """Where the context does not show what a subject looks like, association leans on its target crops; this does not.
+
+    Else the score against the context would be a score against the target.
+    """
+    case = stage.make_case([HERO], [stage.changed(HERO, again=(44, 60))])
+    if from_behind:
+        case.sample.prompt.context[case.truth.context_labels == 1] = stage.GOLD
+    boxes = case.truth.subjects[0].boxes
+    reference = {"gt": (case.truth.target, boxes[stage.HALF :])}.get(
+        kind, (case.sample.prompt.context, boxes[: stage.HALF])
+    )
+    shown = views_of(case.prediction, case.tracks[0].boxes)
+    by_hand = float((shown @ views_of(*reference).T).mean())
+    assert dsc(kind, NOISY)(case).value == pytest.approx(by_hand, abs=1e-5)
+
+
+def test_dsc_against_a_context_that_never_shows_the_subject_is_a_skip():
+    case = stage.make_case([stage.changed(HERO, hidden=(0, 30))], [HERO])
+    assert dsc("ctx")(case).reason == "the context shows no subject of the target"
+    assert dsc("gt")(case).value == pytest.approx(1, abs=0.02)
+    empty = Case(case.sample, case.prediction, ())
+    assert dsc("ctx")(empty).reason == "the context shows no subject of the target"
 
 
 def test_dsc_of_an_empty_clip_is_the_worst_not_missing():
