@@ -33,7 +33,7 @@ from hmbench.metrics.cast import (
     unit_mean,
 )
 from hmbench.metrics.event_motion import event_motion, height_of
-from hmbench.metrics.motion import MotionEvidence, articulation, standing
+from hmbench.metrics.motion import MotionEvidence, articulation, compare_motion, standing
 from hmbench.metrics.verdict import Numbers, Verdict, decide
 from hmbench.subjects.boxes import areas, centres, covered, feet, framewise_iou, heights, present, touches_edge
 from hmbench.types import Boxes, Event
@@ -77,6 +77,12 @@ class EventRecord:
     """Its category."""
     window: tuple[int, int]
     """Target frames that were looked at, half-open."""
+    whole_window: int
+    """Frames of a window that the clip's end does not cut short."""
+    strangers: int
+    """Whom it might be taken for: other subjects of the clip, and the encoder's gallery."""
+    moves: bool | None
+    """The real subject moves in the window; None where it is in view too briefly to tell."""
     tracks: tuple[int, ...]
     """Ids of the tracks that play it."""
     numbers: Numbers
@@ -118,9 +124,9 @@ def event_records(case: Case, encoder: CropEncoder) -> tuple[EventRecord, ...]:
 
 
 def _record(case: Case, encoder: CropEncoder, part: Part, event: Event) -> EventRecord:
-    fps = case.sample.prompt.fps
+    length = max(2 * MIN_FRAMES, round(WINDOW_SECONDS * case.sample.prompt.fps))
     start = event.reentry - case.sample.num_context_frames
-    stop = min(start + max(2 * MIN_FRAMES, round(WINDOW_SECONDS * fps)), len(case.prediction))
+    stop = min(start + length, len(case.prediction))
     early = _early(case, part, event)
     casting = cast(case, encoder, early, stop)
     played = casting.played[part.truth.label]
@@ -143,6 +149,9 @@ def _record(case: Case, encoder: CropEncoder, part: Part, event: Event) -> Event
         name=part.truth.name,
         category=part.truth.category,
         window=(start, stop),
+        whole_window=length,
+        strangers=len(strangers_of(case, encoder, part)),
+        moves=_moves(case, part, start, stop),
         tracks=tuple(case.tracks[i].id for i in played) if case.tracks else (),
         numbers=numbers,
         verdict=decide(numbers),
@@ -199,6 +208,15 @@ def merged(case: Case, played: tuple[int, ...], start: int, stop: int) -> Boxes:
         boxes[free] = piece[free]
     boxes[:start] = boxes[stop:] = np.nan
     return boxes
+
+
+def _moves(case: Case, part: Part, start: int, stop: int) -> bool | None:
+    """Whether the real subject moves in a window, by the measure of predictions; None without evidence."""
+    wanted = part.seen_as.copy()
+    wanted[:start] = wanted[stop:] = np.nan
+    prompt = case.sample.prompt
+    motion = compare_motion(wanted, wanted, prompt.target_poses, prompt.intrinsics, height_of(case, part))
+    return None if motion is None else not math.isnan(motion.direction)
 
 
 def _asked(case: Case, part: Part, start: int, stop: int) -> NDArray[np.bool_]:

@@ -19,8 +19,8 @@ EVENTS = "events"
 def unmet_need(info: MetricInfo, case: Case) -> str | None:
     """Why this case cannot be scored by this metric; None if it can.
 
-    Only the clip itself is asked (truth, labels, whether these tell subjects apart, events, tracks). Missing weights are
-    the metric's own affair: it answers with `Score.skipped` and the command that fetches them.
+    Only the clip is asked (truth, labels, whether these tell subjects apart, events, tracks). Missing weights are the
+    metric's own affair: it answers with `Score.skipped` and the command that fetches them.
     """
     for need in (TRUTH, LABELS, SEPARATE, EVENTS, TRACKS):
         if need in info.needs:

@@ -7,6 +7,8 @@ its row is skipped.
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -62,9 +64,10 @@ class NoReferenceQuality:
 
 def _load(name: str, path: Path, device: str) -> Any:
     import pyiqa
+    from scipy.io.matlab import MatReadError
 
     if path.suffix == ".pth":
         read_state(path)  # pyiqa would run what code a pickle holds; this lets tensors pass and nothing else
-    with fitting(path):
+    with fitting(path, MatReadError), contextlib.redirect_stdout(sys.stderr):  # pyiqa prints what it loads
         model = pyiqa.create_metric(name, device=torch.device("cpu"), pretrained_model_path=str(path))
     return model.to(device)

@@ -24,8 +24,9 @@ class Reading(NamedTuple):
     """Direction."""
     bounds: tuple[float | None, float | None]
     """Smallest and largest value."""
-    worst: float | None = None
-    """Value of a subject that never came back; None where there is no worst one."""
+    worst: Read | None = None
+    """Value of a subject that never came back, NaN where not even the real one could be measured; None where the number
+    has no bound and so no worst value."""
     unit: str = ""
     """Unit."""
     version: int = 2
@@ -36,9 +37,15 @@ class Reading(NamedTuple):
     """Also asked of subjects that never came back, since it is about the time before."""
 
 
-def _share(name: str, read: Read, what: str, *, version: int = 2, headline: bool = False) -> Reading:
+def _none(record: EventRecord) -> float:
+    return 0.0
+
+
+def _share(
+    name: str, read: Read, what: str, *, worst: Read = _none, version: int = 2, headline: bool = False
+) -> Reading:
     """A value in [0, 1], higher is better, 0 for a subject that never came back."""
-    return Reading(name, read, what, True, (0, 1), worst=0.0, version=version, headline=headline)
+    return Reading(name, read, what, True, (0, 1), worst=worst, version=version, headline=headline)
 
 
 def _error(name: str, read: Read, what: str, unit: str = "", version: int = 2) -> Reading:
@@ -65,8 +72,24 @@ READINGS = (
         (None, None),
         unit="frames",
     ),
-    _error("return_delay", lambda r: abs(r.numbers.offset_frames), "|first sight against the target's|", "frames"),
-    _error("place_error", lambda r: r.centre_error, "distance of box centres", "diagonals"),
+    Reading(
+        "return_delay",
+        lambda r: abs(r.numbers.offset_frames),
+        "|first sight against the target's|; the length of a window if it never came back",
+        False,
+        (0, None),
+        worst=lambda r: float(r.whole_window),
+        unit="frames",
+    ),
+    Reading(
+        "place_error",
+        lambda r: r.centre_error,
+        "distance of box centres",
+        False,
+        (0, 1),
+        worst=lambda r: 1.0,
+        unit="diagonals",
+    ),
     _error("place_error_size", lambda r: r.centre_error_size, "distance of box centres over the root of the area"),
     _error(
         "place_offset",
@@ -78,7 +101,13 @@ READINGS = (
     _share("place_iou", lambda r: r.iou, "overlap of boxes"),
     _error("scale_error", lambda r: abs(r.numbers.scale), "|log| of the size ratio"),
     _error("shape_error", lambda r: abs(r.numbers.aspect), "|log| of the aspect ratio over the target's"),
-    _share("identity_rank1", lambda r: _truth(r.numbers.rank1), "nearest in the gallery is itself", version=3),
+    _share(
+        "identity_rank1",
+        lambda r: _truth(r.numbers.rank1),
+        "nearest in the gallery is itself",
+        worst=lambda r: 0.0 if r.strangers else math.nan,
+        version=3,
+    ),
     _share(
         "identity_similarity",
         lambda r: min(max(r.numbers.identity, 0.0), 1.0),
@@ -88,8 +117,23 @@ READINGS = (
     ),
     Reading("identity_margin", lambda r: r.margin, "lead over the nearest stranger", True, (None, None), version=3),
     _share("identity_single", lambda r: 1 - r.double_share, "1 - share of the frames with a second copy", version=3),
-    _share("motion_agreement", lambda r: r.numbers.agreement, "1 - |v - w| / (|v| + |w|)", version=3, headline=True),
-    Reading("motion_direction", lambda r: r.direction, "cosine of velocities", True, (-1, 1), version=3),
+    _share(
+        "motion_agreement",
+        lambda r: r.numbers.agreement,
+        "1 - |v - w| / (|v| + |w|)",
+        worst=lambda r: 0.0 if r.moves is not None else math.nan,
+        version=3,
+        headline=True,
+    ),
+    Reading(
+        "motion_direction",
+        lambda r: r.direction,
+        "cosine of velocities",
+        True,
+        (-1, 1),
+        worst=lambda r: -1.0 if r.moves else math.nan,
+        version=3,
+    ),
     Reading("motion_speed", lambda r: r.numbers.speed_ratio, "speed over the target's", None, (0, None), version=3),
     Reading("articulation", lambda r: r.articulation, "change inside the box over the target's", None, (0, None)),
     _share(

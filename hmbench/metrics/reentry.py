@@ -1,8 +1,11 @@
 """The re-entry family: did the subject come back, when, where, as itself, and moving right.
 
-Every metric is the mean over the clip's events. A subject that never came back counts with the worst value; the mean
-over those that did come back is `given_return` in the details, and `coverage` says for how many that is. Metrics
-without a worst value (errors without a bound) are skipped, with that reason, where nobody came back.
+Every metric is the mean over the clip's events. A subject that never came back counts with the worst value, unless not
+even the real one could be measured (no stranger in the gallery to take it for, a real subject too short in view to have
+a motion): then the event is left out. The mean over those that did come back is `given_return`
+in the details, with `events`, `returned` and `measured` as counts, and `coverage` the share that came back. Metrics
+without a worst value (errors without a bound, numbers without a direction) are means over those alone, and are skipped,
+with that reason, where nobody came back.
 """
 
 from __future__ import annotations
@@ -53,15 +56,20 @@ class ReentryMetric:
         measured = records if self.reading.of_all else returned
         given = [v for v in map(self.reading.read, measured) if not math.isnan(v)]
         values = list(given)
-        if self.reading.worst is not None:
-            values += [self.reading.worst] * (len(records) - len(returned))
+        worst = self.reading.worst
+        if worst is not None:
+            missed = map(worst, (r for r in records if not r.numbers.seen))
+            values += [v for v in missed if not math.isnan(v)]
         details: dict[str, Any] = {
             "events": len(records),
+            "returned": len(returned),
+            "measured": len(values),
             "coverage": len(returned) / len(records),
             "given_return": math.fsum(given) / len(given) if given else None,
         }
         if not values:
-            why = "no subject came back" if not returned else f"{self.reading.what}: not measurable in any event"
+            unasked = f"{self.reading.what}: not measurable in any event"
+            why = "no subject came back" if worst is None and not measured else unasked
             return Score(math.nan, why, details)
         return Score(math.fsum(values) / len(values), details=details)
 

@@ -19,6 +19,30 @@ from hmbench.types import Track
 from hmbench.weights.backbones import Backbone
 from tests.metrics import stage
 
+WORST = {
+    "return_recall": 0,
+    "return_coverage": 0,
+    "return_delay": 45,
+    "place_error": 1,
+    "place_iou": 0,
+    "identity_similarity": 0,
+    "identity_rank1": 0,
+    "identity_single": 0,
+    "motion_agreement": 0,
+    "motion_direction": -1,
+    "verdict_returned": 0,
+    "reentry_success": 0,
+}
+UNBOUNDED = (
+    "return_offset",
+    "place_error_size",
+    "place_offset",
+    "scale_error",
+    "shape_error",
+    "identity_margin",
+    "motion_speed",
+    "articulation",
+)
 ENCODER = stage.ColourEncoder()
 HERO, FRIEND, changed, make_case = stage.HERO, stage.FRIEND, stage.changed, stage.make_case
 
@@ -166,16 +190,56 @@ def metric(name):
     return ReentryMetric(reading, Backbone("colour", lambda: ENCODER))
 
 
+def test_every_number_says_what_a_vanished_subject_is_worth():
+    assert {*WORST, *UNBOUNDED, "false_presence"} == {r.name for r in READINGS}
+    assert set(WORST) == {r.name for r in READINGS if r.worst is not None}
+
+
 def test_no_detection_anywhere_is_the_worst_score_with_no_coverage():
     case = make_case([HERO, FRIEND], [], tracks=())
-    for name in ("return_recall", "return_coverage", "identity_similarity", "verdict_returned", "reentry_success"):
+    for name, worst in WORST.items():
         score = metric(name)(case)
-        assert score.value == 0, name
-        assert score.details["coverage"] == 0
+        assert score.value == worst, name
+        low, high = metric(name).info.bounds
+        assert worst in (low, high) or name == "return_delay", name
+        assert score.details["coverage"] == score.details["returned"] == 0
         assert score.details["given_return"] is None
-    assert metric("place_error")(case).reason == "no subject came back"
+    for name in UNBOUNDED:
+        score = metric(name)(case)
+        assert score.reason == "no subject came back", name
+        assert (score.details["events"], score.details["returned"]) == (2, 0)
     assert TrackingMetric("hota")(case).value == 0
     assert TrackingMetric("idf1")(case).value == 0
+
+
+def test_who_vanished_does_not_leave_the_means_of_bounded_errors():
+    half = make_case([HERO, FRIEND], [HERO, changed(FRIEND, hidden=(14, 60))])
+    assert metric("place_error")(half).value == pytest.approx(0.5, abs=1e-3)
+    assert metric("return_delay")(half).value == pytest.approx(45 / 2)
+    assert metric("motion_direction")(half).value == pytest.approx(0, abs=1e-3)
+    for name in UNBOUNDED:  # a mean over those that came back, which the details say
+        score = metric(name)(half)
+        details = score.details
+        assert (details["events"], details["returned"], details["measured"], details["coverage"]) == (2, 1, 1, 0.5), (
+            name
+        )
+        assert score.value == details["given_return"]
+
+
+def test_without_strangers_nobody_is_asked_who_is_nearest():
+    for played in ([HERO], [changed(HERO, hidden=(14, 60))]):
+        score = metric("identity_rank1")(make_case([HERO], played))
+        assert score.reason == "nearest in the gallery is itself: not measurable in any event"
+
+
+def test_a_motion_that_the_real_subject_does_not_show_is_asked_of_nobody():
+    briefly = changed(HERO, hidden=(14, 45))  # three frames in view
+    for played in ([briefly], [changed(HERO, hidden=(14, 60))]):
+        for name in ("motion_agreement", "motion_direction"):
+            assert "not measurable" in (metric(name)(make_case([briefly], played)).reason or ""), name
+    stands = changed(HERO, speed=0.0)
+    for played in ([stands], [changed(stands, hidden=(14, 60))]):
+        assert "not measurable" in (metric("motion_direction")(make_case([stands], played)).reason or "")
 
 
 def test_what_is_given_return_is_published_beside_what_counts_everybody():

@@ -18,6 +18,7 @@ from hmbench.metrics.summary_score import BackgroundFidelity, MemoryScore, harmo
 from hmbench.metrics.tracking import TrackingMetric
 from hmbench.types import Score
 from hmbench.weights.backbones import Backbone
+from hmbench.weights.pull import SOURCES
 from tests.metrics import stage
 
 ENCODER = Backbone("colour", stage.ColourEncoder)
@@ -181,7 +182,10 @@ def test_every_metric_answers_in_every_situation():
                 assert low is None or score.value >= low - 1e-6, (situation, metric.info.name)
                 assert high is None or score.value <= high + 1e-6, (situation, metric.info.name)
             elif "weights" in score.reason:
-                assert "run: hmbench weights pull DIR" in score.reason
+                only = metric.info.name.removeprefix("quality_")
+                wanted = f" --only {only}" if metric.info.name.startswith("quality_") else ""
+                assert f"run: hmbench weights pull DIR{wanted}, then pass --weights DIR" in score.reason
+                assert not wanted or only in {source.name for source in SOURCES}
 
 
 def test_one_mask_over_several_subjects_asks_nothing_of_each():
