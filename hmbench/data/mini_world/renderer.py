@@ -35,7 +35,7 @@ class Frame(NamedTuple):
     labels: NDArray[np.uint8]
     """[H, W]: the object that covers at least half of the pixel, else 0."""
     amodal: NDArray[np.float64]
-    """Area in pixels of every object drawn alone, [objects + 1]."""
+    """Pixels of which every object, drawn alone, covers at least half, [objects + 1]: never fewer than its labels."""
 
 
 class Renderer:
@@ -99,15 +99,19 @@ class Renderer:
         self.index.fill(-1)
 
     def _alone(self, prims: Rows, view: View, static: int, object_id: int) -> float:
+        """Count the pixels that would get the object's label if it were alone."""
         rows = static + np.flatnonzero(prims[static:, 21] == object_id)
         x0, x1, y0, y1 = bounds(prims, rows, view, *self.depth.shape)
         if x0 >= x1 or y0 >= y1:
             return 0.0
+        n = self.supersample  # whole pixels, because labels go by pixels
+        x0, x1, y0, y1 = x0 // n * n, -(-x1 // n) * n, y0 // n * n, -(-y1 // n) * n
         rank = np.zeros(len(prims) + 1, np.bool_)  # the last entry is that of the background, -1
         rank[rows] = True
         depth = np.where(rank[self.index[y0:y1, x0:x1]], 0.0, FAR)  # where it shows it need not be tested again
         cover(prims, rows, view._replace(cx=float(view.cx - x0), cy=float(view.cy - y0)), depth)
-        return float(np.count_nonzero(depth < FAR)) / self.supersample**2
+        held = (depth < FAR).reshape(depth.shape[0] // n, n, depth.shape[1] // n, n).sum((1, 3))
+        return float(np.count_nonzero(2 * held >= n * n))
 
     def _shadows(self, bodies: Rows, objects: int) -> Shadows:
         """Draw each subject's own shadow map, snapped to its texels so that edges do not crawl."""

@@ -64,7 +64,7 @@ def shade(
     prims: NDArray[np.float64], view: View, supersample: int, visible: tuple[NDArray[np.float64], NDArray[np.int32]],
     world: Surroundings, shadows: Shadows, image: NDArray[np.uint8], labels: NDArray[np.uint8],
 ) -> None:  # fmt: skip
-    """Write image [h, w, 3] and labels [h, w]: the object with most samples where objects hold half of them, else 0.
+    """Write image [h, w, 3] and labels [h, w]: the object that holds at least half of the samples, else 0.
 
     Args:
         prims: Primitives.
@@ -310,10 +310,10 @@ def _parts(index, corner, supersample, parts):  # type: ignore[no-untyped-def]
 
 @inlined
 def _label(prims, parts, distinct, samples):  # type: ignore[no-untyped-def]
-    """Return the object that holds most of a pixel's samples, if objects hold at least half; ties go to the lower."""
+    """Return the object that holds at least half of a pixel's samples, else 0; ties go to the lower."""
     if distinct == 1:
         return 0 if parts[0, 0] < 0 else int(prims[parts[0, 0], 21])
-    held, best, most = 0, 0, 0
+    best, most = 0, 0
     for i in range(distinct):
         if parts[i, 0] < 0 or prims[parts[i, 0], 21] == 0.0:
             continue
@@ -321,7 +321,6 @@ def _label(prims, parts, distinct, samples):  # type: ignore[no-untyped-def]
         for j in range(distinct):
             if parts[j, 0] >= 0 and int(prims[parts[j, 0], 21]) == label:
                 own += parts[j, 1]
-        held += parts[i, 1]
         if own > most or (own == most and label < best):
             best, most = label, own
-    return best if held * 2 >= samples else 0
+    return best if most * 2 >= samples else 0

@@ -25,7 +25,7 @@ from hmbench.data.mini_world.rng import Stream
 from hmbench.data.mini_world.scenes import SCENES, Scene
 
 VERSION = "mini-v1"
-GENERATOR = 2
+GENERATOR = 3
 """Raised whenever a frame of any clip changes."""
 MAX_SUBJECTS = 3
 

@@ -9,7 +9,7 @@ from hmbench.data.mini_world import ClipSpec, RenderedClip, render_clip
 SIZE = (112, 64)
 HALF = 21
 PAIR = ClipSpec(scene=5, subjects=(10, 34), subject_path=5, camera_path=5, seed=23)
-"""A man and a cat on the market square, weaving; the camera backs away in a curve."""
+"""A man and a cat on the market square, weaving; the camera backs away at an angle."""
 ALONE = ClipSpec(scene=9, subjects=(25,), subject_path=8, camera_path=17, seed=97)
 """A robot in the museum that turns round; the camera glides sideways."""
 FOREST = ClipSpec(scene=15, subjects=(46, 7, 36), subject_path=9, camera_path=26, seed=358)

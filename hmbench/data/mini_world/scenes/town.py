@@ -34,7 +34,7 @@ def facades(
             )
         )
         b.add(standing(x + wide / 2, y, (wide - 0.2, deep + 0.7, 0.45), Paint([c * 0.7 for c in wall]), base=tall))
-        shop = Paint(props.muted(s, 0.55, 0.85), LAYER["shopfront"], 1 / 3.2, offset=0.0)
+        shop = Paint(props.muted(s, 0.55, 0.85), LAYER["shopfront"], 1 / 3.2, offset=0.5)  # v counts from the middle
         if s.chance(0.7):
             b.add(box((x + wide / 2, front, 1.6), (wide * 0.46, 0.12, 1.6), shop))
             sign = Paint(props.vivid(s), LAYER[s.choice(("stripes", "plain", "dots", "zigzag"))], 0.6, emission=0.35)

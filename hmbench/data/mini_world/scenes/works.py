@@ -59,7 +59,7 @@ def _station(b: SceneBuilder, half: float, height: float) -> None:
             x = 6.6 * k
             sign = Paint(props.vivid(s), LAYER[s.choice(("plain", "stripes", "checks", "dots"))], 0.5, emission=0.35)
             b.add(box((x, side * (half - 0.05), 4.2), (1.9, 0.1, 0.5), sign))
-            door = Paint((0.35, 0.42, 0.45), LAYER["shopfront"], 1 / 3.2)
+            door = Paint((0.35, 0.42, 0.45), LAYER["shopfront"], 1 / 3.2, offset=0.5)  # v counts from the middle
             b.add(box((x, side * (half - 0.05), 1.6), (2.4, 0.08, 1.6), door))
         for k in range(-4, 5):
             x = 9.5 * k + s.uniform(-1, 1)
