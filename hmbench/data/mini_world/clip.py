@@ -145,7 +145,13 @@ def render_clip(
 
 
 def _in_clip(switch: Switch | None, half: int) -> Switch | None:
-    return None if switch is None else switch._replace(frame=math.ceil(switch.frame * 2 * half / FRAMES))
+    return (
+        None
+        if switch is None
+        else switch._replace(
+            frame=math.ceil(switch.frame * 2 * half / FRAMES), back=math.ceil(switch.back * 2 * half / FRAMES)
+        )
+    )
 
 
 def pose_body(item: Instance) -> tuple[NDArray[np.float64], Body]:

@@ -5,7 +5,8 @@ be in the picture there, so every earlier frame is bit-identical and nothing pop
 full fault:
 
     frozen      time runs (1 - strength) as fast: 1 stands still in its step
-    vanished    absent for a share `strength` of the remaining frames: 1 never returns
+    vanished    absent until a share `strength` of its return is over: 1 never returns; with less it then pops in, in
+                the middle of the picture, by design: every strength loses that share of the return
     swapped     another look; strength picks how far away among the other 48 (1 the farthest)
     distorted   limbs grow and shrink by up to 1.9 and 0.45
     delayed     stands still for 25 * strength frames, then goes on
@@ -15,14 +16,16 @@ full fault:
 """
 
 import math
+from functools import cache
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
-from hmbench.data.mini_world.bodies import build_body, stride
+from hmbench.data.mini_world.bodies import build_body
 from hmbench.data.mini_world.look import PLAIN, Look
 from hmbench.data.mini_world.looks import LOOKS, look_distance
 from hmbench.data.mini_world.motion import FRAMES, Pose2D, Walk
+from hmbench.data.mini_world.primitives import corners
 from hmbench.data.mini_world.scenes import Scene
 from hmbench.data.mini_world.spec import ClipSpec, Plan
 
@@ -32,6 +35,11 @@ _EDGE = 0.5075
 """Half the widest frame over its focal length per width (16:9, and everything narrower), 1.5 % wider."""
 DELAY, OFFSET = 25.0, 1.6
 """Frames and metres at full strength."""
+PHASES = 16
+"""Steps of a gait that are tried for the room that a body needs."""
+CONTACT = 0.35
+"""Metres by which the shade below a subject reaches beyond its parts (see `renderer`)."""
+MARGIN = 1.03
 _LIMB_FACTORS = (0.45, 0.5, 1.9, 1.8, 1.8, 1.7, 1.9)
 
 
@@ -70,6 +78,8 @@ class Switch(NamedTuple):
     """First frame that may differ."""
     side: tuple[float, float]
     """Unit vector on the ground along which subjects are displaced."""
+    back: int
+    """First frame in which the clean first subject is in view again."""
 
 
 class Instance(NamedTuple):
@@ -101,7 +111,7 @@ def _faulty(clean: Instance, walk: Walk, t: float, probe: Probe, switch: Switch,
     if kind == "frozen":
         return [clean._replace(pose=walk.at(start + (t - start) * (1 - strength)))]
     if kind == "vanished":
-        return [] if t < start + strength * (FRAMES - start) else [clean]
+        return [] if t < switch.back + strength * (FRAMES - switch.back) else [clean]
     if kind == "swapped":
         return [clean._replace(look=swap_for(clean.look, strength))]
     if kind == "distorted":
@@ -156,28 +166,58 @@ def _first_switch(spec: ClipSpec, plan: Plan, scene: Scene, side: int) -> Switch
     lost = 1 if camera.sweep > 0 else -1  # a camera that turns left loses the subject on the right
     for t in range(int(camera.leave), min(int(camera.turn_back + camera.turn_back_for), FRAMES)):
         pose = camera.pose(t)
-        switch = Switch(t, (float(side * pose[0, 0]), float(side * pose[1, 0])))
+        switch = Switch(t, (float(side * pose[0, 0]), float(side * pose[1, 0])), FRAMES)
         if _outside(spec, plan, scene, switch, lost):
-            return switch
+            return switch._replace(back=_re_entry(spec, plan, t))
     return None
 
 
 def _outside(spec: ClipSpec, plan: Plan, scene: Scene, switch: Switch, lost: int) -> bool:
     look, pose = LOOKS[spec.subjects[0]], plan.camera.pose(switch.frame)
     at = plan.walks[0].at(switch.frame)
-    body = build_body(look, 2 * math.pi * at.walked / stride(look))
-    radius = max(0.9, 1.25 * max(abs(body.low[0]), body.high[0], body.high[1]))
-    height = 1.25 * max(body.high[2], 2.0)
     sun = scene.surroundings.light[0]
-    corners = []
-    for place in (at, _beside(at, switch, OFFSET)):
+    edges = []
+    aside = _beside(at, switch, max(OFFSET, beside(look)))
+    for place, (radius, height) in ((at, _any_prism()), (aside, _prism(look, PLAIN))):
         for k in range(8):
             x, y = place.x + radius * math.cos(k * math.pi / 4), place.y + radius * math.sin(k * math.pi / 4)
             shadow = (x - height * sun[0] / sun[2], y - height * sun[1] / sun[2], 0.0)
-            corners += [(x, y, 0.0), (x, y, height), shadow]
-    points = np.array(corners) - pose[:3, 3]
+            edges += [(x, y, 0.0), (x, y, height), shadow]
+    points = np.array(edges) - pose[:3, 3]
     right, ahead = points @ pose[:3, 0], points @ pose[:3, 2]
     return bool((lost * right > _EDGE / spec.focal * ahead).all())
+
+
+@cache
+def _prism(look: Look, limbs: tuple[float, ...]) -> tuple[float, float]:
+    """Return radius and height of an upright octagon that holds a body at every phase, and the shade below it."""
+    radius = height = 0.0
+    for k in range(PHASES):
+        body = build_body(look, 2 * math.pi * k / PHASES, limbs)
+        at, centers = corners(body.parts), body.parts[:, 1:3]
+        shade = CONTACT + 0.5 * float(np.ptp(centers, axis=0).max())
+        shade += float(np.hypot(*((centers.min(0) + centers.max(0)) / 2)))
+        radius = max(radius, shade, float(np.hypot(at[..., 0], at[..., 1]).max()))
+        height = max(height, body.high[2])
+    return MARGIN * radius / math.cos(math.pi / 8), MARGIN * height
+
+
+@cache
+def _any_prism() -> tuple[float, float]:
+    """Return the prism that holds every look and every distorted body: what a probe may put in a subject's place."""
+    prisms = [_prism(look, limbs) for look in LOOKS for limbs in (PLAIN, _LIMB_FACTORS)]
+    return max(radius for radius, _ in prisms), max(height for _, height in prisms)
+
+
+def _re_entry(spec: ClipSpec, plan: Plan, after: int) -> int:
+    """Return the first frame after `after` in which the clean first subject's middle is in the 16:9 view again."""
+    for t in range(after + 1, FRAMES):
+        pose, at = plan.camera.pose(t), plan.walks[0].at(t)
+        dx, dy = at.x - pose[0, 3], at.y - pose[1, 3]
+        right, ahead = dx * pose[0, 0] + dy * pose[1, 0], dx * pose[0, 2] + dy * pose[1, 2]
+        if ahead > 0 and abs(right) < 0.5 / spec.focal * ahead:
+            return t
+    return FRAMES
 
 
 def _in_view(spec: ClipSpec, plan: Plan, switch: Switch) -> int:

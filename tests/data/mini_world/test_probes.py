@@ -16,6 +16,9 @@ from hmbench.data.mini_world.spec import Plan, make_plan
 
 from .conftest import HALF, PAIR, SIZE
 
+LARGER = ClipSpec(scene=4, subjects=(41, 32), subject_path=3, camera_path=23, seed=448145)
+LARGER_BY_FAR = ClipSpec(scene=0, subjects=(42,), subject_path=0, camera_path=2, seed=719829)
+
 
 @pytest.fixture(scope="module")
 def variants() -> dict[str, RenderedClip]:
@@ -60,6 +63,28 @@ def test_switch_frames_of_many_clips_are_clean() -> None:
             assert np.array_equal(picture(variant, switch.frame), clean), (spec, kind)
 
 
+@pytest.mark.parametrize("spec", [LARGER, LARGER_BY_FAR], ids=lambda spec: str(spec.seed))
+def test_no_swap_and_no_distortion_shows_in_the_switch_frame(spec: ClipSpec) -> None:
+    """Larger looks than the first subject's: both clips showed some when the room was measured on its own look."""
+    scene = build_scene(spec.scene)
+    plan = make_plan(spec, scene)
+    switch = safe_switch(spec, plan, scene)
+    assert switch is not None
+    renderer = Renderer(scene, SIZE)
+
+    def picture(t: int, probe: Probe | None) -> np.ndarray:  # type: ignore[type-arg]
+        rows = [pose_body(item)[0] for item in instances(spec, plan, t, probe, switch._replace(frame=t))]
+        return renderer.frame(plan.camera.pose(t), np.concatenate(rows), len(spec.subjects)).image
+
+    probes = [Probe("swapped", k / 48) for k in range(1, 49)] + [Probe("distorted", s) for s in (0.5, 1.0)]
+    assert len({swap_for(LOOKS[spec.subjects[0]], probe.strength) for probe in probes[:48]}) == 47
+    clean = picture(switch.frame, None)
+    for probe in probes:
+        assert np.array_equal(picture(switch.frame, probe), clean), probe
+    earlier = switch.frame - 8  # the test sees a swap that is in view
+    assert any(not np.array_equal(picture(earlier, probe), picture(earlier, None)) for probe in probes)
+
+
 def test_each_fault_is_the_named_one(pair: RenderedClip, variants: dict[str, RenderedClip]) -> None:
     assert pair.switch is not None
     start = pair.switch.frame
@@ -74,6 +99,22 @@ def test_each_fault_is_the_named_one(pair: RenderedClip, variants: dict[str, Ren
     apart = np.linalg.norm(walked["displaced"] - clean, axis=1)
     assert np.allclose(apart, 1.6)
     assert np.allclose(np.diff(walked["wrongway"], axis=0), -np.diff(clean, axis=0))
+
+
+def test_every_strength_of_vanished_loses_its_share_of_the_return(pair: RenderedClip) -> None:
+    """Absent from the switch until that share of what is left after the clean re-entry is over, whatever the share."""
+    back = int(np.flatnonzero((pair.labels[HALF:] == 1).any((1, 2)))[0]) + HALF
+    assert pair.switch is not None and back - 1 <= pair.switch.back <= back + 2 < 2 * HALF - 8
+    start, missing = pair.switch.back, []
+    for strength in (0.3, 0.6, 1.0):
+        clip = render_clip(PAIR, SIZE, Probe("vanished", strength), half=HALF)
+        lost = (pair.labels == 1).sum((1, 2)) - (clip.labels == 1).sum((1, 2))
+        assert (clip.labels[pair.switch.frame : start + 1] != 1).all()
+        gone = round(strength * (2 * HALF - start))
+        assert abs(np.count_nonzero(lost[start:]) - gone) <= 1
+        assert not np.array_equal(clip.frames[start:], pair.frames[start:])
+        missing.append(int(lost[start:].sum()))
+    assert 0 < missing[0] < missing[1] < missing[2] == (pair.labels[start:] == 1).sum()
 
 
 def test_duplicates_have_a_label_of_their_own(pair: RenderedClip, variants: dict[str, RenderedClip]) -> None:
