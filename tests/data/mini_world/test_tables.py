@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
+import re
 from collections import Counter
 
 import numpy as np
@@ -12,14 +13,14 @@ import pytest
 
 from hmbench.data.ids import parse_id
 from hmbench.data.mini_world.bodies import build_body, category
-from hmbench.data.mini_world.captions import captions
+from hmbench.data.mini_world.captions import captions, describe, style
 from hmbench.data.mini_world.look import LIMBS
 from hmbench.data.mini_world.looks import LOOKS, look_distance
 from hmbench.data.mini_world.motion import CAMERA_PATHS, FRAMES, SUBJECT_PATHS, CameraMove, Walk
 from hmbench.data.mini_world.rng import Stream
 from hmbench.data.mini_world.scenes import SCENES, build_scene
 from hmbench.data.mini_world.scenes.layout import hits
-from hmbench.data.mini_world.spec import ClipSpec
+from hmbench.data.mini_world.spec import ClipSpec, make_plan
 from hmbench.data.mini_world.splits import HELD_OUT_SCENES, HELD_OUT_SUBJECTS, TEST_CELLS, candidate, is_test_path, pool
 from hmbench.data.mini_world.writer import sample_id
 
@@ -129,30 +130,81 @@ def test_the_camera_turns_away_and_comes_back() -> None:
     assert np.abs(rotation @ rotation.T - np.eye(3)).max() < 1e-10 and np.linalg.det(rotation) > 0
 
 
+PATH_WORDS = ("straight", "arc", "curve", "wave", "bend", "stopping", "turns back", "out and back", "circle")
+
+
 def test_captions_do_not_reveal_the_target_where_they_promise() -> None:
+    """The context's caption is the same for every path of the subject and says nothing of a way back."""
     for seed in range(20):
-        texts = captions(
-            ClipSpec(scene=seed % 17, subjects=(seed, seed + 20), subject_path=seed % 10, camera_path=seed, seed=seed)
-        )
-        assert "back to where it looked" in texts.full
-        assert "back to where" not in texts.context and "again" not in texts.context
-        assert len(texts.short) < len(texts.context) < len(texts.full)
+        texts = [
+            captions(
+                ClipSpec(scene=seed % 17, subjects=(seed, seed + 20), subject_path=path, camera_path=seed, seed=seed)
+            )
+            for path in (0, seed % 10, 8)
+        ]
+        assert len({text.context for text in texts}) == len({text.short for text in texts}) == 1
+        for text in texts:
+            assert "back to where it looked" in text.full
+            assert not re.search(rf"\b({'|'.join(PATH_WORDS)}|again|turns|too)\b", text.context)
+            assert len(text.short) < len(text.context) < len(text.full)
+
+
+@pytest.mark.parametrize("kind", SUBJECT_PATHS)
+def test_the_way_that_captions_tell_is_the_way_that_is_walked(kind: str) -> None:
+    told = set()
+    for speed in np.linspace(0.2, 1.5, 40):
+        walk = Walk(kind, 0.0, 0.0, 0.0, float(speed))
+        yaw = np.degrees([walk.at(t).yaw for t in range(FRAMES)])
+        how, last = style(walk)
+        told.add(how + last)
+        turned = yaw[-1] - yaw[0]
+        swings = np.count_nonzero(np.diff(np.sign(np.round(np.diff(yaw), 6))))
+        if "turns back" in last:
+            assert 150 < turned <= 180.001
+        elif "turns to" in last:
+            assert 20 < abs(turned) < 170 and (turned > 0) == ("left" in last)
+        elif how == "straight ahead":
+            assert abs(turned) < 30
+        elif how in ("in gentle waves", "in a zigzag", "in an S-curve"):
+            assert yaw.max() - yaw.min() > 45 and (swings >= 2 or np.ptp(yaw[len(yaw) // 4 :]) > 45)
+        elif "to the" in how:
+            assert (walk.at(FRAMES - 1).y > 0) == ("left" in how) and "circle" not in how
+    assert (len(told) > 1) == (kind in ("Weave", "ZigZag", "UTurn", "SCurve"))
+
+
+def test_captions_tell_the_path_of_the_first_subject_alone() -> None:
+    """Half the companions take another path than the first: the sentence with the path names no companion."""
+    different = 0
+    for seed in range(30):
+        spec = ClipSpec(scene=0, subjects=(1, 30, 40), subject_path=3, camera_path=5, seed=seed)
+        walks = make_plan(spec, build_scene(0)).walks
+        different += any(walk.kind != walks[0].kind for walk in walks)
+        told, company, camera = captions(spec).full.split(". ")
+        assert "tight curve to the left" in told and describe(LOOKS[1]) in told[0].lower() + told[1:]
+        for k in (30, 40):
+            assert describe(LOOKS[k]) not in told and describe(LOOKS[k])[2:] in company
+        assert not re.search(rf"\b({'|'.join(PATH_WORDS)})\b", company)
+        assert "backs away at an angle" in camera
+    assert different > 5
 
 
 def test_captions_are_english() -> None:
-    turn = SUBJECT_PATHS.index("UTurn")
+    arc = SUBJECT_PATHS.index("ArcLeft")
     man = next(k for k, look in enumerate(LOOKS) if look.kind == "man")
     cat = next(k for k, look in enumerate(LOOKS) if look.kind == "cat")
-    alone, pair, animal = (
+    drone = next(k for k, look in enumerate(LOOKS) if look.kind == "drone")
+    alone, pair, animal, machine = (
         " ".join(
-            captions(ClipSpec(scene=0, subjects=who, subject_path=turn, camera_path=0, seed=seed)).full
+            captions(ClipSpec(scene=0, subjects=who, subject_path=arc, camera_path=0, seed=seed)).full
             for seed in range(40)
         )
-        for who in ((man,), (man, cat), (cat,))
+        for who in ((man,), (man, cat), (cat,), (drone,))
     )
-    assert "makes his way out and back" in alone and "until the man can no longer be seen" in alone
-    assert "make their way out and back" in pair and "until they can no longer be seen" in pair
-    assert "makes its way out and back" in animal and "until it can no longer be seen" in animal
+    assert "makes his way in a wide arc to the left" in alone and "until the man is out of view" in alone
+    assert "makes his way in a wide arc to the left" in pair and "legs walks there too." in pair
+    assert "until the first of them is out of view" in pair
+    assert "makes its way in a wide arc" in animal and "until it is out of view" in animal
+    assert "moves" in machine and "walk" not in machine
 
 
 def test_ids_parse_like_hm_worlds() -> None:
