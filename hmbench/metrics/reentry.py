@@ -85,23 +85,20 @@ def records_of(case: Case, encoder: CropEncoder) -> tuple[EventRecord, ...]:
 def event_rows(case: Case, encoder: CropEncoder | None = None) -> list[dict[str, Any]]:
     """Rows for ``events.jsonl``: sample, subject, times, verdict and every number behind it; JSON types, null for NaN.
 
-    Verdict and numbers are left out without tracks, or where one mask covers several subjects.
+    Verdict and numbers are left out without tracks, where one mask covers several subjects, and where nobody said what
+    identity is to be judged by: no metric of the family was asked for, or its weights are missing.
 
     Args:
         case: The case.
-        encoder: What identity is judged by; by default what the case's metrics used, else the shipped embedder.
+        encoder: What identity is judged by; by default what the case's metrics used.
     """
     if case.sample.truth is None or not case.sample.truth.events:
         return []
-    if case.tracks is None or lacks_separate_subjects(case):
-        return [_facts(case, event.label, event.exit, event.reentry) for event in case.truth.events]
     used: list[CropEncoder] = case.memo(_ENCODER, list)
     if encoder is None and used:
         encoder = used[0]
-    if encoder is None:
-        from hmbench.weights.embedder import load_embedder
-
-        encoder = load_embedder("cpu")
+    if encoder is None or case.tracks is None or lacks_separate_subjects(case):
+        return [_facts(case, event.label, event.exit, event.reentry) for event in case.truth.events]
     return [_row(case, record) for record in event_records(case, encoder)]
 
 

@@ -278,6 +278,18 @@ def test_without_a_tracker_events_are_listed_without_a_verdict():
     assert [row["verdict"] for row in rows] == [None]
 
 
+def test_events_have_the_verdict_of_the_profile_or_none():
+    """A shipped network that knows the mini world must not judge who is who in a run of another profile."""
+    assert [row["verdict"] for row in event_rows(make_case([HERO], [HERO]))] == [None]
+    missing = make_case([HERO], [HERO])
+    reading = READINGS[0]
+    assert ReentryMetric(reading, Backbone("dino", lambda: ENCODER, "no weights"))(missing).reason == "no weights"
+    assert [row["verdict"] for row in event_rows(missing)] == [None]
+    judged = make_case([HERO], [HERO])
+    metric("return_recall")(judged)
+    assert [row["verdict"] for row in event_rows(judged)] == ["returned"]
+
+
 def test_a_clip_without_events_is_a_skip():
     case = make_case([changed(HERO, hidden=(0, 0))], [HERO])
     reason = unmet_need(metric("return_recall").info, case)
