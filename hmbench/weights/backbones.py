@@ -16,20 +16,24 @@ from torch import Tensor
 
 from hmbench.errors import UserError, did_you_mean
 from hmbench.types import Boxes, Video
+from hmbench.weights.pull import OPTIONAL, verify
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 PROFILES = ("mini", "paper")
-PULL = "run: hmbench weights pull DIR, then pass --weights DIR"
 FILES = {
     "alexnet": "alexnet/alexnet-owt-7be5be79.pth",
     "dino": "dino-vitb16/model.safetensors",
     "clip_b16": "clip-vit-base-patch16",
     "clip_b32": "clip-vit-base-patch32",
     "yolo11": "yolo11/yolo11x.pt",
+    "musiq": "pyiqa/musiq_koniq_ckpt-e95806b9.pth",
+    "niqe": "pyiqa/niqe_modelparameters.mat",
 }
-"""Backbone name to its place in a weights folder."""
+"""Backbone name to its place in a weights folder: a file, or a folder of transformers'."""
+_PARTS = (("config.json",), ("model.safetensors", "pytorch_model.bin"))
+"""What a folder of transformers' must have, of each group one."""
 
 
 class FrameEncoder(Protocol):
@@ -80,12 +84,23 @@ class Backbone(Generic[T_co]):
         self.missing = missing
         self._load = load
         self._loaded: T_co | None = None
+        self._refused: UserError | None = None
 
     def get(self) -> T_co:
-        """The network."""
+        """The network.
+
+        Raises:
+            UserError: If its file is not what it should be; it is read once, not again for every clip.
+        """
         assert self.missing is None, f"{self.name}: {self.missing}"
+        if self._refused is not None:
+            raise UserError(self._refused.what, self._refused.hint)
         if self._loaded is None:
-            self._loaded = self._load()
+            try:
+                self._loaded = self._load()
+            except UserError as error:
+                self._refused = error
+                raise
         return self._loaded
 
 
@@ -119,18 +134,56 @@ def find_backbones(*, profile: str, weights: Path | None, device: str) -> Backbo
     if profile not in PROFILES:
         raise UserError(f"There is no profile {profile!r}.", did_you_mean(profile, PROFILES))
     if weights is not None and not weights.is_dir():
-        raise UserError(f"The weights folder {weights} does not exist.", f"To fill one, {PULL}")
+        raise UserError(f"The weights folder {weights} does not exist.", f"To fill it, {pull_command(weights)}")
     return _mini(weights, device) if profile == "mini" else _paper(weights, device)
 
 
 def from_folder(name: str, weights: Path | None, load: Callable[[Path], T]) -> Backbone[T]:
-    """A backbone read from a weights folder, or the reason why it cannot be."""
-    path = None if weights is None else weights / FILES[name]
-    if path is not None and path.exists():
-        found = path
-        return Backbone(name, lambda: load(found))
-    where = "no weights folder was given" if path is None else f"{path} does not exist"
-    return Backbone(name, _unreachable, f"{name} weights are missing ({where}); {PULL}")
+    """A backbone read from a weights folder, or the reason why it cannot be.
+
+    When it is loaded, its files must be those that the folder's lock records.
+
+    Args:
+        name: Name in `FILES`.
+        weights: Weights folder; None if none was given.
+        load: Reads it from its place.
+    """
+    if weights is None:
+        return Backbone(name, _unreachable, _missing(name, "no weights folder was given", None))
+    path = weights / FILES[name]
+    if lacking := _lacking(path):
+        return Backbone(name, _unreachable, _missing(name, lacking, weights))
+
+    def load_locked() -> T:
+        verify(weights, name)
+        return load(path)
+
+    return Backbone(name, load_locked)
+
+
+def pull_command(weights: Path | None, name: str | None = None) -> str:
+    """What to run to get weights, as reasons and hints end.
+
+    Args:
+        weights: The folder that lacks them; None if none was given.
+        name: A network that is fetched only by name.
+    """
+    only = f" --only {name}" if name else ""
+    return f"run: hmbench weights pull {weights or 'DIR'}{only}" + ("" if weights else ", then pass --weights DIR")
+
+
+def _missing(name: str, why: str, weights: Path | None) -> str:
+    return f"{name} weights are missing ({why}); {pull_command(weights, name if name in OPTIONAL else None)}"
+
+
+def _lacking(path: Path) -> str | None:
+    """What is not there of a file, or of a folder of transformers' (an interrupted download leaves one without)."""
+    if path.suffix:
+        return None if path.is_file() else f"{path} does not exist"
+    if not path.is_dir():
+        return f"{path} does not exist"
+    lost = [group for group in _PARTS if not any((path / name).is_file() for name in group)]
+    return f"{path} has no {' or '.join(lost[0])}" if lost else None
 
 
 def _paper(weights: Path | None, device: str) -> Backbones:

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from hmbench.weights.files import read_state
+from hmbench.weights.files import fitting, read_state
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,8 +117,17 @@ def load_dino(path: Path, device: str, *, num_heads: int | None = None) -> Dino:
         path: ``.safetensors`` or ``.pth`` with tensors only, or a folder that holds ``model.safetensors``.
         device: Torch device.
         num_heads: Heads; by default C / 64, as in every released DINO.
+
+    Raises:
+        UserError: If the file is damaged or another network's.
     """
-    state = released_keys(read_state(path / "model.safetensors" if path.is_dir() else path))
+    state = read_state(path / "model.safetensors" if path.is_dir() else path)
+    with fitting(path):
+        model = _from_state(released_keys(state), num_heads)
+    return model.eval().requires_grad_(False).to(device)
+
+
+def _from_state(state: dict[str, Tensor], num_heads: int | None) -> Dino:
     width = state["cls_token"].shape[-1]
     config = DinoConfig(
         patch_size=state["patch_embed.proj.weight"].shape[-1],
@@ -130,7 +139,7 @@ def load_dino(path: Path, device: str, *, num_heads: int | None = None) -> Dino:
     )
     model = Dino(config)
     model.load_state_dict(state)
-    return model.eval().requires_grad_(False).to(device)
+    return model
 
 
 _FROM_TRANSFORMERS = {

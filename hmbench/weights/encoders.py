@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from hmbench.types import Boxes, Video
 from hmbench.weights.dino import Dino, load_dino
+from hmbench.weights.files import fitting, unfit
 
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
@@ -264,11 +265,16 @@ def _normalised(images: Tensor, statistics: tuple[tuple[float, ...], tuple[float
 
 
 def _from_pretrained(kind: Any, path: Path, device: str) -> Any:
+    """A transformers network; a layer that the files lack is an error, where transformers would draw it at random."""
     from transformers.utils import logging
 
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()  # a CLIP folder holds a text model too, and saying so helps nobody
     try:
-        return kind.from_pretrained(path, local_files_only=True).eval().requires_grad_(False).to(device)
+        with fitting(path):
+            model, report = kind.from_pretrained(path, local_files_only=True, output_loading_info=True)
     finally:
         logging.set_verbosity(verbosity)
+    if lost := sorted(report["missing_keys"]):
+        raise unfit(path, f"{len(lost)} entries are missing, the first is {lost[0]}")
+    return model.eval().requires_grad_(False).to(device)

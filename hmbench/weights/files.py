@@ -5,8 +5,11 @@ Each shipped ``<name>.safetensors`` has a card ``<name>.json``: the command that
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +19,8 @@ if TYPE_CHECKING:
     import torch
 
 FOLDER = Path(__file__).parent
+_SHOWN = 300
+"""Characters of a library's message that are passed on: torch lists every key that does not fit."""
 
 
 def shipped(name: str) -> Path:
@@ -86,6 +91,51 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
         return state
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
         raise UserError(f"The weights {path} cannot be read: {error}.", "Fetch them again.") from error
+
+
+@contextmanager
+def fitting(path: Path, *others: type[Exception]) -> Iterator[None]:
+    """Says in a sentence that a file is not the network's, whatever building the network from it raises.
+
+    Args:
+        path: The file or folder that is read inside.
+        others: What else the reader raises over a damaged file.
+
+    Raises:
+        UserError: With what does not fit.
+    """
+    import pickle
+
+    from safetensors import SafetensorError
+
+    expected: tuple[type[Exception], ...] = (
+        LookupError, RuntimeError, ValueError, TypeError, AttributeError, OSError, EOFError, ImportError,
+        pickle.UnpicklingError, SafetensorError, *others,
+    )  # fmt: skip
+    try:
+        yield
+    except expected as error:
+        said = f"there is no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
+        raise unfit(path, said[:_SHOWN] or type(error).__name__) from error
+
+
+def unfit(path: Path, why: str) -> UserError:
+    """The error for a file that is not the network's."""
+    return UserError(
+        f"The weights {path} do not fit the network: {why.rstrip('.')}.",
+        "Delete them and fetch them again: hmbench weights pull DIR.",
+    )
+
+
+def digest_once(path: Path) -> str:
+    """sha256 of a file, computed once a process; a file of another size or time is read again."""
+    found = path.stat()
+    return _digest(path, found.st_size, found.st_mtime_ns)
+
+
+@functools.cache
+def _digest(path: Path, size: int, changed: int) -> str:
+    return digest(path)
 
 
 def digest(path: Path) -> str:

@@ -14,7 +14,7 @@ READ_WHOLE = 2 * 1024**2
 def weights_identity(weights: Path | None) -> dict[str, str]:
     """File to digest, of the shipped weights and those in a folder.
 
-    Files that the folder's lock records carry the recorded sha256 (`verify` checks them when they are loaded).
+    Files that the folder's lock records carry the recorded sha256: `from_folder` lets no other file be loaded.
 
     Args:
         weights: Folder filled by `hmbench weights pull`; None if none is used.
@@ -26,8 +26,9 @@ def weights_identity(weights: Path | None) -> dict[str, str]:
         return found
     locked = {name: e["sha256"] for record in read_lock(weights).values() for name, e in record["files"].items()}
     for path in sorted(p for p in weights.rglob("*") if p.is_file() and not p.name.endswith(".lock.json")):
-        name = str(path.relative_to(weights))
-        found[name] = locked.get(name) or _short(path)
+        inside = path.relative_to(weights)
+        if not any(part.startswith(".") for part in inside.parts):  # what an interrupted download leaves
+            found[str(inside)] = locked.get(str(inside)) or _short(path)
     return found
 
 

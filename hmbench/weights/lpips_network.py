@@ -6,7 +6,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from hmbench.weights.files import read_state
+from hmbench.weights.files import fitting, read_state
 
 _SLICES = {0: 1, 3: 2, 6: 3, 8: 4, 10: 5}
 """Convolution index in torchvision's `features` -> slice of lpips' trunk."""
@@ -18,15 +18,19 @@ def load_lpips(path: Path, device: str) -> Any:
     Args:
         path: ``.pth`` (tensors only) or ``.safetensors``.
         device: Torch device.
+
+    Raises:
+        UserError: If the file is damaged or another network's.
     """
     state = read_state(path)
-    trunk = {
-        f"slice{part}.{index}.{kind}": state[f"features.{index}.{kind}"]
-        for index, part in _SLICES.items()
-        for kind in ("weight", "bias")
-    }
     model = empty_lpips()
-    model.net.load_state_dict(trunk)
+    with fitting(path):
+        trunk = {
+            f"slice{part}.{index}.{kind}": state[f"features.{index}.{kind}"]
+            for index, part in _SLICES.items()
+            for kind in ("weight", "bias")
+        }
+        model.net.load_state_dict(trunk)
     return model.to(device)
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from hmbench.errors import UserError, did_you_mean
 from hmbench.results import read_json, write_json
-from hmbench.weights.files import digest
+from hmbench.weights.files import digest, digest_once
 
 LOCK = "hmbench-weights.lock.json"
 TORCH_URL = "https://download.pytorch.org/models"
@@ -40,6 +40,8 @@ class WeightSource:
     """Files to fetch; of each group the first that the repository has."""
     licence: str
     """Licence of the weights, as their authors state it."""
+    optional: bool = False
+    """Fetched only when it is asked for by name."""
 
 
 SOURCES = (
@@ -83,7 +85,27 @@ SOURCES = (
         files=(("alexnet-owt-7be5be79.pth",),),
         licence="BSD-3-Clause",
     ),
+    WeightSource(
+        name="musiq",
+        used_for="quality_musiq (--quality)",
+        repo="chaofengc/IQA-PyTorch-Weights",
+        folder="pyiqa",
+        files=(("musiq_koniq_ckpt-e95806b9.pth",),),
+        licence="CC-BY-NC-SA-4.0",
+        optional=True,
+    ),
+    WeightSource(
+        name="niqe",
+        used_for="quality_niqe (--quality)",
+        repo="chaofengc/IQA-PyTorch-Weights",
+        folder="pyiqa",
+        files=(("niqe_modelparameters.mat",),),
+        licence="CC-BY-NC-SA-4.0",
+        optional=True,
+    ),
 )
+OPTIONAL = frozenset(source.name for source in SOURCES if source.optional)
+"""Names that `pull` fetches only when asked: extras under licences for non-commercial use."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +130,7 @@ def pull(
 
     Args:
         folder: Weights folder; made if it does not exist.
-        only: Names of `SOURCES`; empty for all.
+        only: Names of `SOURCES`; empty for all but the optional ones.
         on_file: Called with each file before it is fetched.
         endpoint: Hub address; huggingface-hub's own setting (HF_ENDPOINT) by default.
         torch_url: Where torchvision's files are.
@@ -117,28 +139,36 @@ def pull(
         Paths of the fetched files, relative to the folder; empty if all were there.
 
     Raises:
-        UserError: For an unknown name, an unreachable or changed source, or a file that is not what the lock records.
+        UserError: For an unknown name, an unreachable or changed source, a file that is not what the lock records, or
+            a folder that cannot be written.
     """
     known = {source.name: source for source in SOURCES}
     for name in only:
         if name not in known:
             raise UserError(f"There are no weights named {name!r}.", did_you_mean(name, known))
+    wanted = [source for source in SOURCES if (source.name in only if only else not source.optional)]
+    _refuse_file(folder)
     fetched: list[str] = []
-    for source in SOURCES:
-        if only and source.name not in only:
-            continue
-        lock = read_lock(folder)
-        entries = lock.get(source.name, {}).get("files", {})
-        if entries and all((folder / path).is_file() for path in entries):
-            verify(folder, source.name)
-            continue
-        record = (
-            _pull_torch(folder, source, torch_url, on_file)
-            if source.repo is None
-            else _pull_hub(folder, source, lock.get(source.name), endpoint, on_file)
-        )
-        fetched += record["files"]
-        write_json(folder / LOCK, {**lock, source.name: record})
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for source in wanted:
+            lock = read_lock(folder)
+            entries = lock.get(source.name, {}).get("files", {})
+            if entries and all((folder / path).is_file() for path in entries):
+                verify(folder, source.name)
+                continue
+            record = (
+                _pull_torch(folder, source, torch_url, on_file)
+                if source.repo is None
+                else _pull_hub(folder, source, lock.get(source.name), endpoint, on_file)
+            )
+            fetched += record["files"]
+            write_json(folder / LOCK, {**lock, source.name: record})
+    except OSError as error:
+        raise UserError(
+            f"The weights cannot be written to {folder}: {error.strerror or error}.",
+            "Choose another folder, or make room and pull again: what is complete is kept.",
+        ) from error
     return fetched
 
 
@@ -158,7 +188,7 @@ def verify(folder: Path, name: str) -> None:
         full = folder / path
         if not full.is_file():
             raise UserError(f"The weights {full} are missing.", f"Run: hmbench weights pull {folder}")
-        found = digest(full)
+        found = digest_once(full)
         if found != entry["sha256"]:
             raise UserError(
                 f"{full} is not the file that {LOCK} records (sha256 {found[:12]}, recorded {entry['sha256'][:12]}).",
@@ -167,8 +197,23 @@ def verify(folder: Path, name: str) -> None:
 
 
 def statuses(folder: Path | None) -> list[Status]:
-    """What a folder has of everything there is; sizes are compared, digests are not (see `verify`)."""
+    """What a folder has of everything there is; sizes are compared, digests are not (see `verify`).
+
+    Raises:
+        UserError: If there is no such folder.
+    """
+    if folder is not None:
+        _refuse_file(folder)
+        if not folder.exists():
+            raise UserError(
+                f"The weights folder {folder} does not exist.", f"To fill it: hmbench weights pull {folder}"
+            )
     return [Status(source=source, state=_state(folder, source)) for source in SOURCES]
+
+
+def _refuse_file(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is a file, not a folder.", "Give a folder for the weights; it is made if need be.")
 
 
 def _state(folder: Path | None, source: WeightSource) -> str:

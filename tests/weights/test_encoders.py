@@ -65,8 +65,9 @@ def test_dino_takes_any_size_and_refuses_missing_keys(tmp_path):
     state = model.state_dict()
     del state["blocks.0.attn.qkv.bias"]
     torch.save(state, tmp_path / "dino.pth")
-    with pytest.raises(RuntimeError, match=r"qkv\.bias"):
+    with pytest.raises(UserError, match=r"do not fit the network: .*qkv\.bias") as error:
         load_dino(tmp_path / "dino.pth", "cpu")
+    assert "hmbench weights pull" in error.value.hint
 
 
 def test_the_paper_profiles_classes_run_on_small_random_weights():

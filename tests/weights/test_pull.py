@@ -8,12 +8,14 @@ import json
 import pytest
 
 from hmbench.errors import UserError
-from hmbench.weights.pull import LOCK, SOURCES, pull, read_lock, statuses, verify
+from hmbench.metrics.quality import NETWORKS, NoReferenceQuality
+from hmbench.weights.pull import LOCK, OPTIONAL, SOURCES, pull, read_lock, statuses, verify
 from tests.hub_server import hub_server
 
 NAMES = ("clip_b16", "dino", "yolo11")
 CLIP = "models/openai/clip-vit-base-patch16"
 DINO = "models/timm/vit_base_patch16_224.dino"
+IQA = "models/chaofengc/IQA-PyTorch-Weights"
 
 
 def hub_files() -> dict[str, dict[str, bytes]]:
@@ -27,6 +29,11 @@ def hub_files() -> dict[str, dict[str, bytes]]:
         },
         DINO: {"model.safetensors": big + b"dino", "pytorch_model.bin": big},
         "models/Ultralytics/YOLO11": {"yolo11n.pt": big, "yolo11x.pt": big + b"x"},
+        IQA: {
+            "musiq_koniq_ckpt-e95806b9.pth": big + b"musiq",
+            "niqe_modelparameters.mat": b"niqe",
+            "musiq_ava_ckpt-e8d3f067.pth": big,
+        },
     }
 
 
@@ -115,7 +122,7 @@ def test_alexnet_must_have_the_digest_in_its_name(tmp_path):
     (served / name).write_bytes(b"not AlexNet")
     with pytest.raises(UserError, match="invalid hash value"):
         pull(tmp_path / "w", only=("alexnet",), torch_url=served.as_uri())
-    assert statuses(tmp_path / "w")[-1].state == "missing"
+    assert {s.source.name: s.state for s in statuses(tmp_path / "w")}["alexnet"] == "missing"
 
 
 def test_states_without_a_folder_and_with_files_put_there_by_hand(tmp_path):
@@ -124,3 +131,56 @@ def test_states_without_a_folder_and_with_files_put_there_by_hand(tmp_path):
     (tmp_path / "yolo11" / "yolo11x.pt").write_bytes(b"x")
     assert {s.source.name: s.state for s in statuses(tmp_path)}["yolo11"] == "present"
     json.dumps(read_lock(tmp_path))
+
+
+def test_quality_networks_are_fetched_by_name_to_where_their_rows_look(tmp_path):
+    with hub_server(hub_files()) as hub:
+        fetched = pull(tmp_path / "w", only=("musiq", "niqe"), endpoint=hub.url)
+    assert fetched == ["pyiqa/musiq_koniq_ckpt-e95806b9.pth", "pyiqa/niqe_modelparameters.mat"]
+    for name in NETWORKS:
+        assert NoReferenceQuality(name, weights=tmp_path / "w", device="cpu").network.missing is None
+
+
+def test_addresses_of_quality_networks_are_those_that_pyiqa_fetches():
+    from pyiqa.archs.musiq_arch import default_model_urls as musiq
+    from pyiqa.archs.niqe_arch import default_model_urls as niqe
+
+    theirs = {"musiq": musiq["koniq10k"], "niqe": niqe["niqe"]}
+    sources = {source.name: source for source in SOURCES}
+    for name, address in theirs.items():
+        ((file,),) = sources[name].files
+        assert address.endswith(f"/{sources[name].repo}/resolve/main/{file}")
+
+
+def test_non_commercial_weights_are_never_fetched_unasked(tmp_path, monkeypatch):
+    asked = []
+
+    def hub(folder, source, *rest):
+        asked.append(source.name)
+        return {"files": {}}
+
+    monkeypatch.setattr("hmbench.weights.pull._pull_hub", hub)
+    monkeypatch.setattr("hmbench.weights.pull._pull_torch", hub)
+    pull(tmp_path / "w")
+    assert asked == ["clip_b16", "clip_b32", "dino", "yolo11", "alexnet"]
+    assert {source.name for source in SOURCES if "NC" in source.licence} == set(OPTIONAL) == {"musiq", "niqe"}
+
+
+def test_a_file_instead_of_a_folder_is_a_sentence(tmp_path):
+    (tmp_path / "file").write_text("")
+    for only in (("dino",), ("alexnet",)):
+        with pytest.raises(UserError, match=r"file is a file, not a folder"):
+            pull(tmp_path / "file", only=only)
+    with pytest.raises(UserError, match=r"cannot be written to .*file/inside: Not a directory"):
+        pull(tmp_path / "file" / "inside", only=("alexnet",))
+    with pytest.raises(UserError, match=r"file is a file, not a folder"):
+        statuses(tmp_path / "file")
+
+
+def test_a_full_disk_is_a_sentence(tmp_path, monkeypatch):
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("hmbench.weights.pull._pull_hub", full)
+    with pytest.raises(UserError, match=r"cannot be written to .*w: No space left on device"):
+        pull(tmp_path / "w", only=("dino",))
