@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmbench.data.mini_world.bodies import Body, build_body, category, stride
+from hmbench.data.mini_world.look import Look
 from hmbench.data.mini_world.motion import CONTEXT, FPS, FRAMES
 from hmbench.data.mini_world.primitives import ROW, place
 from hmbench.data.mini_world.probes import Instance, Probe, Switch, instances, safe_switch
@@ -50,6 +51,8 @@ class SubjectRecord:
     """Pixels in the frame if it were alone, [T]."""
     duplicate_of: int | None = None
     """Label of the original, for a duplicate."""
+    swapped_to: tuple[str, Category] | None = None
+    """Name and category of the look that it has from the clip's switch frame on, if a fault swapped it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,7 +174,8 @@ class _Book:
         self.yaw = np.full((objects, count), np.nan)
         self.box3d = np.full((objects, count, 6), np.nan)
         self.amodal = np.zeros((objects, count))
-        self.looks: dict[int, Instance] = {}
+        self.looks: dict[int, Look] = {}
+        self.last: dict[int, Look] = {}
 
     def enter(self, i: int, items: list[Instance]) -> NDArray[np.float64]:
         """Note the instances of frame i; return their rows."""
@@ -180,7 +184,8 @@ class _Book:
             placed, body = pose_body(item)
             parts.append(placed)
             k, (x, y, yaw, _) = item.label - 1, item.pose
-            self.looks.setdefault(item.label, item)
+            self.looks.setdefault(item.label, item.look)
+            self.last[item.label] = item.look
             c, s = math.cos(yaw), math.sin(yaw)
             middle = [(a + b) / 2 for a, b in zip(body.low, body.high, strict=True)]
             self.positions[k, i] = (
@@ -203,14 +208,14 @@ class _Book:
         """Return the records by label."""
         original = len(spec.subjects)
         out = []
-        for label, item in sorted(self.looks.items()):
-            k = label - 1
+        for label, look in sorted(self.looks.items()):
+            k, last = label - 1, self.last[label]
             twin = label > original
             out.append(
                 SubjectRecord(
                     label=label,
-                    name=item.look.name + ("Duplicate" if twin else ""),
-                    category=category(item.look),  # type: ignore[arg-type]
+                    name=look.name + ("Duplicate" if twin else ""),
+                    category=category(look),  # type: ignore[arg-type]
                     positions=self.positions[k],
                     feet=self.feet[k],
                     yaw=self.yaw[k],
@@ -218,6 +223,7 @@ class _Book:
                     visible_area=(labels == label).sum((1, 2)).astype(np.float64),
                     amodal_area=self.amodal[k],
                     duplicate_of=1 if twin else None,
+                    swapped_to=None if last == look else (last.name, category(last)),  # type: ignore[arg-type]
                 )
             )
         return tuple(out)

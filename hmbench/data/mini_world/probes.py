@@ -16,6 +16,7 @@ full fault:
 """
 
 import math
+from dataclasses import dataclass
 from functools import cache
 from typing import Literal, NamedTuple, get_args
 
@@ -43,11 +44,19 @@ MARGIN = 1.03
 _LIMB_FACTORS = (0.45, 0.5, 1.9, 1.8, 1.8, 1.7, 1.9)
 
 
-class Probe(NamedTuple):
+@dataclass(frozen=True)
+class Probe:
     """One fault."""
 
     kind: ProbeKind
     strength: float = 1.0
+    """In (0, 1]."""
+
+    def __post_init__(self) -> None:
+        if self.kind not in PROBE_KINDS:
+            raise ValueError(f"unknown probe {self.kind!r}; there are {', '.join(PROBE_KINDS)}")
+        if not 0 < self.strength <= 1:
+            raise ValueError(f"the strength of probe {str(self)!r} must be in (0, 1], got {self.strength!r}")
 
     @classmethod
     def parse(cls, text: str) -> "Probe":
@@ -61,11 +70,7 @@ class Probe(NamedTuple):
             value = float(strength) if strength else 1.0
         except ValueError:
             raise ValueError(f"the strength of probe {text!r} is not a number") from None
-        if kind not in PROBE_KINDS:
-            raise ValueError(f"unknown probe {kind!r}; there are {', '.join(PROBE_KINDS)}")
-        if not 0 < value <= 1:
-            raise ValueError(f"the strength of probe {text!r} must be in (0, 1]")
-        return cls(kind, value)
+        return cls(kind, value)  # type: ignore[arg-type]
 
     def __str__(self) -> str:
         return f"{self.kind}-{self.strength:g}"
@@ -105,7 +110,7 @@ def instances(spec: ClipSpec, plan: Plan, t: float, probe: Probe | None, switch:
 
 
 def _faulty(clean: Instance, walk: Walk, t: float, probe: Probe, switch: Switch, new_label: int) -> list[Instance]:
-    kind, strength = probe
+    kind, strength = probe.kind, probe.strength
     start = float(switch.frame)
     pose = clean.pose
     if kind == "frozen":

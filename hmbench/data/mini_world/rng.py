@@ -6,6 +6,7 @@ number.
 """
 
 import hashlib
+import operator
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -21,8 +22,9 @@ class Stream:
     """Draws numbers that depend only on the key it is made with."""
 
     def __init__(self, *key: int | str) -> None:
-        """Start a stream; keys that differ in any part give unrelated streams."""
-        digest = hashlib.sha256(repr(key).encode()).digest()
+        """Start a stream; keys that differ in any part give unrelated streams, and equal ones of any type the same."""
+        plain = tuple(str(part) if isinstance(part, str) else int(operator.index(part)) for part in key)
+        digest = hashlib.sha256(repr(plain).encode()).digest()
         self._state = int.from_bytes(digest[:8], "little")
 
     def bits(self) -> int:

@@ -5,6 +5,7 @@ pure, so the same specification gives the same clip at any size.
 """
 
 import math
+import operator
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -48,6 +49,10 @@ class ClipSpec:
     """Focal length over the uncropped 16:9 width; the default is HM-World's recovered 36.6 degrees at 832x480."""
 
     def __post_init__(self) -> None:
+        for whole in ("scene", "subject_path", "camera_path", "seed"):  # numpy's integers would print differently
+            object.__setattr__(self, whole, int(operator.index(getattr(self, whole))))
+        object.__setattr__(self, "subjects", tuple(int(operator.index(k)) for k in self.subjects))
+        object.__setattr__(self, "focal", float(self.focal))
         for name, value, count in (
             ("scene", self.scene, len(SCENES)),
             ("subject_path", self.subject_path, len(SUBJECT_PATHS)),

@@ -165,6 +165,7 @@ def _subject(clip: RenderedClip, s: SubjectRecord) -> dict[str, Any]:
         "name": s.name,
         "category": s.category,
         "duplicate_of": s.duplicate_of,
+        "swapped_to": None if s.swapped_to is None else dict(zip(("name", "category"), s.swapped_to, strict=True)),
         "visible_area": [int(v) for v in s.visible_area],
         "amodal_area": _numbers(s.amodal_area),
         "boxes": [_numbers(row) if row[0] == row[0] else None for row in boxes_from_masks(clip.labels == s.label)],

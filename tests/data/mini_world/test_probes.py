@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from hmbench.data.mini_world import PROBE_KINDS, ClipSpec, Probe, RenderedClip, accepted_specs, render_clip
+from hmbench.data.mini_world.bodies import category
 from hmbench.data.mini_world.clip import pose_body
 from hmbench.data.mini_world.looks import LOOKS, look_distance
 from hmbench.data.mini_world.primitives import ROW
@@ -13,6 +14,7 @@ from hmbench.data.mini_world.probes import Instance, instances, safe_switch, swa
 from hmbench.data.mini_world.renderer import Renderer
 from hmbench.data.mini_world.scenes import build_scene
 from hmbench.data.mini_world.spec import Plan, make_plan
+from hmbench.data.mini_world.writer import truth_json
 
 from .conftest import HALF, PAIR, SIZE
 
@@ -92,7 +94,7 @@ def test_each_fault_is_the_named_one(pair: RenderedClip, variants: dict[str, Ren
     walked = {kind: clip.subjects[0].feet[start:] for kind, clip in variants.items()}
     assert np.ptp(walked["frozen"], axis=0).max() < 0.15  # the switch lies between two of the coarse frames
     assert np.isnan(walked["vanished"]).all() and (variants["vanished"].labels[start:] != 1).all()
-    assert np.array_equal(walked["swapped"], clean) and variants["swapped"].subjects[0].name == pair.subjects[0].name
+    assert np.array_equal(walked["swapped"], clean)
     assert np.array_equal(walked["distorted"], clean)
     behind = np.linalg.norm(walked["delayed"] - clean, axis=1)
     assert behind[-1] > 0.3 and np.allclose(walked["delayed"][-1], pair.subjects[0].feet[-1 - _frames(25)], atol=0.15)
@@ -115,6 +117,19 @@ def test_every_strength_of_vanished_loses_its_share_of_the_return(pair: Rendered
         assert not np.array_equal(clip.frames[start:], pair.frames[start:])
         missing.append(int(lost[start:].sum()))
     assert 0 < missing[0] < missing[1] < missing[2] == (pair.labels[start:] == 1).sum()
+
+
+def test_swapped_clips_say_what_was_swapped_in(variants: dict[str, RenderedClip]) -> None:
+    """The record keeps the subject that the context shows, and names the look that stands in for it from the switch."""
+    look = LOOKS[PAIR.subjects[0]]
+    new = swap_for(look, 1.0)
+    for kind, clip in variants.items():
+        expected = (new.name, category(new)) if kind == "swapped" else None
+        assert [s.swapped_to for s in clip.subjects] == [expected, *[None] * (len(clip.subjects) - 1)]
+        assert (clip.subjects[0].name, clip.subjects[0].category) == (look.name, category(look))
+        written = truth_json(clip, "seen")["subjects"][0]["swapped_to"]
+        assert written == (None if expected is None else {"name": new.name, "category": category(new)})
+    assert category(new) != category(look)
 
 
 def test_duplicates_have_a_label_of_their_own(pair: RenderedClip, variants: dict[str, RenderedClip]) -> None:
@@ -168,6 +183,14 @@ def test_probe_texts() -> None:
     ):  # fmt: skip
         with pytest.raises(ValueError, match=sentence):
             Probe.parse(text)
+
+
+@pytest.mark.parametrize("strength", [0.0, -0.1, 1.01, float("nan"), float("inf")])
+def test_strengths_outside_their_range_are_refused(strength: float) -> None:
+    with pytest.raises(ValueError, match=r"strength of probe 'frozen-.*' must be in \(0, 1\], got"):
+        Probe("frozen", strength)
+    with pytest.raises(ValueError, match="unknown probe 'melted'"):
+        Probe("melted")  # type: ignore[arg-type]
 
 
 def test_a_clip_without_a_safe_frame_takes_no_probe() -> None:

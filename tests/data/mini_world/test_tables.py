@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import json
 import math
 import re
 from collections import Counter
@@ -224,6 +225,21 @@ def test_stream_is_splitmix64() -> None:
     z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 % 2**64
     z = (z ^ z >> 27) * 0x94D049BB133111EB % 2**64
     assert stream.bits() == z ^ z >> 31
+
+
+def test_equal_specifications_give_equal_plans_whatever_their_integers() -> None:
+    plain = {"scene": 3, "subject_path": 9, "camera_path": 24, "seed": 350185}
+    spec = ClipSpec(subjects=(26, 42), **plain)  # type: ignore[arg-type]
+    same = ClipSpec(
+        subjects=tuple(np.array([26, 42], np.uint8)),  # type: ignore[arg-type]
+        **{name: np.int64(value) for name, value in plain.items()},  # type: ignore[arg-type]
+    )
+    scene = build_scene(3)
+    assert same == spec and repr(same) == repr(spec) and make_plan(same, scene) == make_plan(spec, scene)
+    assert json.dumps(same.to_json()) == json.dumps(spec.to_json())
+    assert Stream("a", np.int64(3)).bits() == Stream("a", 3).bits()  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        ClipSpec(subjects=(26,), **(plain | {"seed": 1.5}))  # type: ignore[arg-type]
 
 
 def test_stream_is_even_and_keys_matter() -> None:
