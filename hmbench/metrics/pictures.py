@@ -1,7 +1,8 @@
 """Pictures of a re-entry for people: a film strip an event, and where everybody went.
 
-Strip: the subject before it left (context), the real continuation, and the prediction with the box and number of every
-track; boxes of tracks that play the subject are drawn thick. Plot: centres over the frame, and who is there when.
+Strip: the subject before it left (in the context, or in the real continuation), the real continuation, and the
+prediction with the box and number of every track; boxes of tracks that play the subject are drawn thick. Plot: centres
+over the frame, and who is there when.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmbench.subjects.boxes import centres
-from hmbench.types import Boxes, Sample, Track, Video
+from hmbench.types import Boxes, Sample, SubjectTruth, Track, Video
 
 Image = NDArray[np.uint8]
 COLUMNS = 8
+BEFORE = 30
+"""Frames before the exit that a strip begins with."""
 WIDTH = 240
 """Pixels of one picture of a strip."""
 COLOURS = ((230, 60, 60), (50, 120, 230), (60, 180, 75), (240, 160, 30), (150, 80, 200), (0, 170, 170))
@@ -39,21 +42,26 @@ def film_strip(sample: Sample, prediction: Video, tracks: tuple[Track, ...], row
     assert truth is not None, f"{sample.id} has events, so it has a truth"
     subject = next(s for s in truth.subjects if s.label == row["label"])
     num_context = sample.num_context_frames
-    before = np.linspace(max(0, row["exit"] - 30), min(row["exit"], num_context - 1), COLUMNS).round().astype(int)
+    before = np.linspace(max(0, row["exit"] - BEFORE), row["exit"], COLUMNS).round().astype(int)
     first, last = row.get("window") or (row["reentry"], num_context + len(prediction))
     after = np.linspace(first, last - 1, COLUMNS).round().astype(int) - num_context
     thick = set(row.get("tracks") or ())
-    context = [_picture(sample.prompt.context[t], [(subject.boxes[t], "", 0, True)], f"{t}") for t in before]
-    target = [
-        _picture(truth.target[t], [(subject.boxes[num_context + t], "", 0, True)], f"{num_context + t}") for t in after
-    ]
+    real, target = ([_real(sample, subject, int(t)) for t in times] for times in (before, after + num_context))
     found = [
         _picture(prediction[t], [(k.boxes[t], str(k.id), k.id, k.id in thick) for k in tracks], f"{num_context + t}")
         for t in after
     ]
     rows = [_labelled(np.concatenate(pictures, axis=1), name) for pictures, name in
-            ((context, "context"), (target, "target"), (found, "prediction"))]  # fmt: skip
+            ((real, "before"), (target, "target"), (found, "prediction"))]  # fmt: skip
     return np.concatenate([_title(row, rows[0].shape[1]), *rows], axis=0)
+
+
+def _real(sample: Sample, subject: SubjectTruth, t: int) -> Image:
+    """The real frame `t`, counted from the first context frame, with the subject's box."""
+    assert sample.truth is not None, f"{sample.id} has a subject, so it has a truth"
+    num_context = sample.num_context_frames
+    frame = sample.prompt.context[t] if t < num_context else sample.truth.target[t - num_context]
+    return _picture(frame, [(subject.boxes[t], "", 0, True)], f"{t}")
 
 
 def trajectory_plot(path: Path, sample: Sample, tracks: tuple[Track, ...], rows: list[dict[str, Any]]) -> None:
@@ -127,7 +135,7 @@ def _title(row: dict[str, Any], width: int) -> Image:
     bar = np.full((26, width, 3), 24, np.uint8)
     known = ("coverage", "identity", "offset_heights", "lag_frames", "agreement", "success")
     numbers = "  ".join(f"{key} {row[key]:.2f}" for key in known if row.get(key) is not None)
-    text = f"{row['sample']}  {row['subject']}: {row['verdict'] or 'not tracked'}   hidden {row['hidden']}   {numbers}"
+    text = f"{row['sample']}  {row['subject']}: {row['verdict'] or 'no verdict'}   hidden {row['hidden']}   {numbers}"
     _write(bar, text, (6, 17), (255, 255, 255))
     return bar
 
