@@ -1,12 +1,18 @@
 """Contact sheets: clips as rows, moments as columns, subjects outlined; for people to look at."""
 
+from __future__ import annotations
+
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hmbench.errors import UserError
 from hmbench.types import LabelMaps, Video
+
+if TYPE_CHECKING:
+    from hmbench.data.dataset import Dataset
 
 COLORS = ((255, 40, 40), (60, 140, 255), (255, 225, 0), (255, 0, 255))
 """Outline of label 1, 2, 3 and of a duplicate."""
@@ -32,18 +38,23 @@ def strip(video: Video, labels: LabelMaps | None, *, columns: int = 8, title: st
     return np.concatenate([_bar(title, sum(f.shape[1] for f in frames)), np.concatenate(frames, 1)])
 
 
-def make_sheet(folder: Path, *, limit: int = 12, columns: int = 8, outlines: bool = True) -> Picture:
-    """Return a sheet of the first samples of an HM-World folder.
+def make_sheet(source: Path | Dataset, *, limit: int = 12, columns: int = 8, outlines: bool = True) -> Picture:
+    """Return a sheet of the first samples of an HM-World folder or of other data.
 
     Args:
-        folder: The folder.
+        source: The folder, or the data.
         limit: Rows at most.
         columns: Moments a row, over context and target.
         outlines: Draw the subjects' edges where the labels are known.
+
+    Raises:
+        UserError: If the sheet would be empty, or the folder holds no samples.
     """
     from hmbench.data.hm_world import HMWorld
 
-    data = HMWorld(folder)
+    if limit < 1 or columns < 1:
+        raise UserError(f"A sheet of {limit} rows and {columns} columns is empty.", "Both must be at least 1.")
+    data = HMWorld(source) if isinstance(source, Path) else source
     rows = []
     for name in data.ids("all")[:limit]:
         sample = data.load(name)
@@ -58,12 +69,23 @@ def make_sheet(folder: Path, *, limit: int = 12, columns: int = 8, outlines: boo
 
 
 def save_picture(path: Path, picture: Picture) -> None:
-    """Write a picture as PNG or JPEG, by its suffix."""
+    """Write a picture as PNG or JPEG, by its suffix.
+
+    Raises:
+        UserError: If it cannot be written there.
+    """
     from PIL import Image
 
-    path.parent.mkdir(parents=True, exist_ok=True)
     options: dict[str, Any] = {"quality": 85} if path.suffix.lower() in {".jpg", ".jpeg"} else {}
-    Image.fromarray(picture).save(path, **options)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture).save(path, **options)
+    except OSError as error:
+        height, width = picture.shape[:2]
+        raise UserError(
+            f"The picture of {width}x{height} pixels cannot be written to {path}: {error.strerror or error}.",
+            "Give a file name in a folder that can be written; JPEG holds 65500 pixels a side at most.",
+        ) from error
 
 
 def _bar(text: str, width: int) -> Picture:
