@@ -24,9 +24,9 @@ def make_mini_command(
     clips: Annotated[int, typer.Option(help="How many clips.")] = 16,
     size: Annotated[str, typer.Option(help="WxH, multiples of 16.")] = "416x240",
     seed: Annotated[int, typer.Option(help="Another seed, another set.")] = 0,
-    workers: Annotated[int, typer.Option(help="Processes; one a core.")] = 1,
+    workers: Annotated[int, typer.Option(help="Processes; as many as there are free cores is fastest.")] = 1,
     probe: Annotated[list[str] | None, typer.Option(help="Fault to render too, KIND:STRENGTH; repeatable.")] = None,
-    crf: Annotated[int, typer.Option(help="H.264 quality of the videos; smaller is better.")] = 17,
+    crf: Annotated[int, typer.Option(help="H.264 quality of the videos, 0 to 51; smaller is better.")] = 17,
 ) -> None:
     """Make clips of the mini world with exact truth, in HM-World's layout."""
     from hmbench.cli.console import out as console
@@ -58,16 +58,24 @@ def make_mini_command(
         f"The exit-entry filter took {report.acceptance:.0%} of {candidates} candidates; rejected: {reasons}",
         highlight=False,
     )
+    if report.shortfalls:
+        broken = ", ".join(f"{count} {rule}" for rule, count in report.shortfalls.items())
+        console.print(
+            f"At {size}, {sum(report.shortfalls.values())} of {len(report.made)} clips break the filter's rules: "
+            f"{broken} (it looks at 16:9, and narrower frames show less at the sides)",
+            highlight=False,
+        )
 
 
 def sheet_command(
-    folder: Annotated[Path, typer.Argument(help="Folder in HM-World's layout.")],
+    folder: Annotated[str, typer.Argument(help="'mini', or a folder in HM-World's layout.")],
     out: Annotated[Path, typer.Option(help="Picture to write, .png or .jpg.")] = Path("sheet.png"),
-    clips: Annotated[int, typer.Option(help="Rows at most.")] = 12,
-    columns: Annotated[int, typer.Option(help="Moments a clip.")] = 8,
+    clips: Annotated[int, typer.Option(min=1, help="Rows at most.")] = 12,
+    columns: Annotated[int, typer.Option(min=1, help="Moments a clip.")] = 8,
     outlines: Annotated[bool, typer.Option(help="Draw the subjects' edges.")] = True,
 ) -> None:
     """Draw a contact sheet: a clip a row, from its first to its last frame."""
+    from hmbench.cli.console import open_shown
     from hmbench.cli.console import out as console
     from hmbench.data.mini_world.sheet import make_sheet, save_picture
     from hmbench.errors import UserError
@@ -76,7 +84,7 @@ def sheet_command(
         raise UserError(
             f"Sheets cannot be written as {out.suffix or 'a file without a suffix'}.", "End the name in .png or .jpg."
         )
-    save_picture(out, make_sheet(folder, limit=clips, columns=columns, outlines=outlines))
+    save_picture(out, make_sheet(open_shown(folder), limit=clips, columns=columns, outlines=outlines))
     console.print(f"Sheet of {folder}: {out}", highlight=False)
 
 

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from hmbench.data.cameras import parse_cameras
+from hmbench.data.mini_world.filter import MIN_HIDDEN, MIN_SEEN
 from hmbench.errors import UserError
+from hmbench.events import find_events, visible_frames
 from hmbench.results import read_json
 
 QUANTILES = (0.05, 0.5, 0.95)
@@ -33,6 +35,7 @@ def statistics(folder: Path) -> dict[str, Any]:
     return {
         "clips": len(truths),
         "with an event of the first subject": len(events),
+        "that break a rule of the filter at this size": dict(Counter(filter(None, map(shortfall, truths)))),
         "candidates": sum(truth.get("attempts", 1) for truth in truths),
         "cells": dict(Counter(truth["cell"] for truth in truths)),
         "scenes": dict(Counter(truth["scene"] for truth in truths).most_common()),
@@ -47,6 +50,25 @@ def statistics(folder: Path) -> dict[str, Any]:
         "camera speed, m/s": _quantiles([c["speed"] for c in cameras]),
         "yaw sweep, degrees": _quantiles([c["sweep"] for c in cameras]),
     }
+
+
+def shortfall(truth: dict[str, Any]) -> str | None:
+    """Return which rule of the exit-entry filter a finished clip breaks at its own size, or None.
+
+    The filter looks at candidates in 112x64, about 16:9. Narrower frames show less at the sides, so that a clip that
+    it took can lose its event there.
+
+    Args:
+        truth: Its ``truth.json``.
+    """
+    n, (w, h) = truth["num_context"], truth["size"]
+    seen = visible_frames(np.array(truth["subjects"][0]["visible_area"], np.float64), w * h)
+    events = [e for e in find_events(seen, n, 1, min_hidden=MIN_HIDDEN) if e.exit < n]
+    if not events:
+        return "no exit and re-entry"
+    if min(seen[: events[0].exit].sum(), seen[events[0].reentry :].sum()) < MIN_SEEN:
+        return "too short in view"
+    return None
 
 
 def _camera(folder: Path) -> dict[str, float]:
