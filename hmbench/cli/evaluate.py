@@ -279,12 +279,17 @@ def checked_device(device: str) -> str:
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        kind = torch.device(device).type
+        kind, index = torch.device(device).type, torch.device(device).index
     except RuntimeError as error:
         raise UserError(f"There is no device {device!r}.", "Use cpu, cuda, cuda:1, ...") from error
-    if kind == "cuda" and not torch.cuda.is_available():
+    if kind != "cuda":
+        return device
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if (index or 0) >= count:
+        seen = "no GPU" if count == 0 else f"{count} GPU{'s' if count > 1 else ''}"
         raise UserError(
-            f"--device {device} was asked for, but torch sees no GPU.", "Use --device cpu; `hmbench doctor` tells more."
+            f"--device {device} was asked for, but torch sees {seen}.",
+            "GPUs count from 0; `hmbench doctor` lists them." if count else "Use --device cpu.",
         )
     return device
 

@@ -10,11 +10,11 @@ import typer
 from hmbench.cli.evaluate import Device, Profile, Seed, Weights
 from hmbench.errors import UserError
 
-Clips = Annotated[int, typer.Option("--clips", "-n", min=1, help="Clean clips; each gets every fault and nuisance.")]
+Clips = Annotated[int, typer.Option("--clips", "-n", min=1, help="Clean clips; each is shown with every fault.")]
 Split = Annotated[str, typer.Option("--split", help="'test', or 'train', on which thresholds were set.")]
-Size = Annotated[str, typer.Option("--size", help="Size of the clips, WxH, multiples of 16.")]
-Strengths = Annotated[str, typer.Option("--strengths", help="Strengths in (0, 1], rising, with commas.")]
-Oracle = Annotated[bool, typer.Option("--oracle", help="Tracks from masks: the metrics without the tracker's errors.")]
+Size = Annotated[str, typer.Option("--size", help="Width x height of the clips, multiples of 16.")]
+Strengths = Annotated[str, typer.Option("--strengths", help="Strengths of faults, rising up to 1, with commas.")]
+Oracle = Annotated[bool, typer.Option("--oracle", help="Take tracks from the true masks instead of the tracker.")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for validity.json and validity.md.")]
 Cache = Annotated[Path | None, typer.Option("--cache", help="Folder that keeps rendered clips between studies.")]
 
@@ -39,11 +39,12 @@ def validate_metrics(
 ) -> None:
     """Scores mini-world clips with exactly one thing wrong, and prints what each metric can see.
 
-    For every metric and fault: AUC against the true clip, monotonicity with the fault's strength, false alarms on
-    nuisances; and which verdict the faulty subject got.
+    For every metric and fault: AUC against the true clip, whether the value falls as the fault grows, false alarms on
+    harmless changes (codec, shift, brightness); and which verdict the faulty subject got.
     """
     from hmbench.cli.console import out as screen
     from hmbench.cli.console import progress_bar
+    from hmbench.cli.evaluate import checked_device
     from hmbench.data.mini_world import PROBE_KINDS
     from hmbench.metrics.probe_clips import NUISANCES
     from hmbench.metrics.validity import StudyConfig, run_study
@@ -60,7 +61,7 @@ def validate_metrics(
         strengths=_strengths(strengths),
         profile=profile,
         weights=weights,
-        device=device,
+        device=checked_device(device),
         cache=cache,
         oracle=oracle,
     )

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from hmbench.cli import app, main
+from hmbench.cli.evaluate import checked_device
+from hmbench.errors import UserError
 from hmbench.video import write_lossless
 
 
@@ -43,12 +45,22 @@ def hmbench(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], 
         (["score"], ["Give either --run or --predictions"]),
         (["score", "--run", "."], ["is not a run: it has no run.json"]),
         (["score", "--predictions", "none", "-d", "disc"], ["There is no folder of predictions none"]),
+        (["validate-metrics", "--device", "gpu7"], ["There is no device 'gpu7'"]),
+        (["validate-metrics", "--device", "cuda"], ["--device cuda was asked for, but torch sees no GPU"]),
+        (["weights", "pull", "file"], ["file is a file, not a folder"]),
+        (["weights", "pull", "w", "--only", "musik"], ["no weights named 'musik'", "Did you mean 'musiq'"]),
+        (["weights", "list", "file"], ["file is a file, not a folder"]),
+        (["weights", "list", "nowhere"], ["The weights folder nowhere does not exist", "hmbench weights pull nowhere"]),
         (["data", "show", "."], ["No HM-World samples in", "make-mini"]),
         (["data", "import-examples", ".", "out"], ["No example clips in", "cam1.json"]),
         (["evaluate"], ["No such command"]),
     ],
 )
-def test_mistakes_end_in_a_sentence_without_traceback(hmbench, arguments: list[str], sentences: list[str]) -> None:
+def test_mistakes_end_in_a_sentence_without_traceback(
+    hmbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], sentences: list[str]
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    (tmp_path / "file").write_text("")
     code, text = hmbench(*arguments)
     assert code == 2
     for sentence in sentences:
@@ -147,3 +159,33 @@ def test_inspect_shows_events_although_a_metric_broke(hmbench, tmp_path: Path) -
     del content["failures"]
     stored.write_text(json.dumps(content))
     assert "was scored by another version of hmbench" in hmbench("inspect", "run", sample)[1]
+
+
+@pytest.mark.parametrize("gpu", [True, False])
+def test_validate_metrics_resolves_the_device(hmbench, monkeypatch: pytest.MonkeyPatch, gpu: bool) -> None:
+    asked = []
+
+    def study(config, on_case):
+        asked.append(config.device)
+        raise UserError("Enough.")
+
+    monkeypatch.setattr("torch.cuda.is_available", lambda: gpu)
+    monkeypatch.setattr("hmbench.metrics.validity.run_study", study)
+    code, text = hmbench("validate-metrics", "--device", "auto")
+    assert (code, asked) == (2, ["cuda" if gpu else "cpu"]), text
+
+
+def test_a_gpu_that_is_not_there_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    assert checked_device("cuda") == "cuda" and checked_device("cuda:1") == "cuda:1"
+    with pytest.raises(UserError, match=r"--device cuda:2 was asked for, but torch sees 2 GPUs"):
+        checked_device("cuda:2")
+
+
+def test_weights_list_shows_every_network_and_its_licence(hmbench, tmp_path: Path) -> None:
+    (tmp_path / "w").mkdir()
+    code, text = hmbench("weights", "list", "w")
+    assert code == 0, text
+    for word in ("clip_b16", "yolo11", "musiq", "niqe", "CC-BY-NC-SA-4.0", "AGPL-3.0", "missing", "shipped"):
+        assert word in text, word

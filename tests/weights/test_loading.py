@@ -95,7 +95,7 @@ def test_a_file_of_another_network_is_a_sentence(tmp_path, content):
 def test_alexnet_of_other_sizes_is_a_sentence(tmp_path):
     convs = {f"features.{i}.{kind}": torch.zeros(3) for i in (0, 3, 6, 8, 10) for kind in ("weight", "bias")}
     torch.save(convs, tmp_path / "alexnet.pth")
-    with pytest.raises(UserError, match="do not fit the network: .*size mismatch"):
+    with pytest.raises(UserError, match=r"do not fit the network: .*size mismatch"):
         load_lpips(tmp_path / "alexnet.pth", "cpu")
     trunk = dict(empty_lpips().net.state_dict())
     named = {f"features.{key.split('.', 1)[1]}": value for key, value in trunk.items()}
@@ -112,7 +112,7 @@ def test_clip_weights_that_lack_a_layer_are_refused_not_drawn_at_random(tmp_path
     del state[lost]
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
     for kind in (ClipFrames, ClipMaps):
-        with pytest.raises(UserError, match="do not fit the network: 1 entries are missing, the first .*q_proj"):
+        with pytest.raises(UserError, match=r"do not fit the network: 1 entries are missing, the first .*q_proj"):
             kind.load(folder, "cpu")
 
 

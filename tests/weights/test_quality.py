@@ -55,7 +55,7 @@ def test_another_mat_file_is_a_sentence(tmp_path):
 
     path = write_niqe(tmp_path)
     savemat(path, {"something": np.eye(2)})
-    with pytest.raises(UserError, match="do not fit the network: there is no 'mu_prisparam'"):
+    with pytest.raises(UserError, match=r"do not fit the network: there is no 'mu_prisparam'"):
         NoReferenceQuality("niqe", weights=tmp_path, device="cpu")(case())
     path.write_bytes(b"no mat file")
     with pytest.raises(UserError, match=r"niqe_modelparameters\.mat do not fit the network"):
@@ -72,7 +72,7 @@ def test_musiq_reads_its_file_and_no_other(tmp_path, capsys):
     assert NoReferenceQuality("musiq", weights=tmp_path, device="cpu")(case()).reason is None
     assert capsys.readouterr().out == ""
     torch.save({"conv.weight": torch.zeros(2)}, path)
-    with pytest.raises(UserError, match="do not fit the network: .*Missing key"):
+    with pytest.raises(UserError, match=r"do not fit the network: .*Missing key"):
         NoReferenceQuality("musiq", weights=tmp_path, device="cpu")(case())
 
 
