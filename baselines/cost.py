@@ -59,12 +59,16 @@ def cost_card(method: Method, preset: str, *, device: str = "cpu", measure: bool
         method=method.name,
         preset=preset,
         clip=f"{config.width}x{config.height}, {config.context_frames} + {config.target_frames} frames",
-        memory_tokens=memory_tokens(model.memory, context, target),
+        memory_tokens=memory_tokens(model.memory, context, target) * model.bands,
         tokens_seen=facts.tokens_seen,
         noise_reaches_context=facts.noise_reaches_context,
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         parameters_added=facts.parameters,
-        attention_flops=4.0 * config.transformer.dim * config.transformer.layers * pairs(model.memory, context, target),
+        attention_flops=4.0
+        * config.transformer.dim
+        * config.transformer.layers
+        * config.transformer.bands
+        * pairs(model.memory, context, target),
         evaluations=evaluations,
         seconds=found.get("seconds"),
         peak_bytes=found.get("peak_bytes"),
@@ -125,11 +129,12 @@ def run_step(method: Method, preset: str, device: str) -> dict[str, Any]:
 def _prepare(method: Method, config: HydraConfig, device: str) -> Callable[[], None]:
     """A function that does one denoising step."""
     pipeline = _pipeline(method, config, device)
-    dtype, patch = pipeline.transformer.dtype, config.transformer.patch
+    dtype, (frames, rows, columns) = pipeline.transformer.dtype, config.transformer.patch
+    cell = (frames, rows * config.transformer.bands, columns)
     grids = config.grids(config.context_frames, config.target_frames)
     generator = torch.Generator().manual_seed(0)
     context, latents = (
-        torch.randn(1, config.codec.latent_channels, *(n * p for n, p in zip(grid, patch, strict=True)))
+        torch.randn(1, config.codec.latent_channels, *(n * p for n, p in zip(grid, cell, strict=True)))
         for grid in grids
     )
     still = torch.eye(4)[:3].flatten()

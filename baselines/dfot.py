@@ -33,7 +33,8 @@ class DfotSettings(RecentSettings):
     """k, in [0, 1): noise level of the history that guides."""
     history_level: Level = 0.0
     """Noise level of the history itself, in [0, 1); the paper steadies generated history with 0.02, ours is real.
-    ``target``: clean history labelled with the target's own level, which is the plain sampler."""
+    ``target``: clean history labelled with the target's own level, which is the plain sampler where velocities are
+    predicted (a model that predicts clean latents takes a history's label at its word and shrinks it)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

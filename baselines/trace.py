@@ -36,7 +36,7 @@ class Choice(NamedTuple):
     latents: list[range]
     """Latent frames of the clip (context first) behind each part."""
     selected: NDArray[np.bool_]
-    """``[S, L, F, M]``."""
+    """``[S, L, F, M]``; where a picture has bands, L counts those of each block."""
 
 
 def trace(model: WorldModel | TruthModel, prompt: Prompt, *, seed: int) -> RetrievalTrace | None:
@@ -72,17 +72,17 @@ def _recorded(model: HydraWorldModel, prompt: Prompt, seed: int) -> Choice:
 
     def listen(block: int, name: str, value: Tensor) -> None:
         if name == "selected":
-            heard.append(value[0, -target.frames :].cpu())
+            heard.append(value[:, -target.frames :].cpu())
 
     with _Listening(model.pipeline.transformer, listen):
         model.generate(prompt, seed=seed)
-    chosen = torch.stack(heard)
+    chosen = torch.cat(heard)  # blocks, and the bands of each where pictures have bands (`reference_model.bands`)
     marks = torch.zeros(*chosen.shape[:2], slices, dtype=torch.bool).scatter_(2, chosen, True)
     kernel, stride = memory.settings.kernel[0], memory.settings.stride[0]
     return Choice(
         part="memory slice",
         latents=[range(j * stride, j * stride + kernel) for j in range(slices)],
-        selected=marks.unflatten(0, (-1, memory.backbone.layers)).numpy(),
+        selected=marks.unflatten(0, (-1, memory.backbone.layers * model.pipeline.transformer.bands)).numpy(),
     )
 
 

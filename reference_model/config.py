@@ -48,6 +48,8 @@ class TransformerConfig:
     """Channels of the sinusoidal timestep embedding."""
     patch: tuple[int, int, int] = (1, 2, 2)
     """Latents that make one token: frames, rows, columns."""
+    bands: int = 1
+    """Horizontal bands of the picture whose tokens attend among themselves (`reference_model.bands`)."""
     conditioning: Conditioning = "shared"
     """Noise level of context tokens: the target's (``shared``, as released) or 0 (``clean_context``)."""
     positions: Positions = "grid"
@@ -56,6 +58,8 @@ class TransformerConfig:
     """Of the picture's width in degrees, which ``world`` needs: HM-World's, recovered."""
     depths: tuple[float, ...] = (4.0, 8.0, 16.0, 1000.0)
     """Metres that the heads assume in turn under ``world``: from near the camera to the horizon."""
+    carries: bool = False
+    """Under ``world``: values are turned with the cameras as well, so that parts of a token can be copied."""
     prediction: Prediction = "velocity"
     """What the last layer gives: velocities, as Wan's, or ``clean`` latents (`reference_model.clean_prediction`)."""
 
@@ -64,6 +68,8 @@ class TransformerConfig:
             raise ValueError(f"{self.dim=} must give each of {self.heads=} an even number of channels")
         if min(self.patch) < 1 or len(self.patch) != 3:
             raise ValueError(f"{self.patch=} must be three numbers of at least 1")
+        if self.bands < 1:
+            raise ValueError(f"{self.bands=} must be at least 1")
         memory_settings(self.memory)
 
 
@@ -154,17 +160,18 @@ class HydraConfig:
         self.check(self.context_frames, self.target_frames)
 
     def grids(self, context_frames: int, target_frames: int) -> tuple[Grid, Grid]:
-        """Token grids of context and target for clips of this many frames.
+        """Token grids of context and target, of one band, for clips of this many frames.
 
         Raises:
             ValueError: If frames or size do not divide.
         """
         t, h, w = self.transformer.patch
+        h *= self.transformer.bands
         stride = self.codec.space_stride
         if self.height % (stride * h) or self.width % (stride * w):
             raise ValueError(
                 f"{self.width=} must be a multiple of {stride * w} and {self.height=} of {stride * h} "
-                f"(codec {stride}, patch {self.transformer.patch})"
+                f"(codec {stride}, patch {self.transformer.patch}, {self.transformer.bands} bands)"
             )
         frames = [latent_frames(n, self.codec.time_stride) for n in (context_frames, target_frames)]
         if any(n % t for n in frames):
@@ -187,6 +194,7 @@ class HydraConfig:
         return {
             "memory_settings": dict(t.memory),
             "patch_size": t.patch,
+            "bands": t.bands,
             "num_attention_heads": t.heads,
             "attention_head_dim": t.dim // t.heads,
             "in_channels": self.codec.latent_channels,
@@ -198,6 +206,7 @@ class HydraConfig:
             "positions": t.positions,
             "field_of_view": t.field_of_view,
             "depths": t.depths,
+            "carries": t.carries,
             "prediction": t.prediction,
         }
 
@@ -215,7 +224,13 @@ def hydra_wan_1_3b() -> HydraConfig:
     )
 
 
-_FROM_NOTHING: dict[str, Any] = {"positions": "world", "prediction": "clean"}
+_FROM_NOTHING: dict[str, Any] = {
+    "positions": "world",
+    "field_of_view": 36.95,  # of 224x128 and 112x64, which lose less at their sides than 832x480 (36.6)
+    "depths": (0.0, 4.0, 12.0, 1000.0),
+    "carries": True,
+    "prediction": "clean",
+}
 """How ``mini`` and ``nano`` differ from Wan's transformer: they begin without its training."""
 
 
@@ -235,10 +250,10 @@ def mini() -> HydraConfig:
 
 
 def nano() -> HydraConfig:
-    """A model that even trains on a laptop: 112x64, 560 tokens a clip, 2.1 M parameters.
+    """A model that even trains on a laptop: 112x64, 2,240 tokens a clip, 1.6 M parameters.
 
-    A token is a column of the picture, 8 pixels wide: a fraction of the tokens of square patches, and what a turning
-    camera moves is columns. The memory tokenizer compresses two columns of two frames into one.
+    Tokens are 8 pixels wide and 16 high, in four bands that attend each by itself: what a turning camera moves is
+    columns. The memory tokenizer compresses two columns of two frames into one.
     """
     memory = describe_memory(
         "hydra", HydraSettings(tokenizer="depthwise", short_clips="fewer", kernel=(2, 1, 2), stride=(2, 1, 2))
@@ -248,7 +263,15 @@ def nano() -> HydraConfig:
         width=112,
         height=64,
         transformer=TransformerConfig(
-            memory=memory, dim=192, heads=4, layers=4, ffn_dim=768, freq_dim=128, patch=(1, 8, 1), **_FROM_NOTHING
+            memory=memory,
+            dim=128,
+            heads=4,
+            layers=4,
+            ffn_dim=512,
+            freq_dim=128,
+            patch=(1, 2, 1),
+            bands=4,
+            **_FROM_NOTHING,
         ),
         codec=CodecConfig(latent_channels=96, hidden_channels=64, decoder_depth=3),
         text=TextConfig(dim=128, max_words=32),

@@ -32,6 +32,8 @@ from reference_model.memory import (
     Memory,
     MemoryFacts,
     MemorySettings,
+    bring,
+    carry,
     project,
     project_memory,
     rotate_heads,
@@ -166,6 +168,8 @@ class HydraPlan:
     """Memory tokens."""
     rotation: Rotation
     """Rotary angles of the memory tokens."""
+    carriage: Rotation | None
+    """Angles of their values."""
     local: Tensor
     """Tokens of each frame's window, int64 ``[1, F, window * S]``."""
     blocked: Tensor
@@ -198,10 +202,12 @@ class HydraMemory(Memory):
         frames = sequence.frames if settings.variant == "released" else context.frames
         slices = settings.slices(context, target)
         windows = settings.windows(context, target).to(device)
+        stand = self._stand(slices, sequence)
         return HydraPlan(
             source=Grid(frames, *target[1:]),
             slices=slices,
-            rotation=self._turn(slices, sequence),
+            rotation=sequence.placing.turn(*stand),
+            carriage=sequence.placing.carry(*stand),
             local=retrieval.frame_tokens(windows, target.tokens_per_frame)[None],
             blocked=settings.blocked(context, target).to(device),
             top_k=settings.retrieved(context, target),
@@ -220,13 +226,16 @@ class HydraMemory(Memory):
             call.record(call.block, "affinity", scores)
             call.record(call.block, "selected", selected)
         keys = (rotate_heads(call, key, by), rotate_heads(call, memory_key.flatten(1, 2), plan.rotation))
-        values = (call.heads(value), call.heads(memory_value.flatten(1, 2)))
+        values = (
+            carry(call.heads(value), call.sequence.carriage),
+            carry(call.heads(memory_value.flatten(1, 2)), plan.carriage),
+        )
         far = retrieval.frame_tokens(selected, plan.slices.tokens_per_frame, first=query.shape[1])
         index = torch.cat((plan.local.expand(len(far), -1, -1), far), dim=2)
         out = self.attention(
             rotate_heads(call, query, by).unflatten(1, (frames, -1)), torch.cat(keys, 1), torch.cat(values, 1), index
         )
-        return out.flatten(3).flatten(1, 2)
+        return bring(out.flatten(1, 2), call.sequence.carriage).flatten(2)
 
     def affinity(self, query: Tensor, key: Tensor, target: Grid, plan: HydraPlan) -> Tensor:
         """How much each frame wants each slice; a rival may score them by something else.
@@ -257,8 +266,8 @@ class HydraMemory(Memory):
         seen = self.settings.window * target.tokens_per_frame + kept * slices.tokens_per_frame
         return MemoryFacts(seen, self.settings.variant == "released", self.num_parameters())
 
-    def _turn(self, slices: Grid, sequence: TokenSequence) -> Rotation:
-        """Angles of memory tokens: middle of the kernel in time.
+    def _stand(self, slices: Grid, sequence: TokenSequence) -> tuple[Tensor, Tensor]:
+        """Positions and cameras of memory tokens: middle of the kernel in time.
 
         In space, its corner on the grid, as released (t = 2j + 0.5, h = 2y, w = 2x), and its middle in the world, where
         a corner would be half a token beside what it shows. A slice's camera is the mean of its frames' cameras.
@@ -269,4 +278,4 @@ class HydraMemory(Memory):
         places = [torch.arange(n) * float(s) + m for n, s, m in zip(slices, stride, middle, strict=True)]
         frames = sequence.cameras.unfold(1, kernel[0], stride[0]).mean(-1)[:, : slices.frames]
         cameras = frames.repeat_interleave(slices.tokens_per_frame, dim=1)
-        return sequence.placing.turn(grid_positions(*places).to(sequence.positions.device), cameras)
+        return grid_positions(*places).to(sequence.positions.device), cameras

@@ -5,7 +5,12 @@ moves columns. In the world it has time, pitch and yaw of what it may show: the 
 seen from the first target camera. Two tokens that show one place then have equal angles, so attention by position
 alone finds what was seen before, whatever the memory. Depths differ from head to head, which leaves the model to choose
 (for far scenery all agree; near things move between them as the camera travels). The idea of attention relative to
-cameras is that of GTA (arXiv 2310.10375) and PRoPE (arXiv 2507.10496); the assumed depths are ours.
+cameras is that of GTA (arXiv 2310.10375) and PRoPE (arXiv 2507.10496); the assumed depths are ours. A depth of 0 stands
+for what the camera takes along: those heads see the picture's own grid, where somebody whom the camera follows stays.
+
+Attention copies whole tokens, but a camera turns by fractions of one. So values can be *carried*, as in GTA: each pair
+of channels is turned to the world's directions before attention and back to the query's after it. Channels that hold
+waves across a token (which projections learn) thereby arrive moved by the exact fraction.
 
 The paper's model uses the grid. ``nano`` and ``mini`` use the world: they are trained from nothing in minutes to hours.
 
@@ -21,12 +26,18 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from reference_model.rope import THETA, Rotation, head_rotation, rotation
+from reference_model.rope import THETA, Rotation, angles_rotation, head_rotation, rotation
 
 Positions = Literal["grid", "world"]
 
+CARRIED = 2
+"""Of four channels of a value, how many are turned with yaw; one more is turned with pitch, the last is kept."""
+
+FINENESS = 2.5
+"""Radians a token of the sharpest frequency of yaw and pitch. With 1, attention that looks by direction alone gives a
+token beside the right one half of its weight, and pictures are blurred over three tokens; with this it gives 4 %."""
 WORLD_THETA = 20.0
-"""Base of the frequencies of yaw and pitch: the sharpest turns by 1 radian a token, the widest by about 1 / 20."""
+"""Base of these frequencies: the widest turns by about `FINENESS` / 20 a token."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +57,9 @@ class Placing:
     field_of_view: float
     """Of the picture's width, degrees."""
     depths: tuple[float, ...]
-    """Assumed distance along the optical axis, metres; heads take them in turn."""
+    """Assumed distance along the optical axis, metres, 0 for what moves with the camera; heads take them in turn."""
+    carries: bool = False
+    """Turn values as well."""
 
     def turn(self, positions: Tensor, cameras: Tensor) -> Rotation:
         """Angles of tokens.
@@ -60,7 +73,24 @@ class Placing:
         """
         if self.kind == "grid":
             return rotation(positions, self.head_dim)
-        return head_rotation(self.in_world(positions, cameras), self.head_dim, (THETA, WORLD_THETA))
+        place = self.in_world(positions, cameras)
+        finer = place * torch.tensor((1.0, FINENESS, FINENESS)).to(place)
+        return head_rotation(finer, self.head_dim, (THETA, WORLD_THETA))
+
+    def carry(self, positions: Tensor, cameras: Tensor) -> Rotation | None:
+        """Angles of values ``[B, N, H, d / 2]``, arguments as for `turn`; None where values stay as they are.
+
+        Waves of 1 / n of half a turn a token, up to half a turn: a token, and one beside it, hold at most one period.
+        """
+        if not self.carries:
+            return None
+        place = self.in_world(positions, cameras)
+        pairs = self.head_dim // 2
+        yaw, pitch = pairs * CARRIED // 4, pairs // 4
+        waves = [torch.arange(1, count + 1, device=place.device) * (math.pi / count) for count in (pitch, yaw)]
+        turned = [place[..., axis, None] * wave.to(place) for axis, wave in zip((1, 2), waves, strict=True)]
+        kept = torch.zeros_like(place[..., :1]).expand(*place.shape[:-1], pairs - yaw - pitch)
+        return angles_rotation(torch.cat((kept, *turned), dim=-1))
 
     def in_world(self, positions: Tensor, cameras: Tensor) -> Tensor:
         """Time, pitch and yaw, angles in units of a central token's height and width, ``[B, N, H, 3]``."""
@@ -79,4 +109,7 @@ class Placing:
         level = torch.hypot(point[..., 0], point[..., 2])
         pitch = torch.atan2(point[..., 1], level) * (rows / (2 * math.atan(half * self.aspect)))
         time = place[..., None, 0].expand_as(yaw)
-        return torch.stack((time, pitch, yaw), dim=-1)
+        middle = torch.tensor(((rows - 1) / 2, (columns - 1) / 2)).to(place)
+        along = (place[..., 1:] - middle)[..., None, :].expand(*yaw.shape, 2)
+        there = torch.where((depth == 0)[:, None], along.to(yaw), torch.stack((pitch, yaw), dim=-1))
+        return torch.cat((time[..., None], there), dim=-1)

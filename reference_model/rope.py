@@ -51,7 +51,17 @@ def head_rotation(positions: Tensor, head_dim: int, theta: tuple[float, float]) 
     place = positions.to(torch.float32 if positions.device.type == "mps" else torch.float64)
     parts = zip(range(3), axis_dims(head_dim), (theta[0], theta[1], theta[1]), strict=True)
     angles = torch.cat([place[..., axis, None] * _frequencies(dim, base, place) for axis, dim, base in parts], dim=-1)
+    return angles_rotation(angles)
+
+
+def angles_rotation(angles: Tensor) -> Rotation:
+    """Cosine and sine of given angles, one a pair of channels."""
     return Rotation(angles.cos().float(), angles.sin().float())
+
+
+def back(by: Rotation) -> Rotation:
+    """The opposite turn."""
+    return Rotation(by.cos, -by.sin)
 
 
 def rotate(x: Tensor, by: Rotation) -> Tensor:

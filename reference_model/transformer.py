@@ -22,7 +22,9 @@ from diffusers.models.normalization import FP32LayerNorm
 from diffusers.models.transformers.transformer_wan import WanTimeTextImageEmbedding, WanTransformerBlock
 from torch import Tensor, nn
 
+from reference_model import bands as picture_bands
 from reference_model import clean_prediction
+from reference_model.bands import BandMixer
 from reference_model.camera import CAMERA_DIM
 from reference_model.memory import AttentionCall, Backbone, ContextFrames, Memory, PackedContext, Recorder
 from reference_model.memory_kinds import build_memory
@@ -49,8 +51,9 @@ class Velocity(NamedTuple):
 class HydraBlock(WanTransformerBlock):
     """Wan's block with cameras, a memory and a projector."""
 
-    def __init__(self, dim: int, ffn_dim: int, heads: int, cross_attn_norm: bool, eps: float) -> None:
+    def __init__(self, dim: int, ffn_dim: int, heads: int, cross_attn_norm: bool, eps: float, bands: int) -> None:
         super().__init__(dim, ffn_dim, heads, cross_attn_norm=cross_attn_norm, eps=eps)
+        self.band_mixer = BandMixer(dim, bands) if bands > 1 else None
         self.camera_context = nn.Linear(CAMERA_DIM, dim)
         self.camera_target = nn.Linear(CAMERA_DIM, dim)
         self.projector = nn.Linear(dim, dim)
@@ -99,6 +102,8 @@ class HydraBlock(WanTransformerBlock):
         normed = self.norm3(tokens.float()) * (1 + sequence.spread(ffn_scale)) + sequence.spread(ffn_shift)
         change = self.ffn(normed.type_as(tokens)).float() * sequence.spread(ffn_gate)
         tokens = (tokens.float() + change).type_as(tokens)
+        if self.band_mixer is not None:
+            tokens = self.band_mixer(tokens)
         if record:
             record(number, "block", tokens)
         return tokens
@@ -123,11 +128,13 @@ class HydraTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
         num_layers: Blocks.
         cross_attn_norm: Normalise before cross-attention.
         eps: Of all norms.
+        bands: Horizontal bands of the picture that attend each by itself (`reference_model.bands`).
         conditioning: ``shared``: context tokens carry the target's noise level, as released. ``clean_context``: they
             carry level 0 (diffusion forcing).
         positions: Of rotary angles: ``grid``, as Wan's, or ``world`` (`reference_model.placing`).
         field_of_view: Of the picture's width in degrees, for ``world``.
-        depths: Assumed by the heads in turn, metres, for ``world``.
+        depths: Assumed by the heads in turn, metres, for ``world``; 0 for what moves with the camera.
+        carries: Under ``world``, turn values with the cameras as well.
         prediction: What the last layer gives. ``velocity``: as Wan's. ``clean``: clean latents, of which the velocity
             is computed, so that tokens may have fewer channels than a patch has numbers (arXiv 2511.13720); latents
             enter as the best linear guess of clean ones at their level, which is nothing at pure noise.
@@ -153,10 +160,12 @@ class HydraTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
         num_layers: int = 30,
         cross_attn_norm: bool = True,
         eps: float = 1e-6,
+        bands: int = 1,
         conditioning: Conditioning = "shared",
         positions: Positions = "grid",
         field_of_view: float = 36.6,
         depths: tuple[float, ...] = (1000.0,),
+        carries: bool = False,
         prediction: Prediction = "velocity",
     ) -> None:
         super().__init__()
@@ -167,6 +176,8 @@ class HydraTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
                 "positions must be 'grid' or 'world' and prediction 'velocity' or 'clean', got "
                 f"{positions!r} and {prediction!r}"
             )
+        if carries and positions != "world":
+            raise ValueError(f"values are carried between positions in the world, got {positions=}")
         if attention_head_dim % 2 or freq_dim % 2:
             raise ValueError(f"{attention_head_dim=} and {freq_dim=} must be even")
         dim = num_attention_heads * attention_head_dim
@@ -175,15 +186,18 @@ class HydraTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
         self.condition_embedder = WanTimeTextImageEmbedding(
             dim=dim, time_freq_dim=freq_dim, time_proj_dim=dim * 6, text_embed_dim=text_dim
         )
-        self.memory = build_memory(
-            memory_settings, Backbone(dim, num_attention_heads, num_layers, in_channels, self.patch)
-        )
         self.blocks = nn.ModuleList(
-            HydraBlock(dim, ffn_dim, num_attention_heads, cross_attn_norm, eps) for _ in range(num_layers)
+            HydraBlock(dim, ffn_dim, num_attention_heads, cross_attn_norm, eps, bands) for _ in range(num_layers)
         )
         self.norm_out = FP32LayerNorm(dim, eps, elementwise_affine=False)
         self.proj_out = nn.Linear(dim, in_channels * math.prod(self.patch))
         self.scale_shift_table = nn.Parameter(torch.randn(1, 2, dim) / dim**0.5)
+        # after the backbone, whose random weights are thus the same under every memory
+        self.memory = build_memory(
+            memory_settings, Backbone(dim, num_attention_heads, num_layers, in_channels, self.patch)
+        )
+        self.bands = bands
+        self.band_embedding = nn.Parameter(torch.zeros(bands, 1, dim)) if bands > 1 else None
         self.heads, self.head_dim = num_attention_heads, attention_head_dim
         self.predicts_clean = prediction == "clean"
         self.gradient_checkpointing = False
@@ -209,6 +223,29 @@ class HydraTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
             record: Listener to what happens inside (see `reference_model.memory.Recorder`).
         """
         self._check(context, target, cameras)
+        if self.bands == 1:
+            return self._evaluate(context, target, timestep, text, cameras, record)
+        found = self._evaluate(
+            picture_bands.fold(context, self.bands),
+            picture_bands.fold(target, self.bands),
+            picture_bands.repeat(timestep, self.bands),
+            picture_bands.repeat(text, self.bands),
+            (picture_bands.repeat(cameras[0], self.bands), picture_bands.repeat(cameras[1], self.bands)),
+            record,
+        )
+        past = None if found.context is None else picture_bands.unfold(found.context, self.bands)
+        return Velocity(picture_bands.unfold(found.target, self.bands), past)
+
+    def _evaluate(
+        self,
+        context: Tensor,
+        target: Tensor,
+        timestep: Tensor,
+        text: Tensor,
+        cameras: tuple[Tensor, Tensor],
+        record: Recorder | None,
+    ) -> Velocity:
+        """One evaluation of a picture, or of all bands of pictures as a batch."""
         given = self._guesses(context, target, timestep) if self.predicts_clean else (context, target)
         packed = self.memory.pack(self._remembered(given[0], cameras), self._embed)
         tokens, sequence = self._sequence(packed, given[1], cameras[1])
@@ -233,17 +270,19 @@ class HydraTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
         return Velocity(clean_prediction.velocity(target.float(), found.target.float(), level), None)
 
     def grids(self, context_frames: int, target_frames: int, height: int, width: int) -> tuple[Grid, Grid]:
-        """Token grids of context and target of these many latent frames, rows and columns."""
+        """Token grids, of a band, of context and target of these many latent frames, rows and columns."""
         t, h, w = self.patch
-        return Grid(context_frames // t, height // h, width // w), Grid(target_frames // t, height // h, width // w)
+        size = (height // (h * self.bands), width // w)
+        return Grid(context_frames // t, *size), Grid(target_frames // t, *size)
 
     def _check(self, context: Tensor, target: Tensor, cameras: tuple[Tensor, Tensor]) -> None:
         for name, latents, camera in (("context", context, cameras[0]), ("target", target, cameras[1])):
             size = tuple(latents.shape[2:])
-            if latents.ndim != 5 or any(s % p for s, p in zip(size, self.patch, strict=True)):
+            cell = (self.patch[0], self.patch[1] * self.bands, self.patch[2])
+            if latents.ndim != 5 or any(s % p for s, p in zip(size, cell, strict=True)):
                 raise ValueError(
                     f"{name} latents {list(latents.shape)} must be [B, C, F, h, w] with F, h, w divisible by "
-                    f"patch_size={self.patch}"
+                    f"patch_size={self.patch}" + (f" and h by {self.bands} bands of it" if self.bands > 1 else "")
                 )
             expected = (len(latents), size[0] // self.patch[0], CAMERA_DIM)
             if tuple(camera.shape) != expected:
@@ -255,8 +294,8 @@ class HydraTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
         """``[B, C, F, h, w] -> [B, D, F', h', w']``; a method may remember no frame at all."""
         if latents.shape[2]:
             return cast(Tensor, self.patch_embedding(latents))
-        grid = self.grids(0, 0, *latents.shape[3:])[0]
-        return latents.new_zeros(len(latents), self.patch_embedding.out_channels, *grid)
+        size = (side // p for side, p in zip(latents.shape[3:], self.patch[1:], strict=True))
+        return latents.new_zeros(len(latents), self.patch_embedding.out_channels, 0, *size)
 
     def _remembered(self, context: Tensor, cameras: tuple[Tensor, Tensor]) -> ContextFrames:
         total = cameras[0].shape[1]
@@ -275,15 +314,20 @@ class HydraTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
         future = future.expand(*packed.positions.shape[:-2], -1, -1)
         positions = torch.cat((packed.positions.to(future), future), dim=-2)
         placing, seen = self._placing(grid), torch.cat((packed.cameras, cameras), dim=1)
+        stand = (positions, spread_frames((*packed.grids, grid), seen))
         sequence = TokenSequence(
             context=packed.grids,
             target=grid,
             positions=positions,
             cameras=seen,
-            rotation=placing.turn(positions, spread_frames((*packed.grids, grid), seen)),
+            rotation=placing.turn(*stand),
+            carriage=placing.carry(*stand),
             placing=placing,
         )
-        return torch.cat((packed.tokens, image.flatten(2).transpose(1, 2)), dim=1), sequence
+        tokens = torch.cat((packed.tokens, image.flatten(2).transpose(1, 2)), dim=1)
+        if self.band_embedding is not None:
+            tokens = (tokens.unflatten(0, (-1, self.bands)) + self.band_embedding.type_as(tokens)).flatten(0, 1)
+        return tokens, sequence
 
     def _levels(self, timestep: Tensor, packed: PackedContext, past: int, sequence: TokenSequence) -> Tensor:
         """Noise level of each frame of the sequence ``[B, G]``, or ``[B, 1]`` if all share one."""
@@ -321,6 +365,7 @@ class HydraTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
             aspect=(target.height * h) / (target.width * w),
             field_of_view=config["field_of_view"],
             depths=tuple(config["depths"]),
+            carries=config["carries"],
         )
 
     def _unembed(
@@ -331,7 +376,7 @@ class HydraTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
         normed = self.norm_out(tokens.float()) * (1 + scale) + shift
         out = self.proj_out(normed.type_as(tokens))
         past = sequence.context_tokens
-        whole = self.grids(context_shape[2], 1, *context_shape[3:])[0]
+        whole = Grid(*(size // p for size, p in zip(context_shape[2:], self.patch, strict=True)))
         context = self._unpatch(out[:, :past], whole) if sequence.context == (whole,) else None
         return Velocity(self._unpatch(out[:, past:], sequence.target), context)
 

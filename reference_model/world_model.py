@@ -165,7 +165,7 @@ def model_info(
             "shift": pipeline.scheduler.config["shift"],
             "memory": dict(transformer.config["memory_settings"]),
             "conditioning": transformer.config["conditioning"],
-            "tokens": context.tokens + target.tokens,
+            "tokens": (context.tokens + target.tokens) * transformer.bands,
             "tokens_seen_by_a_query": facts.tokens_seen,
             "noise_reaches_context": facts.noise_reaches_context,
             "parameters": sum(parameter.numel() for parameter in transformer.parameters()),
@@ -182,7 +182,7 @@ def untrained_notice(name: str, seed: int) -> str:
 
 
 def clip_grids(pipeline: HydraPipeline, context_frames: int, target_frames: int) -> Any:
-    """Token grids of context and target for a clip of this many pixel frames."""
+    """Token grids of context and target, of one band, for a clip of this many pixel frames."""
     codec = pipeline.codec
     frames = [latent_frames(n, codec.time_stride) for n in (context_frames, target_frames)]
     size = [int(pipeline.config[side]) // codec.space_stride for side in ("height", "width")]

@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 import torch
 from camera_rows import random_cameras
-from tiny_backbone import METHODS, inputs, kind, tiny, tiny_config
+from tiny_backbone import CHANNELS, METHODS, inputs, kind, tiny, tiny_config
 
 from baselines.dfot import DfotPipeline, DfotSettings
+from reference_model.config import nano
 from reference_model.pipeline import GenerationRequest, HydraPipeline, build_pipeline
 from reference_model.training.flow import FlowConfig, LatentBatch, add_noise
 
@@ -28,10 +29,11 @@ def test_equal_levels_equal_one_level() -> None:
             torch.testing.assert_close(model(context, target, each, text, rows).target, one, rtol=1e-5, atol=1e-6)
 
 
-def pipelines(**settings) -> tuple[DfotPipeline, HydraPipeline]:
+def pipelines(prediction="clean", **settings) -> tuple[DfotPipeline, HydraPipeline]:
     """The same weights under diffusion forcing's sampler and under the plain one."""
-    forced = tiny_config(memory=kind(DFOT, frames=2, **settings), conditioning="clean_context")
-    plain = tiny_config(memory=kind("baselines.recent_window:RecentWindow", frames=2))
+    memory = kind(DFOT, frames=2, **settings)
+    forced = tiny_config(memory=memory, conditioning="clean_context", prediction=prediction)
+    plain = tiny_config(memory=kind("baselines.recent_window:RecentWindow", frames=2), prediction=prediction)
     found = build_pipeline(forced, 0, DfotPipeline), build_pipeline(plain, 0)
     assert isinstance(found[0], DfotPipeline)
     return found
@@ -47,7 +49,7 @@ def request(frames: int = 9) -> GenerationRequest:
 
 
 def test_equal_levels_for_all_frames_equal_the_plain_sampler() -> None:
-    forced, plain = pipelines(history_level="target", history_guidance=1.0)
+    forced, plain = pipelines("velocity", history_level="target", history_guidance=1.0)
     ours = forced(request(), torch.Generator().manual_seed(1))
     theirs = plain(request(), torch.Generator().manual_seed(1))
     torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
@@ -69,7 +71,8 @@ def test_clean_history_equals_clean_context_conditioning() -> None:
 def test_guidance_equals_its_formula(weight, level) -> None:
     forced, _ = pipelines(history_guidance=weight, guided_level=level)
     context, target, _ = inputs(3, 2, height=8, width=14)
-    context, target = context.repeat(1, 4, 1, 1, 1), target.repeat(1, 4, 1, 1, 1)  # nano's 16 channels
+    copies = nano().codec.latent_channels // CHANNELS
+    context, target = context.repeat(1, copies, 1, 1, 1), target.repeat(1, copies, 1, 1, 1)
     rows = (random_cameras(1, 3), random_cameras(1, 2, seed=3))
     text = forced.encode_text(["a dog"])
     t = torch.tensor(600.0)

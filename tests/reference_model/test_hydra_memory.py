@@ -94,11 +94,10 @@ def test_a_fresh_tokenizer_averages_its_kernel(kind):
 def test_memory_tokens_stand_in_the_middle_of_their_frames(kind):
     """In space at their corner on the grid, as released, and in the middle in the world; cameras are means."""
     memory = HydraMemory(HydraSettings(kernel=(3, 2, 2), stride=(2, 2, 4)), Backbone(12, 2, 1, 4, (1, 2, 2)))
-    asked = []
-    placing = SimpleNamespace(kind=kind, turn=lambda positions, cameras: asked.append((positions, cameras)))
+    placing = SimpleNamespace(kind=kind)
     cameras = torch.arange(6.0)[None, :, None].expand(1, 6, 12)
-    memory._turn(Grid(2, 2, 2), SimpleNamespace(placing=placing, cameras=cameras, positions=torch.zeros(1)))
-    ((positions, seen),) = asked
+    sequence = SimpleNamespace(placing=placing, cameras=cameras, positions=torch.zeros(1))
+    positions, seen = memory._stand(Grid(2, 2, 2), sequence)
     beside = 0.0 if kind == "grid" else 0.5
     assert positions[0].tolist() == [1, beside, beside] and positions[-1].tolist() == [3, 2 + beside, 4 + beside]
     assert seen[0, :, 0].tolist() == [1.0] * 4 + [3.0] * 4

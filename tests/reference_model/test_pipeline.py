@@ -214,7 +214,7 @@ def test_recipes_have_the_sizes_they_promise(recipe, tokens):
     with torch.device("meta"):
         model = HydraTransformer3DModel(**config.transformer_arguments())
     count = sum(parameter.numel() for parameter in model.parameters()) / 1e6
-    assert {"hydra-mini": 5 < count < 10, "hydra-nano": count < 3, "hydra-wan-1.3b": 1900 < count < 2200}[config.name]
+    assert {"hydra-mini": 5 < count < 10, "hydra-nano": count < 4, "hydra-wan-1.3b": 1900 < count < 2200}[config.name]
 
 
 def test_the_paper_recipe_builds_wans_backbone():

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from reference_model.memory import bring, carry
 from reference_model.placing import Placing
 from reference_model.rope import grid_positions, rotation
 
@@ -15,9 +16,16 @@ VIEW, ROWS, COLUMNS = 40.0, 6, 10
 ASPECT = 0.6
 
 
-def placing(kind="world", depths=(4.0, 9.0), heads=2):
+def placing(kind="world", depths=(4.0, 9.0), heads=2, carries=False):
     return Placing(
-        kind=kind, head_dim=12, heads=heads, picture=(ROWS, COLUMNS), aspect=ASPECT, field_of_view=VIEW, depths=depths
+        kind=kind,
+        head_dim=12,
+        heads=heads,
+        picture=(ROWS, COLUMNS),
+        aspect=ASPECT,
+        field_of_view=VIEW,
+        depths=depths,
+        carries=carries,
     )
 
 
@@ -87,3 +95,39 @@ def test_heads_take_depths_in_turn_and_clips_their_own_cameras():
 
 def test_cameras_that_guidance_sets_to_zero_give_finite_angles():
     assert torch.isfinite(placing().turn(torch.zeros(1, 3), torch.zeros(1, 1, 12)).cos).all()
+
+
+def test_heads_of_depth_nought_see_the_pictures_own_grid():
+    """What the camera takes along stays where it is on the picture, however the camera turns or travels."""
+    for camera in (pose(), pose(yaw=0.7, at=(3.0, 0.0, -2.0))):
+        found = world(camera, 1, 8, depths=(0.0, 9.0))
+        assert found[0].tolist() == [7.0, 1 - (ROWS - 1) / 2, 8 - (COLUMNS - 1) / 2]
+    assert world(pose(yaw=0.7), 1, 8, depths=(0.0, 9.0))[1, 2] != found[0, 2]
+
+
+def carried(values, seen, asked):
+    """A value that a token of camera `seen` holds, as a token of camera `asked` receives it."""
+    stand = placing(depths=(1e6,), heads=1, carries=True)
+    middle = torch.tensor([[0.0, (ROWS - 1) / 2, (COLUMNS - 1) / 2]])
+    there, here = (stand.carry(middle, torch.tensor(camera.reshape(1, 1, 12))) for camera in (seen, asked))
+    return bring(carry(values, there), here)
+
+
+def test_values_arrive_as_they_are_where_the_camera_did_not_turn():
+    values = torch.randn(1, 1, 1, 12, generator=torch.Generator().manual_seed(0))
+    camera = pose(yaw=0.4, at=(1.0, 0.0, 2.0))
+    torch.testing.assert_close(carried(values, camera, camera), values)
+    assert carry(values, placing().carry(torch.zeros(1, 3), torch.zeros(1, 1, 12))) is values
+
+
+def test_a_wave_across_a_token_arrives_moved_by_the_fraction_that_the_camera_turned():
+    """Channels that hold the wave cos(w x) as its two quadratures hold cos(w (x - s)) after a turn of s tokens."""
+    token = math.radians(VIEW) / COLUMNS
+    for fraction in (0.0, 0.25, 0.5):
+        seen, asked = pose(yaw=0.0), pose(yaw=-fraction * token)  # the camera turned left: things move right
+        values = torch.zeros(1, 1, 1, 12)
+        values[..., -2] = 1.0  # the last pair is the finest wave of yaw: half a turn a token
+        moved = carried(values, seen, asked)
+        expected = torch.tensor([math.cos(math.pi * fraction), math.sin(math.pi * fraction)])
+        torch.testing.assert_close(moved[0, 0, 0, -2:], expected, atol=1e-4, rtol=0)
+        assert moved[..., :2].abs().max() == 0  # what is kept is not turned
