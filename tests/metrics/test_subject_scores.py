@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -162,40 +164,89 @@ def test_the_masked_background_ignores_a_flickering_subject():
     assert SubjectConsistency(encoder)(still).value == pytest.approx(1)  # a still picture is perfect: know your metric
 
 
-def test_every_metric_answers_in_every_situation():
-    """A row for each metric: truth, nothing found, no tracker, no truth."""
-    metrics = default_metrics(profile="mini", weights=None, device="cpu", quality=True)
-    names = [m.info.name for m in metrics]
-    assert len(names) == len(set(names))
+@pytest.fixture(scope="module")
+def metrics():
+    return default_metrics(profile="mini", weights=None, device="cpu", quality=True)
+
+
+def answers(metrics, case):
+    reasons = {m.info.name: unmet_need(m.info, case) for m in metrics}
+    return {m.info.name: Score.skipped(reason) if (reason := reasons[m.info.name]) else m(case) for m in metrics}
+
+
+SITUATIONS = ("true", "nothing found", "no tracker", "no truth")
+
+
+@pytest.fixture(scope="module")
+def situations(metrics):
+    """Every metric's answer to: the truth itself, nothing found in it, no tracker, and nobody knows the future."""
     true = stage.make_case([HERO, FRIEND], [HERO, FRIEND])
-    cases = {
-        "true": true,
-        "empty": Case(true.sample, true.prediction, ()),
-        "untracked": Case(true.sample, true.prediction, None),
-    }
-    for situation, case in cases.items():
-        for metric in metrics:
-            reason = unmet_need(metric.info, case)
-            score = Score.skipped(reason) if reason else metric(case)
-            low, high = metric.info.bounds
-            if score.reason is None:
-                assert low is None or score.value >= low - 1e-6, (situation, metric.info.name)
-                assert high is None or score.value <= high + 1e-6, (situation, metric.info.name)
-            elif "weights" in score.reason:
-                only = metric.info.name.removeprefix("quality_")
-                wanted = f" --only {only}" if metric.info.name.startswith("quality_") else ""
-                assert f"run: hmbench weights pull DIR{wanted}, then pass --weights DIR" in score.reason
-                assert not wanted or only in {source.name for source in SOURCES}
+    unknown = replace(true.sample, truth=None)
+    cases = (
+        true,
+        Case(true.sample, true.prediction, ()),
+        Case(true.sample, true.prediction, None),
+        Case(unknown, true.prediction, true.tracks),
+    )
+    return {name: answers(metrics, case) for name, case in zip(SITUATIONS, cases, strict=True)}
 
 
-def test_one_mask_over_several_subjects_asks_nothing_of_each():
+@pytest.mark.parametrize("situation", SITUATIONS)
+def test_every_metric_answers_in_every_situation(metrics, situations, situation):
+    assert len({m.info.name for m in metrics}) == len(metrics)
+    for metric in metrics:
+        name, score = metric.info.name, situations[situation][metric.info.name]
+        low, high = metric.info.bounds
+        if score.reason is None:
+            assert low is None or score.value >= low - 1e-6, name
+            assert high is None or score.value <= high + 1e-6, name
+        elif "weights" in score.reason:
+            only = name.removeprefix("quality_")
+            wanted = f" --only {only}" if name.startswith("quality_") else ""
+            assert f"run: hmbench weights pull DIR{wanted}, then pass --weights DIR" in score.reason
+            assert not wanted or only in {source.name for source in SOURCES}
+
+
+def test_what_a_clip_lacks_is_the_reason(metrics, situations):
+    weightless = {name for name, score in situations["true"].items() if score.reason}
+    assert all("weights" in (situations["true"][name].reason or "") for name in weightless)
+    for metric in metrics:
+        name, needs = metric.info.name, metric.info.needs
+        reasons = {situation: situations[situation][name].reason or "" for situation in SITUATIONS}
+        assert ("no real continuation" in reasons["no truth"]) == ("truth" in needs), name
+        assert ("no tracker ran" in reasons["no tracker"]) == ("tracks" in needs), name
+        if name not in weightless and not needs & {"truth", "tracks"}:
+            assert set(reasons.values()) == {""}, name
+
+
+def test_nothing_found_is_the_worst_value_of_whatever_rests_on_tracks(metrics, situations):
+    """But for what has no bound, for the time before the return, and for the released script, which drops the clip."""
+    asked = []
+    for metric in (m for m in metrics if "tracks" in m.info.needs):
+        info, score = metric.info, situations["nothing found"][metric.info.name]
+        low, high = info.bounds
+        worst = low if info.higher_is_better else high
+        if info.name.startswith("dsc_ref"):
+            assert "drops such clips" in score.reason
+        elif info.name == "false_presence":
+            assert score.value == 0
+        elif info.name == "return_delay":
+            assert score.value == 3 * stage.FPS
+        elif worst is None or info.higher_is_better is None:
+            assert score.reason == "no subject came back", info.name
+        else:
+            assert score.value == worst, info.name
+            asked.append(info.name)
+    assert {"memory_score", "hota", "idf1", "dsc_calibrated", "dsc_ctx", "place_error", "motion_direction"} <= set(
+        asked
+    )
+
+
+def test_one_mask_over_several_subjects_asks_nothing_of_each(metrics):
     """The box around two people is nobody's: the truth itself failed against it."""
     case = stage.one_mask(stage.make_case([HERO, FRIEND], [HERO, FRIEND]))
     assert case.truth.events
-    scores = {}
-    for metric in default_metrics(profile="mini", weights=None, device="cpu"):
-        reason = unmet_need(metric.info, case)
-        scores[metric.info.name] = Score.skipped(reason) if reason else metric(case)
+    scores = answers(metrics, case)
     by_subject = [r.name for r in READINGS] + ["hota", "deta", "assa", "idf1", "memory_score"]
     by_subject += [f"dsc_{kind}" for kind in ("gt", "ctx", "reentry", "calibrated", "coverage")]
     for name in by_subject:
