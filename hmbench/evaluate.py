@@ -32,7 +32,7 @@ from hmbench.results import (
     write_rows,
     write_text,
 )
-from hmbench.scorers import make_scorer
+from hmbench.scorers import check_scoring, make_scorer
 from hmbench.stages import each, failed_sample, failure_text, generate_sample, score_sample
 
 __all__ = [
@@ -56,6 +56,7 @@ class EvalResult:
 
 def evaluate(request: EvalRequest, reporter: Reporter | None = None) -> EvalResult:
     """All stages. Raises `UserError` for what the user can mend before anything is computed."""
+    check_scoring(request)
     generate(request, reporter)
     return score(request, reporter)
 

@@ -42,6 +42,10 @@ class EvalRequest:
     """Also the optional no-reference quality metrics of pyiqa."""
     tracking: bool = True
     """Whether to track subjects."""
+    tracker: str = "botsort"
+    """How detections become tracks: ``botsort`` or ``bytetrack``."""
+    any_class: bool = False
+    """Class-agnostic: whatever the detector finds is a subject."""
     shard: tuple[int, int] = (0, 1)
     """(k, n): only every n-th sample, from the k-th on, so that n processes can share a run folder."""
 

@@ -83,6 +83,8 @@ class RunManifest:
     """Metric name to its version, direction, unit and bounds."""
     tracker: str | None = None
     """Name of the tracker, None if none ran."""
+    tracker_settings: dict[str, Any] = field(default_factory=dict)
+    """Everything that decides the tracks besides frames and weights; empty for a tracker that does not say."""
     metric_weights: dict[str, str] = field(default_factory=dict)
     """Weight file to digest, of everything that metrics and tracker use."""
     environment: dict[str, str] = field(default_factory=dict)

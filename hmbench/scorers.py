@@ -31,32 +31,84 @@ def make_scorer(
     reporter: Reporter,
 ) -> tuple[Scorer, RunManifest]:
     """Metrics and tracker of the request, and the manifest that records them."""
+    no_tracker = None if tracker else "none was given"
     if metrics is None:
         metrics = _default_metrics(request)
-        if request.tracking and tracker is None:
-            from hmbench.subjects import create_tracker, tracker_missing
-
-            tracker = create_tracker(profile=request.profile, weights=request.weights, device=request.device)
-            if tracker is None:
-                why = tracker_missing(profile=request.profile, weights=request.weights)
-                reporter.notice(f"Subjects are not tracked: {why}")
-            elif request.profile == "mini" and not _mini_world(request.data, manifest.samples):
-                reporter.notice(STRANGERS)
+        if tracker is None:
+            tracker, no_tracker = _default_tracker(request, manifest.samples, reporter)
     described = {metric.info.name: _describe_metric(metric) for metric in metrics}
     manifest = replace(
         manifest,
         profile=request.profile,
         metrics=described,
         tracker=tracker.name if tracker else None,
+        tracker_settings=_settings(tracker),
         metric_weights=weights_identity(request.weights),
     )
-    scored_by = [described, manifest.tracker, manifest.profile, manifest.data_revision, manifest.metric_weights]
+    scored_by = [
+        described,
+        manifest.tracker,
+        manifest.tracker_settings,
+        no_tracker,  # rows carry it
+        manifest.profile,
+        manifest.data_revision,
+        manifest.metric_weights,
+    ]
     fingerprint = hashlib.sha256(json.dumps(scored_by, sort_keys=True).encode()).hexdigest()[:16]
     tags = RowTags(
         str(manifest.model_info["name"]), manifest.model_info["trained"], manifest.profile, manifest.data_revision
     )
-    weights = manifest.metric_weights
-    return Scorer(metrics=metrics, tracker=tracker, tags=tags, fingerprint=fingerprint, weights=weights), manifest
+    scorer = Scorer(
+        metrics=metrics,
+        tracker=tracker,
+        no_tracker=no_tracker,
+        tags=tags,
+        fingerprint=fingerprint,
+        weights=manifest.metric_weights,
+    )
+    return scorer, manifest
+
+
+def check_scoring(request: EvalRequest) -> None:
+    """Refuses a request that could not be scored, before hours of generating and not after them.
+
+    Raises:
+        UserError: If there is no such metric, profile, tracker or weights folder.
+    """
+    from hmbench.subjects.create import tracking_method
+
+    _default_metrics(request)
+    tracking_method(request.tracker)
+
+
+def _default_tracker(
+    request: EvalRequest, samples: Sequence[str], reporter: Reporter
+) -> tuple[SubjectTracker | None, str | None]:
+    """The profile's tracker, or why there is none."""
+    from hmbench.subjects import create_tracker, tracker_missing
+
+    if not request.tracking:
+        return None, "--no-tracking was given"
+    tracker = create_tracker(
+        profile=request.profile,
+        weights=request.weights,
+        device=request.device,
+        method=request.tracker,
+        any_class=request.any_class,
+    )
+    if tracker is None:
+        why = tracker_missing(profile=request.profile, weights=request.weights)
+        reporter.notice(f"Subjects are not tracked: {why}")
+        return None, why
+    if request.profile == "mini" and not _mini_world(request.data, samples):
+        reporter.notice(STRANGERS)
+    return tracker, None
+
+
+def _settings(tracker: SubjectTracker | None) -> dict[str, Any]:
+    from hmbench.subjects.reference_tracks import Described
+
+    return dict(tracker.settings()) if isinstance(tracker, Described) else {}
 
 
 def _mini_world(data: str, samples: Sequence[str]) -> bool:

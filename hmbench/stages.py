@@ -64,7 +64,7 @@ class Scorer:
     tags: RowTags
     """What rows carry."""
     fingerprint: str
-    """Digest of metrics, versions, backbones and tracker; scores with another one are computed again."""
+    """Digest of metrics, versions, backbones, tracker and its settings; scores with another one are computed again."""
     weights: Mapping[str, str] = field(default_factory=dict)
     """Weight file to digest: part of what tells known tracks of real clips from others."""
 

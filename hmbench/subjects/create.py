@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
+from hmbench.errors import UserError, did_you_mean
 from hmbench.protocols import SubjectTracker
+
+Method = Literal["botsort", "bytetrack"]
+METHODS: tuple[Method, ...] = get_args(Method)
+"""Ways to make tracks of detections."""
 
 
 def create_tracker(
@@ -13,7 +18,7 @@ def create_tracker(
     profile: str,
     weights: Path | None,
     device: str,
-    method: Literal["bytetrack", "botsort"] = "botsort",
+    method: str = "botsort",
     any_class: bool = False,
 ) -> SubjectTracker | None:
     """YOLO11, ByteTrack or BoT-SORT, and linking by appearance; None where weights are missing (`tracker_missing`).
@@ -22,12 +27,13 @@ def create_tracker(
         profile: ``mini``: the shipped detector and embedder. ``paper``: YOLO11x and DINO from the weights folder.
         weights: Folder filled by `hmbench weights pull`.
         device: Torch device.
-        method: How detections become tracklets.
+        method: How detections become tracklets: one of `METHODS`.
         any_class: Class-agnostic: whatever the detector finds is a subject.
 
     Raises:
-        UserError: For an unknown profile, a weights folder that does not exist, or a damaged file.
+        UserError: For an unknown profile or method, a weights folder that does not exist, or a damaged file.
     """
+    chosen = tracking_method(method)
     if tracker_missing(profile=profile, weights=weights):
         return None
     from hmbench.subjects.detect import load_mini_detector, load_yolo11
@@ -42,7 +48,19 @@ def create_tracker(
         assert weights is not None, "tracker_missing answers for a profile without its weights"
         verify(weights, "yolo11")  # a pickle: only the bytes that were pulled are read
         detector = load_yolo11(weights / FILES["yolo11"], device, any_class=any_class)
-    return YoloTracker(detector, encoder, TrackerConfig(method=method))
+    return YoloTracker(detector, encoder, TrackerConfig(method=chosen))
+
+
+def tracking_method(name: str) -> Method:
+    """The method of that name.
+
+    Raises:
+        UserError: If there is none.
+    """
+    for method in METHODS:
+        if method == name:
+            return method
+    raise UserError(f"There is no tracker {name!r}.", did_you_mean(name, METHODS))
 
 
 def tracker_missing(*, profile: str, weights: Path | None) -> str | None:

@@ -80,14 +80,14 @@ class YoloDetector:
         model: ultralytics' DetectionModel.
         categories: Class index to category.
         config: How it is run.
-        name: As recorded in runs.
+        name: As recorded in runs, which are compared by it; a class-agnostic one says so.
     """
 
     def __init__(self, model: Any, categories: dict[int, Category], config: DetectorConfig, *, name: str) -> None:
         self.model = model.eval()
         self.categories = categories
         self.config = config
-        self.name = name
+        self.name = f"{name}+any-class" if config.any_class else name
 
     def settings(self) -> dict[str, Any]:
         """See `Detector.settings`; another kind of device adds up in another order."""
