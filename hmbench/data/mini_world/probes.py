@@ -73,7 +73,7 @@ class Probe:
         return cls(kind, value)  # type: ignore[arg-type]
 
     def __str__(self) -> str:
-        return f"{self.kind}-{self.strength:g}"
+        return f"{self.kind}-{repr(float(self.strength)).removesuffix('.0')}"  # exact: folders are named by it
 
 
 class Switch(NamedTuple):

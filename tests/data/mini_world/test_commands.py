@@ -16,7 +16,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from hmbench.cli import data_app
-from hmbench.data.mini_world import GenerateConfig, generate
+from hmbench.data.mini_world import GenerateConfig, Probe, generate
 from hmbench.data.mini_world.card import shortfall, statistics
 from hmbench.data.mini_world.generate import accepted_specs
 from hmbench.data.mini_world.sheet import make_sheet, save_picture
@@ -165,6 +165,13 @@ def test_options_are_known_to_be_good_before_anything_is_written(
     assert not (tmp_path / "m").exists()
 
 
+def test_probes_of_almost_one_strength_have_their_own_folders() -> None:
+    names = [str(Probe("frozen", strength)) for strength in (1.0, 1, 0.5, 0.1234567, 0.1234568, np.float64(0.25))]
+    assert names == ["frozen-1", "frozen-1", "frozen-0.5", "frozen-0.1234567", "frozen-0.1234568", "frozen-0.25"]
+    for name in names:
+        assert str(Probe.parse(name.replace("-", ":"))) == name
+
+
 def test_running_out_of_candidates_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(generation, "MAX_ATTEMPTS", 3)
     monkeypatch.setattr(generation, "rejection", lambda spec: "collision")
@@ -294,7 +301,7 @@ def test_a_killed_run_leaves_no_workers(tmp_path: Path) -> None:
     run_ = script(
         tmp_path,
         "from pathlib import Path\n"
-        "from hmbench.data.mini_world import GenerateConfig, generate\n"
+        "from hmbench.data.mini_world import GenerateConfig, Probe, generate\n"
         f"config = GenerateConfig(out=Path({str(tmp_path / 'out')!r}), clips=40, size=(32, 32), half=5, workers=2)\n"
         "generate(config, lambda made: print(made.name, flush=True))\n",
     )
