@@ -112,6 +112,8 @@ def score(
         UserError: If the folder is no run, or the data are not the run's data.
     """
     reporter = reporter or Silent()
+    if metrics is None:
+        check_scoring(request)
     data = _open_data(request, reporter)
     run = RunFolder(request.out)
     if request.predictions is not None:

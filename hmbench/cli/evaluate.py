@@ -20,7 +20,7 @@ Model = Annotated[
 Data = Annotated[
     str, typer.Option("--data", "-d", help="'mini', or a folder in HM-World's layout.", rich_help_panel=DATA)
 ]
-Split = Annotated[str, typer.Option(help="Split of the data.", rich_help_panel=DATA)]
+Split = Annotated[str, typer.Option(help="Split of the data, for example test.", rich_help_panel=DATA)]
 Limit = Annotated[int | None, typer.Option(min=1, help="The first so many samples only.", rich_help_panel=DATA)]
 SampleIds = Annotated[
     list[str] | None, typer.Option("--sample", help="This sample only; repeatable.", rich_help_panel=DATA)
@@ -30,33 +30,70 @@ Device = Annotated[
     str, typer.Option(help="Torch device: cpu, cuda, cuda:1; auto takes a GPU if there is one.", rich_help_panel=RUN)
 ]
 Profile = Annotated[
-    str, typer.Option(help="'mini' (weights in the package) or 'paper' (the paper's models).", rich_help_panel=RUN)
+    str,
+    typer.Option(help="'mini' (weights in the package) or 'paper' (the paper's networks).", rich_help_panel=RUN),
 ]
-Out = Annotated[Path | None, typer.Option("--out", "-o", help="Run folder.", rich_help_panel=RUN)]
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", "-o", help="Run folder; by default runs/MODEL-DATA-seedN.", rich_help_panel=RUN),
+]
 Option = Annotated[
     list[str] | None,
     typer.Option("--option", "-O", help="Model option name=value; repeatable.", rich_help_panel=RUN),
 ]
-Shard = Annotated[str, typer.Option(help="k/n: every n-th sample from the k-th, to share a run.", rich_help_panel=RUN)]
+Shard = Annotated[
+    str,
+    typer.Option(help="k/n: every n-th sample from the k-th (from 0), to share a run.", rich_help_panel=RUN),
+]
 Weights = Annotated[
     Path | None,
-    typer.Option(help="Folder of backbone weights (`hmbench weights pull`).", rich_help_panel=METRICS),
+    typer.Option(help="Folder of the metrics' networks (`hmbench weights pull DIR`).", rich_help_panel=METRICS),
 ]
 MetricNames = Annotated[
-    list[str] | None, typer.Option("--metric", help="This metric only; repeatable.", rich_help_panel=METRICS)
+    list[str] | None,
+    typer.Option("--metric", help="This metric only; repeatable (names: docs/metrics.md).", rich_help_panel=METRICS),
 ]
 Quality = Annotated[
-    bool, typer.Option("--quality/--no-quality", help="Also no-reference quality (pyiqa).", rich_help_panel=METRICS)
+    bool,
+    typer.Option(
+        "--quality/--no-quality",
+        help="Also MUSIQ and NIQE, which need no truth (`hmbench weights pull DIR --only musiq --only niqe`).",
+        rich_help_panel=METRICS,
+    ),
 ]
 Tracking = Annotated[
-    bool, typer.Option("--tracking/--no-tracking", help="Follow subjects in the videos.", rich_help_panel=METRICS)
+    bool,
+    typer.Option(
+        "--tracking/--no-tracking",
+        help="Follow subjects in the videos; without, what is about subjects is skipped.",
+        rich_help_panel=METRICS,
+    ),
+]
+TrackerName = Annotated[
+    str,
+    typer.Option(
+        "--tracker",
+        help="How detections become tracks: botsort (takes the camera's motion out) or bytetrack.",
+        rich_help_panel=METRICS,
+    ),
+]
+AnyClass = Annotated[
+    bool,
+    typer.Option("--any-class", help="Follow whatever the detector finds, of any class.", rich_help_panel=METRICS),
+]
+RunToScore = Annotated[Path | None, typer.Option("--run", help="A run folder of `hmbench generate` or `eval`.")]
+Predictions = Annotated[
+    Path | None,
+    typer.Option(help="Anyone's videos: a folder of SAMPLE.mp4, the target alone or context and target."),
+]
+DataToScore = Annotated[
+    str | None,
+    typer.Option("--data", "-d", help="By default the run's own, or 'mini' for videos.", rich_help_panel=DATA),
 ]
 OWN = "Your own video"
 Video = Annotated[
     Path | None,
-    typer.Option(
-        help="Continue this video instead of --data; its last 77 frames are the context.", rich_help_panel=OWN
-    ),
+    typer.Option(help="Continue this video instead of --data; its last frames are the context.", rich_help_panel=OWN),
 ]
 Camera = Annotated[
     str,
@@ -95,6 +132,8 @@ def evaluate_command(
     metric: MetricNames = None,
     quality: Quality = False,
     tracking: Tracking = True,
+    tracker: TrackerName = "botsort",
+    any_class: AnyClass = False,
     all_metrics: AllMetrics = False,
     video: Video = None,
     camera: Camera = "pan-left-and-back",
@@ -114,7 +153,7 @@ def evaluate_command(
     request = _request(
         model, data, split, limit, sample, seed, device, profile, out or default_out(model, name, seed), option, shard
     )
-    request = _with_scoring(request, weights, metric, quality, tracking)
+    request = _with_scoring(request, weights, metric, quality, tracking, tracker, any_class)
     with RichReporter() as reporter:
         result = evaluate(request, reporter)
     _finish(result, request.out, all_metrics)
@@ -159,13 +198,9 @@ def generate_command(
 
 
 def score_command(
-    run: Annotated[Path | None, typer.Option(help="A run folder made by `hmbench generate`.")] = None,
-    predictions: Annotated[
-        Path | None, typer.Option(help="Anyone's videos: <sample>.mp4, the target alone or context and target.")
-    ] = None,
-    data: Annotated[
-        str | None, typer.Option("--data", "-d", help="The data; by default those the run was made with.")
-    ] = None,
+    run: RunToScore = None,
+    predictions: Predictions = None,
+    data: DataToScore = None,
     split: Split = "all",
     limit: Limit = None,
     sample: SampleIds = None,
@@ -177,9 +212,14 @@ def score_command(
     metric: MetricNames = None,
     quality: Quality = False,
     tracking: Tracking = True,
+    tracker: TrackerName = "botsort",
+    any_class: AnyClass = False,
     all_metrics: AllMetrics = False,
 ) -> None:
-    """Score videos that exist: those of a run, or anyone's, without any model."""
+    """Score videos that exist: those of a run, or anyone's, without any model.
+
+    A run knows its clips and its folder; with --predictions, the clips are chosen here.
+    """
     from hmbench.cli.console import RichReporter
     from hmbench.evaluate import score
     from hmbench.results import RunFolder
@@ -187,6 +227,12 @@ def score_command(
     if (run is None) == (predictions is None):
         raise UserError("Give either --run or --predictions.", "--run RUN_FOLDER, or --predictions DIR --data DATA.")
     if run is not None:
+        chosen = {"--out": out, "--limit": limit, "--sample": sample, "--split": split if split != "all" else None}
+        if given := [name for name, value in chosen.items() if value]:
+            raise UserError(
+                f"A run has its folder and its clips: {' and '.join(given)} would change nothing.",
+                "Leave it out, or score its videos elsewhere: --predictions RUN/predictions --data DATA --out DIR.",
+            )
         data = data or RunFolder(run).read_manifest().data
         folder = run
     else:
@@ -194,7 +240,7 @@ def score_command(
         data = data or "mini"
         folder = out or default_out(predictions.resolve().name, data, 0)
     request = _request(None, data, split, limit, sample, 0, device, profile, folder, None, shard, predictions)
-    request = _with_scoring(request, weights, metric, quality, tracking)
+    request = _with_scoring(request, weights, metric, quality, tracking, tracker, any_class)
     with RichReporter() as reporter:
         result = score(request, reporter)
     _finish(result, folder, all_metrics)
@@ -295,11 +341,27 @@ def checked_device(device: str) -> str:
 
 
 def _with_scoring(
-    request: EvalRequest, weights: Path | None, metrics: list[str] | None, quality: bool, tracking: bool
+    request: EvalRequest,
+    weights: Path | None,
+    metrics: list[str] | None,
+    quality: bool,
+    tracking: bool,
+    tracker: str,
+    any_class: bool,
 ) -> EvalRequest:
     from dataclasses import replace
 
-    return replace(request, weights=weights, metrics=tuple(metrics or ()), quality=quality, tracking=tracking)
+    if any_class and not tracking:
+        raise UserError("--any-class is about tracking, and --no-tracking was given.", "Give one of the two.")
+    return replace(
+        request,
+        weights=weights,
+        metrics=tuple(metrics or ()),
+        quality=quality,
+        tracking=tracking,
+        tracker=tracker,
+        any_class=any_class,
+    )
 
 
 def default_out(model: str, data: str, seed: int) -> Path:
@@ -327,5 +389,5 @@ def _finish(result: EvalResult, folder: Path, all_metrics: bool) -> None:
     screen.print(f"Rows, events and tables: {folder}", highlight=False, soft_wrap=True)
     if result.failures:
         counts = f"{len(result.failures)} of {len(result.manifest.samples)}"
-        errors.print(f"[bold red]{counts} samples failed[/] (see {folder}/errors)")
+        errors.print(f"[bold red]{counts} samples failed[/], wholly or in part (see {folder}/errors)", soft_wrap=True)
         raise typer.Exit(1)

@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
-from hmbench.cli.evaluate import Device, Profile, Seed, Weights
+from hmbench.cli.evaluate import Device, Profile, Weights
 from hmbench.errors import UserError
 
 Clips = Annotated[int, typer.Option("--clips", "-n", min=1, help="Clean clips; each is shown with every fault.")]
 Split = Annotated[str, typer.Option("--split", help="'test', or 'train', on which thresholds were set.")]
 Size = Annotated[str, typer.Option("--size", help="Width x height of the clips, multiples of 16.")]
 Strengths = Annotated[str, typer.Option("--strengths", help="Strengths of faults, rising up to 1, with commas.")]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of the split's clips.")]
 Oracle = Annotated[bool, typer.Option("--oracle", help="Take tracks from the true masks instead of the tracker.")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for validity.json and validity.md.")]
 Cache = Annotated[Path | None, typer.Option("--cache", help="Folder that keeps rendered clips between studies.")]
@@ -37,10 +38,11 @@ def validate_metrics(
     weights: Weights = None,
     cache: Cache = None,
 ) -> None:
-    """Scores mini-world clips with exactly one thing wrong, and prints what each metric can see.
+    """Score mini-world clips with exactly one thing wrong, and print what each metric can see.
 
-    For every metric and fault: AUC against the true clip, whether the value falls as the fault grows, false alarms on
-    harmless changes (codec, shift, brightness); and which verdict the faulty subject got.
+    For every metric and fault: the AUC against true clips, and whether the value falls as the fault grows.
+
+    For harmless changes (codec, shift, brightness): false alarms. And which verdict each faulty subject got.
     """
     from hmbench.cli.console import out as screen
     from hmbench.cli.console import progress_bar

@@ -7,9 +7,18 @@ from typing import Annotated
 
 import typer
 
-Folder = Annotated[Path, typer.Argument(help="Folder for the weights; pass it as --weights afterwards.")]
-MaybeFolder = Annotated[Path | None, typer.Argument(help="A weights folder.")]
-Only = Annotated[list[str] | None, typer.Option("--only", help="Only these; may be repeated. See 'weights list'.")]
+Folder = Annotated[
+    Path,
+    typer.Argument(
+        help="Folder for the weights; it is made if need be. Pass it as --weights afterwards.", metavar="DIR"
+    ),
+]
+MaybeFolder = Annotated[
+    Path | None, typer.Argument(help="A weights folder; without one, what there is to get.", metavar="DIR")
+]
+Only = Annotated[
+    list[str] | None, typer.Option("--only", help="This network, by its name in `hmbench weights list`; repeatable.")
+]
 Verify = Annotated[bool, typer.Option("--verify", help="Compare every file's digest with the lock file.")]
 
 
@@ -24,7 +33,10 @@ def register(app: typer.Typer) -> None:
 def pull_command(folder: Folder, only: Only = None) -> None:
     """Fetch CLIP, DINO, YOLO11 and AlexNet once; afterwards no network is needed.
 
-    The first pull records commits and digests in a lock file in the folder; later pulls fetch exactly those.
+    MUSIQ and NIQE (for --quality, not for commercial use) come only by name: --only musiq --only niqe.
+
+    The first pull records commits and digests in a lock file; later ones fetch exactly those.
+
     HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE work as everywhere with huggingface-hub.
     """
     from hmbench.cli.console import errors, out
@@ -40,10 +52,13 @@ def list_command(folder: MaybeFolder = None, verify: Verify = False) -> None:
     from rich.table import Table
 
     from hmbench.cli.console import out
-    from hmbench.weights.files import FOLDER, shipped
+    from hmbench.errors import UserError
+    from hmbench.weights.files import shipped
     from hmbench.weights.pull import statuses
     from hmbench.weights.pull import verify as check
 
+    if verify and folder is None:
+        raise UserError("--verify needs a folder to look into.", "Run: hmbench weights list DIR --verify")
     table = Table("name", "from", "needed by", "licence", "state")
     # ultralytics holds that models of its architectures, trained with its code, fall under its own licence
     for name, use, licence in (
@@ -51,11 +66,12 @@ def list_command(folder: MaybeFolder = None, verify: Verify = False) -> None:
         ("reid", "identity, linking, DSC (mini)", "Apache-2.0"),
     ):
         state = "shipped" if shipped(name).is_file() else "missing"
-        table.add_row(name, str(FOLDER.name), use, licence, state)
+        table.add_row(name, "this package", use, licence, state)
     for status in statuses(folder):
-        if verify and folder is not None and status.state == "locked":
-            check(folder, status.source.name)
-        source = status.source
+        source, state = status.source, status.state
+        if verify and folder is not None and state in ("locked", "damaged"):
+            check(folder, source.name)
+            state = "verified"
         where = source.repo or "download.pytorch.org"
-        table.add_row(source.name, where, source.used_for, source.licence, status.state)
+        table.add_row(source.name, where, source.used_for, source.licence, state)
     out.print(table)

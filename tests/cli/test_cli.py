@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 
 from hmbench.cli import app, main
 from hmbench.cli.evaluate import checked_device
@@ -38,6 +39,11 @@ def hmbench(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], 
         (["eval", "-m", "noise", "-d", "disc", "--device", "gpu7"], ["There is no device 'gpu7'"]),
         (["eval", "-m", "noise", "-d", "disc", "--shard", "1of2"], ["is not of the form k/n", "0/4"]),
         (["eval", "-m", "noise", "-d", "disc", "--metric", "pnsr"], ["no metric 'pnsr'", "Did you mean 'psnr'"]),
+        (["eval", "-m", "noise", "-d", "disc", "--tracker", "sort"], ["no tracker 'sort'", "Did you mean 'botsort'"]),
+        (["score", "--predictions", ".", "--tracker", "sort"], ["no tracker 'sort'", "botsort, bytetrack"]),
+        (["eval", "-m", "noise", "-d", "disc", "--no-tracking", "--any-class"], ["--any-class", "--no-tracking"]),
+        (["score", "--run", ".", "--out", "x", "--limit", "2"], ["--out and --limit", "--predictions"]),
+        (["weights", "list", "--verify"], ["--verify needs a folder"]),
         (["eval", "-m", "noise", "-d", "disc", "-O", "speed"], ["Option 'speed' has no value", "name=value"]),
         (["eval", "-m", "noise", "-d", "disc", "-O", "speed=3"], ["has no option 'speed'"]),
         (["eval", "-m", ".", "-d", "disc"], ["is not a saved model", "hmbench_model.json"]),
@@ -119,6 +125,48 @@ def test_the_commands_are_these() -> None:
         "eval", "generate", "score", "compare", "train-reference", "models", "retrieval", "inspect", "validate-metrics",
         "doctor",
     }  # fmt: skip
+
+
+RUN_OPTIONS = {"--data", "--split", "--limit", "--sample", "--device", "--profile", "--out", "--shard", "--help"}
+SCORING_OPTIONS = {
+    "--weights", "--metric", "--quality/--no-quality", "--tracking/--no-tracking", "--tracker", "--any-class",
+    "--all-metrics",
+}  # fmt: skip
+OWN_VIDEO = {"--video", "--camera", "--caption", "--video-size", "--video-frames"}
+OPTIONS = {
+    "eval": {"--model", "--seed", "--option"} | RUN_OPTIONS | SCORING_OPTIONS | OWN_VIDEO,
+    "generate": {"--model", "--seed", "--option"} | RUN_OPTIONS | OWN_VIDEO,
+    "score": {"--run", "--predictions"} | RUN_OPTIONS | SCORING_OPTIONS,
+    "validate-metrics": {
+        "--out", "--clips", "--split", "--size", "--strengths", "--oracle", "--cache", "--seed", "--device",
+        "--profile", "--weights", "--help",
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_the_options_of_a_run_are_these(name: str) -> None:
+    """A new option is a decision, too."""
+    command = typer.main.get_command(app).commands[name]  # type: ignore[attr-defined]
+    shown = {
+        "/".join([option.opts[0], *option.secondary_opts])
+        for option in command.get_params(typer.Context(command))
+        if option.param_type_name == "option"
+    }
+    assert shown == OPTIONS[name]
+
+
+def test_the_tracker_is_chosen_and_recorded(hmbench, tmp_path: Path) -> None:
+    arguments = ["-d", "disc", "--limit", "1", "--metric", "hota", "--device", "cpu"]
+    code, text = hmbench("eval", "-m", "copy-last", *arguments, "--tracker", "bytetrack", "--any-class", "--out", "r")
+    assert code == 0, text
+    recorded = json.loads((tmp_path / "r" / "run.json").read_text())
+    assert recorded["tracker_settings"]["tracker"]["method"] == "bytetrack"
+    assert recorded["tracker_settings"]["detector"]["any_class"] is True
+    code, text = hmbench("score", "--run", "r", "--metric", "hota", "--device", "cpu")
+    assert code == 0, text
+    recorded = json.loads((tmp_path / "r" / "run.json").read_text())
+    assert recorded["tracker_settings"]["tracker"]["method"] == "botsort"
 
 
 def test_the_script_is_installed() -> None:
