@@ -28,7 +28,17 @@ def import_examples_command(
     """Turn example clips into HM-World samples with real targets by splitting each in two, pixels unchanged."""
     from hmbench.cli.console import out
     from hmbench.data.examples import import_examples
+    from hmbench.errors import UserError
 
+    held = sorted(entry.name for entry in target.iterdir()) if target.is_dir() else []
+    others = [name for name in held if name != "caption.txt" and not name.startswith(("example-", "."))]
+    if others or (target.exists() and not target.is_dir()):
+        raise UserError(
+            f"{target} holds other things ({', '.join(others[:3])}), whose captions would be replaced."
+            if others
+            else f"{target} is a file.",
+            "Take a new or empty folder, or one that holds imported examples only.",
+        )
     ids = import_examples(source, target, context_frames=context_frames, target_frames=target_frames)
     out.print(f"{len(ids)} samples in {target}: {', '.join(ids)}", highlight=False)
 
@@ -54,6 +64,7 @@ def check_command(
     """Read every sample and tell which cannot be used and what deviates; exits 1 if any cannot be used."""
     from hmbench.cli.console import errors, open_shown, out, progress_bar
     from hmbench.data.overview import check_sample, findings_table, write_findings
+    from hmbench.errors import UserError
 
     source = open_shown(data)
     ids = source.ids(split)
@@ -65,7 +76,13 @@ def check_command(
             progress.update(task, advance=1, note=sample_id)
     out.print(findings_table(findings))
     if report is not None:
-        write_findings(report, findings)
+        try:
+            write_findings(report, findings)
+        except OSError as error:
+            raise UserError(
+                f"The findings cannot be written to {report}: {error.strerror or error}.",
+                "Give a file name in a folder that can be written.",
+            ) from error
     broken = [finding for finding in findings if finding.error]
     if broken:
         errors.print(f"[bold red]{len(broken)} of {len(ids)} samples cannot be used.[/]")

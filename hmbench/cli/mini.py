@@ -29,8 +29,8 @@ def make_mini_command(
     crf: Annotated[int, typer.Option(help="H.264 quality of the videos, 0 to 51; smaller is better.")] = 17,
 ) -> None:
     """Make clips of the mini world with exact truth, in HM-World's layout."""
+    from hmbench.cli.console import errors, progress_bar
     from hmbench.cli.console import out as console
-    from hmbench.cli.console import progress_bar
     from hmbench.data.mini_world.generate import GenerateConfig, Made, generate
 
     config = GenerateConfig(
@@ -49,7 +49,11 @@ def make_mini_command(
         def show(made: Made) -> None:
             progress.update(task, advance=1, note=made.name)
 
-        report = generate(config, show)
+        try:
+            report = generate(config, show)
+        except KeyboardInterrupt:
+            errors.print("Stopped. Clips that were complete are kept; the same command goes on from there.")
+            raise
     reasons = ", ".join(f"{count} {reason}" for reason, count in report.rejections.items()) or "none"
     candidates = sum(made.attempts for made in report.made)
     there = sum(made.was_there for made in report.made)

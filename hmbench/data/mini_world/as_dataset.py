@@ -32,7 +32,7 @@ def as_dataset(folder: Path) -> "Dataset":
     """
     from datasets import Dataset
 
-    rows = [_row(path) for path in sorted(folder.glob("*/truth.json"))]
+    rows = [_row(path) for path in sorted(folder.glob("[!.]*/truth.json"))]
     if not rows:
         raise UserError(f"{folder} holds no mini world clips.", "Make some with `hmbench data make-mini`.")
     return Dataset.from_list(rows)

@@ -26,10 +26,10 @@ def statistics(folder: Path) -> dict[str, Any]:
     Raises:
         UserError: If the folder holds no clip of the mini world.
     """
-    truths = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*/truth.json"))]
+    truths = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("[!.]*/truth.json"))]
     if not truths:
         raise UserError(f"{folder} holds no mini world clips.", "Make some with `hmbench data make-mini`.")
-    cameras = [_camera(path.parent) for path in sorted(folder.glob("*/truth.json"))]
+    cameras = [_camera(path.parent) for path in sorted(folder.glob("[!.]*/truth.json"))]
     first = [truth["subjects"][0] for truth in truths]
     events = [subject["events"][0] for subject in first if subject["events"]]
     return {

@@ -85,6 +85,8 @@ def _feed(work: Work, todo: SimpleQueue[Sequence[Any]], done: SimpleQueue[Any], 
         )
         gone.__cause__ = error
         done.put(gone)
+    except Exception as error:  # noqa: BLE001 - the caller raises it
+        done.put(error)
 
 
 def serve() -> None:

@@ -80,7 +80,7 @@ def write_clip(
 def write_captions(root: Path) -> int:
     """Write ``caption.txt`` (``<id><tab>caption``) and ``splits.json`` of a folder; return its number of samples."""
     texts, cells = {}, {}
-    for path in sorted(root.glob("*/truth.json")):
+    for path in sorted(root.glob("[!.]*/truth.json")):
         truth = json.loads(path.read_text(encoding="utf-8"))
         texts[path.parent.name] = truth["captions"]["full"]
         cells[path.parent.name] = truth["cell"]

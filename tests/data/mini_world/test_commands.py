@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 import time
@@ -21,6 +22,7 @@ from hmbench.data.mini_world.card import shortfall, statistics
 from hmbench.data.mini_world.generate import accepted_specs
 from hmbench.data.mini_world.sheet import make_sheet, save_picture
 from hmbench.data.mini_world.workers import spread
+from hmbench.data.mini_world.writer import write_captions
 from hmbench.errors import UserError
 
 generation = sys.modules[GenerateConfig.__module__]  # by its path it is hidden behind the function of that name
@@ -258,6 +260,43 @@ def test_a_sheet_that_cannot_be_written(made: Path, tmp_path: Path) -> None:
         save_picture(tmp_path / "s.jpg", np.zeros((1, 70000, 3), np.uint8))
 
 
+def test_half_written_clips_of_a_killed_run_are_no_clips(made: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(made, folder)
+    name = next(folder.glob("0*")).name
+    shutil.copytree(folder / name, folder / f".{name}.part-77")
+    assert statistics(folder)["clips"] == 2
+    assert write_captions(folder) == 2 and ".part" not in (folder / "caption.txt").read_text()
+
+
+def test_a_stopped_run_says_what_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*args: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(generation, "make_slot", stop)
+    done = run("make-mini", tmp_path / "m", "--clips", 1, "--size", "32x32")
+    assert done.exit_code != 0 and "Clips that were complete are kept" in done.output
+
+
+def test_imported_examples_leave_other_captions_alone(tmp_path: Path) -> None:
+    target = tmp_path / "clips"
+    (target / "00001_mine").mkdir(parents=True)
+    (target / "caption.txt").write_text("00001_mine\tA caption.\n")
+    done = run("import-examples", tmp_path, target)
+    assert isinstance(done.exception, UserError) and "holds other things (00001_mine)" in done.exception.what
+    assert (target / "caption.txt").read_text() == "00001_mine\tA caption.\n"
+    done = run("import-examples", tmp_path, target / "caption.txt")
+    assert isinstance(done.exception, UserError) and "caption.txt is a file" in done.exception.what
+    done = run("import-examples", tmp_path, tmp_path / "new")
+    assert isinstance(done.exception, UserError) and "No example clips" in done.exception.what
+
+
+def test_findings_that_cannot_be_written(made: Path, tmp_path: Path) -> None:
+    (tmp_path / "afile").touch()
+    done = run("check", made, "--report", tmp_path / "afile" / "report.jsonl")
+    assert isinstance(done.exception, UserError) and "findings cannot be written to" in done.exception.what
+
+
 def test_workers_do_all_the_work(jobs: Any) -> None:
     results = list(spread(jobs.square, [[1, 2, 3], [4], [5, 6]], 2))
     assert sorted(value for value, _ in results) == [1, 4, 9, 16, 25, 36]
@@ -272,6 +311,8 @@ def test_what_goes_wrong_in_a_worker_is_told(jobs: Any) -> None:
     assert refused.value.hint == "Take another."
     with pytest.raises(UserError, match=r"worker process ended before its work was done.*take fewer workers"):
         list(spread(jobs.die, [[1]], 1))
+    with pytest.raises((AttributeError, pickle.PicklingError)):
+        list(spread(lambda x: x, [[1]], 1))  # no hang
 
 
 def test_a_caller_that_stops_waits_for_one_piece_only(jobs: Any) -> None:
