@@ -45,7 +45,7 @@ class HMWorld:
     def __init__(self, folder: Path) -> None:
         self.folder = _find_root(folder)
         self.name = self.folder.name if self.folder.name != "HM-World" else f"{folder.name}/HM-World"
-        self._ids = tuple(sorted(p.parent.name for p in self.folder.glob("*/cond.mp4")))
+        self._ids = tuple(sorted(p.parent.name for p in self.folder.glob("[!.]*/cond.mp4")))
         self._captions: dict[str, str] | None = None
 
     def ids(self, split: str) -> tuple[str, ...]:
@@ -134,7 +134,7 @@ def read_sample(folder: Path, caption: str | None) -> Sample:
 
 def _find_root(folder: Path) -> Path:
     for root in (folder, folder / "HM-World"):
-        if any(root.glob("*/cond.mp4")):
+        if any(root.glob("[!.]*/cond.mp4")):
             return root
     raise UserError(
         f"No HM-World samples in {folder}: no sub-folder has a cond.mp4.",

@@ -86,6 +86,12 @@ def test_damage_is_a_sentence(disc_folder: Path, damage, sentence: str) -> None:
         HMWorld(disc_folder).load(FIRST)
 
 
+def test_half_written_samples_of_a_killed_run_are_no_samples(disc_folder: Path) -> None:
+    before = HMWorld(disc_folder).ids("all")
+    shutil.copytree(disc_folder / FIRST, disc_folder / f".{FIRST}.part-4711")
+    assert HMWorld(disc_folder).ids("all") == before
+
+
 def test_an_empty_folder_tells_how_to_fill_it(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"No HM-World samples in .*hmbench data make-mini"):
         HMWorld(tmp_path)
