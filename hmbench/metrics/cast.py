@@ -50,8 +50,8 @@ class Part:
     boxes: Boxes
     """Target boxes ``[Tt, 4]``, NaN where less than `VISIBLE_SHARE` of the frame shows it."""
     seen_as: Boxes
-    """`boxes` as the tracker sees the real subject, where it also ran on the real clip and overlaps, ``[Tt, 4]``: what
-    a prediction's boxes are compared with, so that the tracker's habits cancel."""
+    """`boxes` as the tracker sees the real subject, where it also ran on the real clip and overlaps it (and nobody else
+    more), ``[Tt, 4]``: what a prediction's boxes are compared with, so that the tracker's habits cancel."""
     tracked: NDArray[np.bool_]
     """Frames in which the tracker sees the real subject, ``[Tt]``; none if it did not run on the real clip."""
     slivers: NDArray[np.bool_]
@@ -127,11 +127,12 @@ def _parts(case: Case, encoder: CropEncoder) -> tuple[Part, ...]:
     least = VISIBLE_SHARE * prompt.context[0, :, :, 0].size
     views = {s.label: encoder.crops(prompt.context, s.boxes[:num_context]) for s in truth.subjects}
     means = {label: unit_mean(features) for label, features in views.items()}
+    shown = {s.label: s.visible_area[num_context:] >= least for s in truth.subjects}
+    everybody = {s.label: _where(shown[s.label], s.boxes[num_context:]) for s in truth.subjects}
     parts = []
     for subject in truth.subjects:
-        shown = subject.visible_area[num_context:] >= least
-        boxes = np.where(shown[:, None], subject.boxes[num_context:], np.float32(np.nan))
-        seen_as, tracked = _as_seen(boxes, case)
+        boxes = everybody[subject.label]
+        seen_as, tracked = _as_seen(boxes, [b for label, b in everybody.items() if label != subject.label], case)
         context = means[subject.label]
         others = [means[s.label] for s in truth.subjects if s.label != subject.label and means[s.label].any()]
         strangers = others + [v for name, v in encoder.gallery.items() if name != subject.name]
@@ -146,7 +147,7 @@ def _parts(case: Case, encoder: CropEncoder) -> tuple[Part, ...]:
                 boxes=boxes,
                 seen_as=seen_as,
                 tracked=tracked,
-                slivers=(subject.visible_area[num_context:] > 0) & ~shown,
+                slivers=(subject.visible_area[num_context:] > 0) & ~shown[subject.label],
                 context=context,
                 context_mean=views[subject.label].sum(dim=0) / max(len(views[subject.label]), 1),
                 real=real,
@@ -157,13 +158,21 @@ def _parts(case: Case, encoder: CropEncoder) -> tuple[Part, ...]:
     return tuple(parts)
 
 
-def _as_seen(boxes: Boxes, case: Case) -> tuple[Boxes, NDArray[np.bool_]]:
-    """The reference tracks' boxes where they overlap the true ones best and enough, else the true ones; and where."""
+def _where(shown: NDArray[np.bool_], boxes: Boxes) -> Boxes:
+    return np.where(shown[:, None], boxes, np.float32(np.nan))
+
+
+def _as_seen(boxes: Boxes, others: list[Boxes], case: Case) -> tuple[Boxes, NDArray[np.bool_]]:
+    """The reference tracks' boxes where they overlap the true ones best and enough, else the true ones; and where.
+
+    A box that overlaps another subject more is that one's, and no sight of who stands behind it.
+    """
     out, best = boxes.copy(), np.full(len(boxes), SAME_SUBJECT)
     for track in case.reference_tracks or ():
         seen = track.boxes[case.sample.num_context_frames :]
-        overlap = framewise_iou(seen, boxes)
-        better = np.nan_to_num(overlap, nan=0.0) > best
+        overlap = np.nan_to_num(framewise_iou(seen, boxes), nan=0.0)
+        elsewhere = [np.nan_to_num(framewise_iou(seen, other), nan=0.0) for other in others]
+        better = (overlap > best) & (overlap >= np.max([np.zeros(len(boxes)), *elsewhere], axis=0))
         out[better], best[better] = seen[better], overlap[better]
     return out, best > SAME_SUBJECT
 

@@ -263,7 +263,7 @@ def _numbers(case: Case, encoder: CropEncoder, part: Part, played: _Played, moti
         seen=seen,
         offset_frames=first,
         kept=_kept(shown, asked),
-        left=seen and bool(touches_edge(boxes[shown][-1:], size)[0]),
+        excused=seen and _may_be_out_of_sight(case, indices, boxes),
         identity=part.calibrated(similarity) if seen else NAN,
         rank1=None if nearest is None else similarity > nearest,
         aspect=_median_log(_aspect(boxes[shape]) / _aspect(wanted[shape])) if measurable else NAN,
@@ -284,6 +284,16 @@ def _kept(shown: NDArray[np.bool_], asked: NDArray[np.bool_]) -> float:
     """Share of the asked frames since the first sight in which it is there; NaN if none is asked since."""
     since = asked & (np.arange(len(shown)) >= np.argmax(shown)) if shown.any() else np.zeros_like(asked)
     return float(shown[since].mean()) if since.any() else NAN
+
+
+def _may_be_out_of_sight(case: Case, indices: tuple[int, ...], boxes: Boxes) -> bool:
+    """Whether it is last seen at the frame's edge, or against another track: it may have walked out or behind."""
+    last = int(np.flatnonzero(present(boxes))[-1])
+    box = boxes[last : last + 1]
+    if touches_edge(box, (case.prediction.shape[1], case.prediction.shape[2]))[0]:
+        return True
+    others = [track.boxes[last : last + 2] for i, track in enumerate(case.tracks or ()) if i not in indices]
+    return any(bool((covered(np.repeat(box, len(other), axis=0), other) > 0).any()) for other in others)
 
 
 def _feature(case: Case, encoder: CropEncoder, played: tuple[int, ...], start: int, stop: int) -> Tensor:

@@ -122,7 +122,7 @@ def _row(case: Case, record: EventRecord) -> dict[str, Any]:
         "seen": n.seen,
         "coverage": record.coverage,
         "kept": n.kept,
-        "left_view": n.left,
+        "excused": n.excused,
         "false_presence": record.false_presence,
         "offset_frames": n.offset_frames,
         "identity": n.identity,

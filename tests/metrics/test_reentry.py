@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hmbench.case import Case
-from hmbench.metrics.cast import cast
+from hmbench.metrics.cast import cast, parts_of
 from hmbench.metrics.event_records import event_records, out_of_sight_from
 from hmbench.metrics.needs import unmet_need
 from hmbench.metrics.readings import READINGS
@@ -153,8 +153,23 @@ def test_gone_again_after_a_few_frames_is_vanished():
     briefly = record(make_case([HERO], [changed(HERO, again=(34, 60))]))  # 4 of the 18 frames that are asked for
     assert briefly.verdict == "vanished"
     assert briefly.coverage == briefly.numbers.kept == pytest.approx(4 / 18)
+    assert not briefly.numbers.excused
     at_the_edge = changed(HERO, x=stage.W - 8, speed=0.0)
-    assert record(make_case([at_the_edge], [changed(at_the_edge, again=(34, 60))])).verdict == "vanished"
+    gone = record(make_case([at_the_edge], [changed(at_the_edge, again=(34, 60))]))
+    assert gone.numbers.excused
+    assert gone.verdict == "vanished"
+
+
+def test_the_wrong_way_out_of_sight_is_the_wrong_way():
+    """Out through the edge, or behind somebody whom the tracker sees instead."""
+    out = changed(HERO, x=6 + 3 * 30, speed=-3.0, width=14)
+    case = make_case([changed(out, x=6 - 30, speed=1.0)], [changed(out, again=(38, 60))])
+    assert record(case).numbers.kept < 0.5
+    assert record(case).verdict == "wrong way"
+    friend = changed(FRIEND, x=30, speed=0.0, y=30)
+    case = make_case([HERO, friend], [changed(HERO, x=50 + 60, speed=-2.0, again=(38, 60)), friend])
+    assert record(case).numbers.kept < 0.5
+    assert record(case).verdict == "wrong way"
 
 
 def test_a_tracker_that_misses_a_third_is_no_vanishing():
@@ -258,6 +273,24 @@ def test_frames_in_which_the_tracker_misses_the_real_subject_are_not_asked_for()
     reference = OracleTracker(labels).track(video)
     fair = Case(case.sample, case.prediction, case.tracks, reference)
     assert record(fair).coverage == 1
+
+
+def test_a_companions_box_is_no_sight_of_the_subject_behind():
+    """The real clip's tracker loses the hero behind a smaller friend: the box that lies on both is the friend's.
+
+    The truth itself was vanished then, since it was asked for in frames in which nobody can see it.
+    """
+    friend = changed(HERO, label=2, colour=stage.BLUE, x=HERO.x + 2, y=HERO.y + 4, width=6, height=16)
+    case = make_case([HERO, friend], [HERO, friend])
+    video, labels = stage.film([HERO, friend])
+    labels[36:][labels[36:] == 1] = 0
+    assert not (labels[36:] == 1).any()
+    seen = OracleTracker(labels[stage.HALF :], encoder=ENCODER).track(case.prediction)
+    blind = Case(case.sample, case.prediction, seen, OracleTracker(labels).track(video))
+    hero = next(part for part in parts_of(blind, ENCODER) if part.truth.label == 1)
+    assert np.flatnonzero(hero.tracked).tolist() == [*range(6, 12)]
+    assert record(blind).coverage == 1
+    assert record(blind).verdict == "returned"
 
 
 def test_event_rows_are_json_and_say_everything():

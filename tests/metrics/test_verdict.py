@@ -14,7 +14,7 @@ RIGHT = Numbers(
     seen=True,
     offset_frames=0,
     kept=1.0,
-    left=False,
+    excused=False,
     identity=1.0,
     rank1=True,
     aspect=0.0,
@@ -57,9 +57,9 @@ def test_soon_gone_again_is_vanished():
     assert decide(replace(RIGHT, kept=math.nan)) == "returned"  # nothing was asked since
 
 
-def test_who_leaves_through_the_edge_is_vanished_only_if_nothing_else_is_wrong():
-    assert decide(replace(RIGHT, kept=0.2, left=True)) == "vanished"
-    assert decide(replace(STANDS, kept=0.2, left=True)) == "frozen"
+def test_who_may_have_walked_out_of_sight_is_vanished_only_if_nothing_else_is_wrong():
+    assert decide(replace(RIGHT, kept=0.2, excused=True)) == "vanished"
+    assert decide(replace(STANDS, kept=0.2, excused=True)) == "frozen"
 
 
 @pytest.mark.parametrize("speed", [2.0, 0.7])
