@@ -273,7 +273,7 @@ def nano() -> HydraConfig:
             bands=4,
             **_FROM_NOTHING,
         ),
-        codec=CodecConfig(latent_channels=96, hidden_channels=64, decoder_depth=3),
+        codec=CodecConfig(latent_channels=128, hidden_channels=64, decoder_depth=3),
         text=TextConfig(dim=128, max_words=32),
         sampler=SamplerConfig(steps=15, shift=3.0),
     )
