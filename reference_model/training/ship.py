@@ -79,6 +79,10 @@ def _halve(folder: Path) -> None:
     weights = folder / "transformer"
     half = {"local_files_only": True, "torch_dtype": torch.bfloat16}  # norms and timesteps stay as they are
     HydraTransformer3DModel.from_pretrained(weights, **half).save_pretrained(weights)
+    for record in folder.glob("*/config.json"):
+        config = json.loads(record.read_text(encoding="utf-8"))
+        config.pop("_name_or_path", None)  # where it was loaded from here: nobody else has that folder
+        record.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     files = sorted(folder.rglob("*.safetensors"))
     for file in files:
         if (size := file.stat().st_size) > LARGEST:

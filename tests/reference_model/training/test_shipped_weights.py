@@ -67,3 +67,9 @@ def test_rivals_were_trained_alike():
     codecs = {json.loads((f / "digests.json").read_text())["vae/diffusion_pytorch_model.safetensors"] for f in SHIPPED
               if f.name.startswith("nano-")}  # fmt: skip
     assert len(codecs) <= 1
+
+
+@pytest.mark.parametrize("folder", SHIPPED, ids=lambda folder: folder.name)
+def test_no_record_names_a_place_on_the_machine_that_made_it(folder):
+    for record in folder.rglob("*.json"):
+        assert "_name_or_path" not in record.read_text(), record
