@@ -1,4 +1,4 @@
-"""Draws the pictures of the mini world's data card: ``python benchmarks/mini_world_pictures.py`` (about two CPU minutes).
+"""Draws the pictures of the mini world's data card: ``python benchmarks/mini_world_pictures.py`` (two CPU minutes).
 
 * mini-world-gallery.jpg: the 17 scenes, then the 49 subjects, each where a candidate clip shows it largest and whole
 * mini-world-clips.jpg: the first eight test clips
