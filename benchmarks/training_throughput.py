@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import tempfile
 import time
 from dataclasses import replace
@@ -27,8 +28,9 @@ from reference_model.training.cache import CacheKey, Encoders, LatentCache, buil
 from reference_model.training.clips import TrainingClip
 from reference_model.training.config import TRAINING, TrainingConfig
 from reference_model.training.flow import NoisyBatch, add_noise, flow_loss
-from reference_model.training.loop import make_accelerator
+from reference_model.training.processes import make_accelerator
 from reference_model.training.randomness import clip_order
+from reference_model.training.stop import TrainingStoppedError
 
 CLIPS = 32
 
@@ -150,7 +152,11 @@ def main() -> None:
     config = replace(config, model=find_method(asked.memory).apply(asked.preset))
     if asked.batch:
         config = replace(config, run=replace(config.run, batch=asked.batch))
-    print(json.dumps(measure(config, asked.device, asked.steps, asked.warmup, asked.peak_tflops), indent=1))
+    try:
+        measured = measure(config, asked.device, asked.steps, asked.warmup, asked.peak_tflops)
+    except TrainingStoppedError as error:
+        sys.exit(f"{error}")
+    print(json.dumps(measured, indent=1))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from reference_model.config import CodecConfig, HydraConfig, SamplerConfig, TextConfig, TransformerConfig
+from reference_model.config import (
+    _FROM_NOTHING,
+    CodecConfig,
+    HydraConfig,
+    SamplerConfig,
+    TextConfig,
+    TransformerConfig,
+)
 from reference_model.training.clips import TrainingClip
 from reference_model.training.config import (
     CodecTrainingConfig,
@@ -17,6 +24,10 @@ from reference_model.training.config import (
 )
 
 WIDTH, HEIGHT, FRAMES = 32, 16, 21
+LIKE = ("wan", "nano")
+"""Transformers: as Wan's (places on the picture's grid, velocities) and as the small recipes begin from nothing
+(places in the world, carried values, clean predictions, the picture in bands)."""
+_TRANSFORMER = {"wan": {}, "nano": {**_FROM_NOTHING, "bands": 2, "patch": (1, 1, 2)}}
 MEMORY = {"kind": "hydra", "window": 3, "top_k": 2, "kernel": (2, 1, 1), "stride": (2, 1, 1)}
 
 
@@ -53,14 +64,16 @@ class Waves:
         return f"waves-{self.count}-{self.frames}"
 
 
-def pico_model(**changes):
+def pico_model(like="wan", **changes):
     parts = {
         "name": "pico-hydra",
         "width": WIDTH,
         "height": HEIGHT,
         "context_frames": FRAMES,
         "target_frames": FRAMES,
-        "transformer": TransformerConfig(memory=MEMORY, dim=24, heads=2, layers=2, ffn_dim=32, freq_dim=16),
+        "transformer": TransformerConfig(
+            memory=MEMORY, dim=24, heads=2, layers=2, ffn_dim=32, freq_dim=16, **_TRANSFORMER[like]
+        ),
         "codec": CodecConfig(latent_channels=4, hidden_channels=8, encoder_depth=1, decoder_depth=1),
         "text": TextConfig(dim=8, max_words=4),
         "sampler": SamplerConfig(steps=3, shift=3.0),
@@ -68,8 +81,8 @@ def pico_model(**changes):
     return HydraConfig(**{**parts, **changes})
 
 
-def pico(steps=8, memory=None, **run):
-    model = pico_model()
+def pico(steps=8, memory=None, like="wan", **run):
+    model = pico_model(like)
     if memory is not None:
         model = replace(model, transformer=replace(model.transformer, memory=memory))
     settings = {

@@ -42,7 +42,7 @@ Held = Annotated[int | None, typer.Option("--validation-clips", min=0, help="Cli
 Out = Annotated[Path, typer.Option("--out", "-o", help="The run's folder; a killed run goes on there.")]
 Steps = Annotated[int | None, typer.Option(min=1, help="Optimizer steps.", rich_help_panel=LENGTH)]
 Batch = Annotated[int | None, typer.Option(min=1, help="Clips a step, over all processes.", rich_help_panel=LENGTH)]
-Rate = Annotated[float | None, typer.Option("--learning-rate", help="Peak.", rich_help_panel=LENGTH)]
+Rate = Annotated[float | None, typer.Option("--learning-rate", help="Peak, above 0.", rich_help_panel=LENGTH)]
 CheckpointEvery = Annotated[
     int | None, typer.Option(min=1, help="Steps between checkpoints and validations.", rich_help_panel=LENGTH)
 ]
@@ -50,7 +50,7 @@ CodecSteps = Annotated[
     int | None, typer.Option(min=0, help="Steps of the codec; 0: principal components alone.", rich_help_panel=LENGTH)
 ]
 Seed = Annotated[int, typer.Option(help="Of weights, order and noise.")]
-Device = Annotated[str, typer.Option(help="cpu or cuda; several GPUs through `accelerate launch`.")]
+Device = Annotated[str, typer.Option(help="cpu, cuda or cuda:N; several GPUs through `accelerate launch`.")]
 Trainer = Annotated[str, typer.Option(help="Installed trainer (entry-point group hmbench.trainers).")]
 
 

@@ -10,15 +10,19 @@ from pathlib import Path
 from typing import cast
 
 import torch
+from torch import Tensor
 
 from reference_model.checkpoint import read_weights, state_digest, tensors_digest
 from reference_model.codec import MiniVideoCodec
-from reference_model.pipeline import HydraPipeline
+from reference_model.config import HydraConfig
+from reference_model.pipeline import HydraPipeline, build_pipeline
 from reference_model.training.export import DIGESTS
 from reference_model.training.stop import TrainingStoppedError
 
 WEIGHTS = Path("transformer", "diffusion_pytorch_model.safetensors")
 """Of a finished small run; read as tensors, since the class of its memory need not be loaded."""
+CODEC_REPORT = "report.json"
+"""Beside a codec, written last."""
 
 
 @torch.no_grad()
@@ -32,18 +36,52 @@ def continue_from(pipeline: HydraPipeline, base: Path) -> None:
     Raises:
         TrainingStoppedError: If there is no finished run, or its codec or transformer differ.
     """
-    if not (base / DIGESTS).is_file():
-        raise TrainingStoppedError(f"{base} holds no finished run.", "Give --base the --out folder of a finished run.")
-    codec = cast(MiniVideoCodec, MiniVideoCodec.from_pretrained(base, subfolder="vae", local_files_only=True))
     vae = pipeline.vae
     assert isinstance(vae, MiniVideoCodec)
-    if state_digest(codec) != state_digest(vae):
+    _check_codec(base, vae)
+    fitting = _fitting(base, pipeline.transformer.state_dict())
+    pipeline.transformer.load_state_dict(fitting, strict=False)
+
+
+def check_base(model: HydraConfig, base: Path, codec: Path) -> None:
+    """Refuses a base that cannot fit, before anything is prepared.
+
+    Args:
+        model: What is trained.
+        base: Folder of a finished run of the same preset.
+        codec: Where this run finds its codec: the base's, which no other training would give again.
+
+    Raises:
+        TrainingStoppedError: If there is no finished run, or its codec or transformer differ.
+    """
+    _check_finished(base)
+    _fitting(base, build_pipeline(model, 0).transformer.state_dict())
+    if not (codec / CODEC_REPORT).is_file():
+        raise TrainingStoppedError(
+            f"{codec} holds no codec, and {base} goes on only with its own.",
+            "Give the --prepared folder that it was given.",
+        )
+    _check_codec(base, cast(MiniVideoCodec, MiniVideoCodec.from_pretrained(codec, local_files_only=True)))
+
+
+def _check_finished(base: Path) -> None:
+    if not (base / DIGESTS).is_file():
+        raise TrainingStoppedError(f"{base} holds no finished run.", "Give --base the --out folder of a finished run.")
+
+
+def _check_codec(base: Path, own: MiniVideoCodec) -> None:
+    _check_finished(base)
+    codec = cast(MiniVideoCodec, MiniVideoCodec.from_pretrained(base, subfolder="vae", local_files_only=True))
+    if state_digest(codec) != state_digest(own):
         raise TrainingStoppedError(
             f"{base} was trained on the latents of another codec.", "Give the --prepared folder that it was given."
         )
-    own = pipeline.transformer
+
+
+def _fitting(base: Path, own: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The base's weights that have a place, all of the backbone's among them."""
     found = read_weights(base / WEIGHTS)
-    shapes = {name: value.shape for name, value in own.state_dict().items()}
+    shapes = {name: value.shape for name, value in own.items()}
     other = [
         name
         for name in shapes.keys() | found.keys()
@@ -54,8 +92,7 @@ def continue_from(pipeline: HydraPipeline, base: Path) -> None:
             f"{base} has a transformer of other sizes (first difference: {min(other)}).",
             "Give a base of the same --preset.",
         )
-    fitting = {name: value for name, value in found.items() if shapes.get(name) == value.shape}
-    own.load_state_dict(fitting, strict=False)
+    return {name: value for name, value in found.items() if shapes.get(name) == value.shape}
 
 
 def base_record(base: Path | None) -> str | None:

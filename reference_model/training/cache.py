@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from torch.nn.functional import pad
 
 from reference_model.checkpoint import file_digest
 from reference_model.training.clips import ClipSource, TrainingClip
+from reference_model.training.disk import write_atomically
 from reference_model.training.flow import LatentBatch
 from reference_model.training.stop import TrainingStoppedError
 
@@ -160,13 +161,6 @@ def build_cache(
     return LatentCache(folder)
 
 
-def write_atomically(path: Path, content: Mapping[str, Any]) -> None:
-    """JSON under a temporary name, then renamed."""
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(json.dumps(content, indent=1), encoding="utf-8")
-    part.replace(path)
-
-
 def _write_shard(folder: Path, name: str, ids: tuple[str, ...], source: ClipSource, encoders: Encoders) -> None:
     tensors: dict[str, Tensor] = {}
     length = 0
@@ -178,10 +172,13 @@ def _write_shard(folder: Path, name: str, ids: tuple[str, ...], source: ClipSour
     shapes = [[list(tensors[f"{row}.{half}"].shape) for half in ("context", "target")] for row in range(len(ids))]
     if other := next((row for row, shape in enumerate(shapes) if shape != shapes[0]), None):
         raise _differ(ids[0], ids[other], (shapes[0], shapes[other]))
-    part = folder / f".{name}.part"
-    save_file(tensors, part)
-    part.replace(folder / f"{name}.safetensors")
-    file = folder / f"{name}.safetensors"
+    part, file = folder / f".{name}.part", folder / f"{name}.safetensors"
+    try:
+        save_file(tensors, part)
+        part.replace(file)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
     facts = {"ids": list(ids), "file": file.name, "bytes": file.stat().st_size, "sha256": file_digest(file)}
     write_atomically(folder / f"{name}.json", {**facts, "text_length": length, "shape": shapes[0]})
 

@@ -6,7 +6,6 @@ the folder takes its name. Resuming takes the newest folder whose files have the
 
 from __future__ import annotations
 
-import errno
 import json
 import shutil
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from reference_model.checkpoint import file_digest
-from reference_model.training.cache import write_atomically
+from reference_model.training.disk import is_disk_full, write_atomically
 from reference_model.training.stop import TrainingStoppedError
 
 COMPLETE = "complete.json"
@@ -51,17 +50,27 @@ class Checkpoints:
         Args:
             step: Steps done.
             state: What ``complete.json`` also holds.
+
+        Raises:
+            TrainingStoppedError: If the disk is full.
         """
-        working, path = self.working(step), self.path(step)
+        self.guarded(step, lambda working: self._complete(working, step, state))
+        for old in sorted(self.folder.glob("step-*"))[: -self.keep]:
+            shutil.rmtree(old)
+        return self.path(step)
+
+    def _complete(self, working: Path, step: int, state: dict[str, Any]) -> None:
         files = sorted(p for p in working.rglob("*") if p.is_file())
         facts = {str(p.relative_to(working)): {"bytes": p.stat().st_size, "sha256": file_digest(p)} for p in files}
         write_atomically(working / COMPLETE, {"step": step, **state, "files": facts})
-        if path.exists():
+        if (path := self.path(step)).exists():
             shutil.rmtree(path)
         working.rename(path)
-        for old in sorted(self.folder.glob("step-*"))[: -self.keep]:
-            shutil.rmtree(old)
-        return path
+
+    def remove_remains(self) -> None:
+        """Removes what a killed process was writing; called by one process, before any writes."""
+        for working in self.folder.glob(".step-*"):
+            shutil.rmtree(working)
 
     def guarded(self, step: int, write: Callable[[Path], None]) -> None:
         """Calls `write` with the working folder; a full disk ends the run and leaves older checkpoints alone.
@@ -73,10 +82,8 @@ class Checkpoints:
         try:
             working.mkdir(parents=True, exist_ok=True)
             write(working)
-        except (OSError, RuntimeError) as error:
-            # torch reports a failed write as RuntimeError ("unexpected pos ..."), without an errno
-            full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "PytorchStreamWriter" in str(error)
-            if not full:
+        except Exception as error:  # each library has a class of its own for a full disk
+            if not is_disk_full(error):
                 raise
             shutil.rmtree(working, ignore_errors=True)
             newest = self.newest()

@@ -22,7 +22,7 @@ from hmbench.types import Video
 from hmbench.video import read_video, resize_video
 from reference_model.methods import find_method
 from reference_model.training.clips import ClipSource, TrainingClip
-from reference_model.training.config import TRAINING, TrainingConfig
+from reference_model.training.config import TRAINING, OptimizerConfig, TrainingConfig
 from reference_model.training.monitor import Listener
 from reference_model.training.run import TrainingRequest, run_training
 from reference_model.training.stop import TrainingStoppedError
@@ -61,7 +61,7 @@ class TrainOptions:
     seed: int = 0
     """Of weights, order and noise."""
     device: str = "cpu"
-    """``cpu`` or ``cuda``."""
+    """``cpu``, ``cuda`` or ``cuda:N``."""
     base: Path | None = None
     """Where the transformer begins: Wan 2.1 in diffusers' format for ``paper``, else a finished run of the preset."""
     command: str = ""
@@ -111,29 +111,42 @@ def training_config(options: TrainOptions) -> TrainingConfig:
     if options.preset not in TRAINING:
         raise UserError(f"There is no preset {options.preset!r}.", did_you_mean(options.preset, TRAINING))
     recipe = TRAINING[options.preset]()
-    every, run = options.checkpoint_every, recipe.run
+    every, run, steps = options.checkpoint_every, recipe.run, _given(options.steps, recipe.steps)
     try:
         method = find_method(options.memory)
         return replace(
             recipe,
             memory=method.name,
             model=method.apply(options.preset),
-            steps=recipe.steps if options.steps is None else options.steps,
+            steps=steps,
             flow=replace(recipe.flow, levels="per_frame" if method.per_frame_noise else "shared"),
-            optimizer=replace(recipe.optimizer, learning_rate=options.learning_rate or recipe.optimizer.learning_rate),
-            codec=replace(
-                recipe.codec, steps=recipe.codec.steps if options.codec_steps is None else options.codec_steps
-            ),
+            optimizer=_paced(recipe.optimizer, steps, options.learning_rate),
+            codec=replace(recipe.codec, steps=_given(options.codec_steps, recipe.codec.steps)),
             run=replace(
                 run,
-                batch=options.batch or run.batch,
-                validation_clips=run.validation_clips if options.validation_clips is None else options.validation_clips,
-                checkpoint_every=every or run.checkpoint_every,
-                validate_every=every or run.validate_every,
+                batch=_given(options.batch, run.batch),
+                validation_clips=_given(options.validation_clips, run.validation_clips),
+                checkpoint_every=_given(every, _due(run.checkpoint_every, steps)),
+                validate_every=_given(every, run.validate_every),
             ),
         )
     except ValueError as error:
         raise UserError(f"This cannot be trained: {error}.", "See `hmbench train-reference --help`.") from error
+
+
+def _given(option: int | None, recipe: int) -> int:
+    return recipe if option is None else option
+
+
+def _paced(recipe: OptimizerConfig, steps: int, rate: float | None) -> OptimizerConfig:
+    """The recipe's optimizer; its warm-up becomes a tenth of a run that it would take more than half of."""
+    warmup = recipe.warmup if recipe.warmup <= steps // 2 else max(1, steps // 10)
+    return replace(recipe, warmup=warmup, learning_rate=recipe.learning_rate if rate is None else rate)
+
+
+def _due(every: int, steps: int) -> int:
+    """Steps between checkpoints: the recipe's, or a quarter of a run that would end before the first."""
+    return every if every < steps else max(1, steps // 4)
 
 
 def open_source(options: TrainOptions, size: tuple[int, int], frames: tuple[int, int]) -> ClipSource:
@@ -143,7 +156,7 @@ def open_source(options: TrainOptions, size: tuple[int, int], frames: tuple[int,
         UserError: If there are none.
     """
     if options.data == "mini":
-        return MiniWorldClips(count=options.clips or MINI_CLIPS, size=size, frames=frames)
+        return MiniWorldClips(count=_given(options.clips, MINI_CLIPS), size=size, frames=frames)
     dataset = open_dataset(options.data)
     ids = dataset.ids(options.split)[: options.clips]
     if not ids:

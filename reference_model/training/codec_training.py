@@ -1,8 +1,8 @@
 """Stage 1: the mini codec, from the principal components of causal patches to a small network around them.
 
 The linear start matters: from random weights the same network stands at 20 dB where the components alone give 24 to 30.
-Crops are drawn as functions of (seed, step), clips are held in memory. At the end each latent channel is measured and
-normalised, first frames apart from the rest.
+Crops are drawn as functions of (seed, step), clips are held in memory as bytes. At the end each latent channel is
+measured and normalised, first frames apart from the rest.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from torch import Tensor
 
 from reference_model.codec import MiniVideoCodec
 from reference_model.config import CodecConfig
-from reference_model.training.clips import ClipSource
+from reference_model.training.clips import ClipSource, Frames, as_tensor
 from reference_model.training.config import CodecTrainingConfig
 from reference_model.training.randomness import generator
+from reference_model.training.stop import TrainingStoppedError
 
 _LINEAR = ("first_in", "group_in", "first_out", "group_out")
 
@@ -30,11 +31,11 @@ CodecListener = Callable[[int, float], None]
 class CodecReport:
     """What became of a codec."""
 
-    linear_psnr: float
-    """Mean PSNR in dB of held-out halves through the principal components alone."""
-    psnr: float
+    linear_psnr: float | None
+    """Mean PSNR in dB of held-out halves through the principal components alone; None: nothing was held out."""
+    psnr: float | None
     """The same at the end."""
-    worst: float
+    worst: float | None
     """PSNR of the worst held-out half."""
     clips: int
     """Clips that it learned from."""
@@ -76,13 +77,15 @@ def train_codec(
         seed: Of the crops.
         device: Where it is trained; it returns there.
         listen: Told of each step.
+
+    Raises:
+        TrainingStoppedError: If a loss, a gradient or what became of the codec is no number.
     """
     taken = spread_evenly(ids[0], config.clips)
-    halves = [half for clip_id in taken for half in source.load(clip_id).halves()]
-    held = [half for clip_id in ids[1] for half in source.load(clip_id).halves()]
-    codec.fit_patch_basis(halves)
+    halves, held = _halves(source, taken), _halves(source, ids[1])
+    codec.fit_patch_basis(_tensors(halves, torch.device("cpu")))
     codec.to(device)
-    linear = [psnr(codec, half.to(device)) for half in held]
+    linear = [psnr(codec, half) for half in _tensors(held, device)]
     codec.train()
     optimizer = _optimizer(codec)
     for step in range(config.steps):
@@ -91,17 +94,22 @@ def train_codec(
         loss = _loss(codec, _crops(halves, codec, config, seed, step).to(device), config.absolute)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(codec.parameters(), 1.0)
+        length = float(torch.nn.utils.clip_grad_norm_(codec.parameters(), 1.0))
+        value = float(loss.detach())
+        if not (math.isfinite(value) and math.isfinite(length)):
+            raise _diverged(f"its loss of step {step + 1} is {value}, its gradient has the length {length}")
         optimizer.step()
         if listen:
-            listen(step + 1, float(loss.detach()))
+            listen(step + 1, value)
     codec.eval()
-    codec.fit_normalisation(_moved(halves, device))
-    values = [psnr(codec, half.to(device)) for half in held]
+    codec.fit_normalisation(_tensors(halves, device))
+    values = [psnr(codec, half) for half in _tensors(held, device)]
+    if not all(math.isfinite(v) for v in values) or not bool(codec.latent_std.isfinite().all()):
+        raise _diverged("what comes out of it in the end is no picture")
     return CodecReport(
         linear_psnr=_mean(linear),
         psnr=_mean(values),
-        worst=min(values, default=math.nan),
+        worst=min(values, default=None),
         clips=len(taken),
         steps=config.steps,
     )
@@ -111,7 +119,8 @@ def train_codec(
 def psnr(codec: MiniVideoCodec, video: Tensor) -> float:
     """PSNR in dB of ``[1, 3, T, H, W]`` in [-1, 1] through the codec."""
     raw = codec.decode_raw(codec.encode_raw(video)).clamp(-1, 1)
-    return float(-10 * torch.log10(((raw - video) / 2).square().mean()))
+    # at most 100 dB, since infinity would be no JSON
+    return float(-10 * torch.log10(((raw - video) / 2).square().mean().clamp_min(1e-10)))
 
 
 def spread_evenly(ids: tuple[str, ...], count: int) -> tuple[str, ...]:
@@ -146,13 +155,13 @@ def _rate(config: CodecTrainingConfig, step: int) -> float:
     return config.learning_rate * (1 + math.cos(math.pi * (step - warmup) / (config.steps - warmup))) / 2
 
 
-def _crops(halves: list[Tensor], codec: MiniVideoCodec, config: CodecTrainingConfig, seed: int, step: int) -> Tensor:
+def _crops(halves: list[Frames], codec: MiniVideoCodec, config: CodecTrainingConfig, seed: int, step: int) -> Tensor:
     """Crops of a step, ``[B, 3, frames, side, side]``; a crop may begin anywhere, its first frame is coded alone."""
     drawn = generator(seed, "codec", step)
     crops = []
     for _ in range(config.batch):
         half = halves[_draw(len(halves), drawn)]
-        frames, height, width = half.shape[2:]
+        frames, height, width = half.shape[:3]
         size = (min(config.frames, frames), min(config.side, height), min(config.side, width))
         t = _draw(frames - size[0] + 1, drawn)
         # corners on the patch grid: elsewhere the components would have to describe patches they never meet
@@ -160,7 +169,7 @@ def _crops(halves: list[Tensor], codec: MiniVideoCodec, config: CodecTrainingCon
             codec.space_stride * _draw((whole - part) // codec.space_stride + 1, drawn)
             for whole, part in ((height, size[1]), (width, size[2]))
         )
-        crops.append(half[0, :, t : t + size[0], y : y + size[1], x : x + size[2]])
+        crops.append(as_tensor(half[t : t + size[0], y : y + size[1], x : x + size[2]])[0])
     return torch.stack(crops)
 
 
@@ -168,10 +177,23 @@ def _draw(count: int, drawn: torch.Generator) -> int:
     return int(torch.randint(count, (), generator=drawn))
 
 
-def _moved(halves: list[Tensor], device: torch.device) -> Iterator[Tensor]:
+def _halves(source: ClipSource, ids: tuple[str, ...]) -> list[Frames]:
+    """Contexts and targets as bytes: as float32 mini's 256 clips would take 13.6 GB."""
+    clips = (source.load(clip_id) for clip_id in ids)
+    return [half for clip in clips for half in (clip.context, clip.target)]
+
+
+def _tensors(halves: list[Frames], device: torch.device) -> Iterator[Tensor]:
     for half in halves:
-        yield half.to(device)
+        yield as_tensor(half).to(device)
 
 
-def _mean(values: list[float]) -> float:
-    return sum(values) / len(values) if values else math.nan
+def _mean(values: list[float]) -> float | None:
+    return sum(values) / len(values) if values else None
+
+
+def _diverged(what: str) -> TrainingStoppedError:
+    return TrainingStoppedError(
+        f"Training of the codec diverged: {what}. Nothing of it was kept.",
+        "Give fewer --codec-steps (0 keeps its linear part), or look at the clips.",
+    )

@@ -82,6 +82,13 @@ class OptimizerConfig:
     clip_norm: float = 1.0
     """Gradients longer than this are scaled to it."""
 
+    def __post_init__(self) -> None:
+        if not (self.learning_rate > 0 and self.clip_norm > 0 and self.warmup >= 0):
+            raise ValueError(
+                f"learning rate and clip_norm must lie above 0 and warm-up not below, got "
+                f"{self.learning_rate}, {self.clip_norm} and {self.warmup}"
+            )
+
     def rate(self, step: int, steps: int) -> float:
         """Learning rate of a step (counted from 0), a function of the step alone: nothing to resume."""
         if step < self.warmup:

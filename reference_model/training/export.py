@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import platform
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,8 @@ import torch
 
 from reference_model.checkpoint import file_digest
 from reference_model.pipeline import HydraPipeline
-from reference_model.training.cache import write_atomically
 from reference_model.training.config import TrainingConfig
+from reference_model.training.disk import write_atomically
 from reference_model.training.monitor import read_metrics
 
 MODEL_FILE = "hmbench_model.json"
@@ -29,13 +31,29 @@ def save_model(out: Path, pipeline: HydraPipeline, config: TrainingConfig, facts
         facts: What `run_training` knows of the run.
     """
     pipeline.to("cpu")
-    pipeline.save_pretrained(out)
-    name = config.memory if ":" not in config.memory else "hydra"
-    write_atomically(out / MODEL_FILE, {"model": name})
-    (out / "README.md").write_text(model_card(out, pipeline, config, facts), encoding="utf-8")
-    files = sorted(out.rglob("*.safetensors"))
-    own = [f for f in files if f.relative_to(out).parts[0] in ("transformer", "vae", "text_encoder")]
-    write_atomically(out / DIGESTS, {str(f.relative_to(out)): file_digest(f) for f in own})
+    part = out / ".model.part"
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        part.mkdir(parents=True)
+        pipeline.save_pretrained(part)
+        name = config.memory if ":" not in config.memory else "hydra"
+        write_atomically(part / MODEL_FILE, {"model": name})
+        (part / "README.md").write_text(model_card(out, pipeline, config, facts), encoding="utf-8")
+        files = sorted(part.rglob("*.safetensors"))
+        write_atomically(part / DIGESTS, {str(f.relative_to(part)): file_digest(f) for f in files})
+        _move_in(part, out)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _move_in(part: Path, out: Path) -> None:
+    """Replaces an older model by a whole new one; the digests, by which a finished run is known, come last."""
+    (out / DIGESTS).unlink(missing_ok=True)
+    for new in sorted(part.iterdir(), key=lambda path: path.name == DIGESTS):
+        old = out / new.name
+        if old.is_dir():
+            shutil.rmtree(old)
+        new.replace(old)
 
 
 def model_card(out: Path, pipeline: HydraPipeline, config: TrainingConfig, facts: dict[str, Any]) -> str:
@@ -60,7 +78,7 @@ def model_card(out: Path, pipeline: HydraPipeline, config: TrainingConfig, facts
         f"| begins from | {facts.get('base') or 'nothing'} |",
         f"| seed | {facts['seed']} |",
         f"| steps | {config.steps} of {config.run.batch} clips ({samples} samples) |",
-        f"| device | {_device(str(facts['device']))} |",
+        f"| device | {_device(str(facts['device']))}{_together(int(facts.get('processes', 1)))} |",
         f"| time in the loop | {wall / 60:.0f} minutes |",
         f"| torch | {torch.__version__} |",
         f"| codec | {_codec_line(codec)} |",
@@ -91,12 +109,20 @@ def _device(device: str) -> str:
     return f"CPU ({platform.machine()}), {torch.get_num_threads()} thread(s)"
 
 
+def _together(processes: int) -> str:
+    return f", {processes} processes" if processes > 1 else ", 1 process"
+
+
 def _codec_line(codec: dict[str, Any]) -> str:
     if not codec:
         return "Wan 2.1's, frozen"
+    trained = f"{codec['steps']} steps on {codec['clips']} clips"
+    # nothing held out, nothing measured: None, in older reports NaN
+    if codec["psnr"] is None or math.isnan(codec["psnr"]):
+        return f"not measured, no clips were held out; {trained}"
     return (
         f"{codec['psnr']:.2f} dB on held-out clips (worst {codec['worst']:.2f}; principal components alone "
-        f"{codec['linear_psnr']:.2f}), {codec['steps']} steps on {codec['clips']} clips"
+        f"{codec['linear_psnr']:.2f}), {trained}"
     )
 
 

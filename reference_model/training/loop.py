@@ -17,7 +17,6 @@ from typing import cast
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs, DistributedType
 from torch import Tensor
 
 from reference_model.pipeline import HydraPipeline
@@ -27,6 +26,7 @@ from reference_model.training.config import TrainingConfig
 from reference_model.training.ema import WeightAverage, restore
 from reference_model.training.flow import NoisyBatch, add_noise, channel_weights, flow_loss
 from reference_model.training.monitor import Clock, Listener, Metrics
+from reference_model.training.processes import share
 from reference_model.training.randomness import clip_order
 from reference_model.training.stop import TrainingStoppedError
 from reference_model.training.validation import decode, film_strip, psnr, sample_clip, validation_loss
@@ -55,19 +55,11 @@ class TransformerJob:
     """Deviation of each latent channel before normalisation, ``[C]``."""
 
 
-def make_accelerator(config: TrainingConfig, device: str) -> Accelerator:
-    """Accelerate for this run; under ``accelerate launch`` it joins the other processes."""
-    on_cpu = device == "cpu"
-    # a memory may leave parts of the backbone without a gradient (no context: its camera encoder)
-    unused = DistributedDataParallelKwargs(find_unused_parameters=True)
-    return Accelerator(cpu=on_cpu, mixed_precision="no" if on_cpu else config.run.precision, kwargs_handlers=[unused])
-
-
 def train_transformer(job: TransformerJob, accelerator: Accelerator, listener: Listener) -> HydraTransformer3DModel:
     """Trains (or goes on training) and returns the model with the weights to keep: the averaged ones if there are any.
 
     Raises:
-        TrainingStoppedError: If the loss is no number or the disk is full.
+        TrainingStoppedError: If loss, gradient or validation is no number, or the disk is full.
     """
     return _Loop(job, accelerator, listener).run()
 
@@ -76,7 +68,7 @@ class _Loop:
     def __init__(self, job: TransformerJob, accelerator: Accelerator, listener: Listener) -> None:
         config, run = job.config, job.config.run
         self.job, self.accelerator, self.listener = job, accelerator, listener
-        self.local = _share(run.batch, accelerator)
+        self.local = share(run.batch, accelerator.num_processes)
         model = job.pipeline.transformer.to(accelerator.device)
         if run.gradient_checkpointing:
             model.enable_gradient_checkpointing()
@@ -133,14 +125,26 @@ class _Loop:
                 loss = flow_loss(predicted, part, self.channels) * (len(part.noisy) / len(batch.noisy))
                 self.accelerator.backward(loss)
             total += loss.detach()
-        mean = float(self.accelerator.gather(total.view(1)).mean())
-        if not math.isfinite(mean):
-            raise self._diverged(step, mean)
-        self.accelerator.clip_grad_norm_(self.model.parameters(), self.job.config.optimizer.clip_norm)
+        mean = self._checked(step, total)
         self.optimizer.step()
         if self.average:
             self.average.update(self.plain, step)
         clock.count(self.job.config.run.batch)
+        return mean
+
+    def _checked(self, step: int, total: Tensor) -> float:
+        """Clips the gradients; the mean loss over all processes, which all stop together if it or a gradient is none.
+
+        A finite loss may have gradients that are no numbers; the optimizer would put them into every weight.
+        """
+        length = self.accelerator.clip_grad_norm_(self.model.parameters(), self.job.config.optimizer.clip_norm)
+        seen = self.accelerator.gather(torch.stack((total, length.to(total))).unsqueeze(0))
+        mean, longest = float(seen[:, 0].mean()), float(seen[:, 1].max())
+        if not math.isfinite(mean):
+            raise self._diverged(f"The loss of step {step + 1} is {mean}")
+        # under fp16 accelerate's scaler meets infinite gradients now and then: it skips the step and scales less
+        if self.accelerator.scaler is None and not math.isfinite(longest):
+            raise self._diverged(f"The gradient of step {step + 1} has the length {longest}")
         return mean
 
     def _batch(self, step: int) -> NoisyBatch:
@@ -163,12 +167,13 @@ class _Loop:
         self.listener.advance(done, note)
 
     def _watch(self, done: int, metrics: Metrics | None) -> None:
-        """Validation loss on every process (sharded models need all of them); samples on the main one."""
+        """Validation loss on every process, so that all of them stop if it is no number; samples on the main one."""
         job, device = self.job, self.accelerator.device
         with self._averaged():
             values = validation_loss(self.model, job.cache, job.held_ids, self.channels, device)
-            sharded = self.accelerator.distributed_type == DistributedType.FSDP
-            if self.accelerator.is_main_process and done and not sharded:
+            if not all(math.isfinite(value) for value in values.values()):
+                raise self._diverged(f"The validation loss after step {done} is {values['validation']}")
+            if self.accelerator.is_main_process and done:
                 values |= self._samples(done)
         self.accelerator.wait_for_everyone()
         if metrics and values:
@@ -217,6 +222,9 @@ class _Loop:
             self.average.save(folder)
 
     def _resume(self) -> int:
+        if self.accelerator.is_main_process:
+            self.checkpoints.remove_remains()
+        self.accelerator.wait_for_everyone()
         newest = self.checkpoints.newest()
         if newest is None:
             return 0
@@ -227,20 +235,10 @@ class _Loop:
         self.listener.notice(f"going on from {newest.name}")
         return done
 
-    def _diverged(self, step: int, loss: float) -> TrainingStoppedError:
+    def _diverged(self, what: str) -> TrainingStoppedError:
         newest = self.checkpoints.newest()
         kept = f"{newest.name} is the newest complete checkpoint" if newest else "no checkpoint was due yet"
         return TrainingStoppedError(
-            f"The loss of step {step + 1} is {loss}: training diverged; {kept} and is untouched.",
+            f"{what}: training diverged; {kept} and is untouched.",
             "Give a lower --learning-rate and a new --out, or look at this step's clips.",
         )
-
-
-def _share(batch: int, accelerator: Accelerator) -> int:
-    count = int(accelerator.num_processes)
-    if batch % count:
-        raise TrainingStoppedError(
-            f"A batch of {batch} clips cannot be shared by {count} processes.",
-            f"Give a --batch that is a multiple of {count}.",
-        )
-    return batch // count

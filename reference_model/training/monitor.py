@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from pathlib import Path
 from typing import Any, Protocol
 
 import psutil
 import torch
+
+from reference_model.training.disk import write_text_atomically
 
 METRICS = "metrics.jsonl"
 
@@ -54,14 +57,14 @@ class Metrics:
         from torch.utils.tensorboard import SummaryWriter
 
         self.path = folder / METRICS
-        kept = [row for row in read_metrics(folder) if int(row["step"]) <= step]
-        part = self.path.with_name(f".{METRICS}.part")
-        part.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
-        part.replace(self.path)
-        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
+        # without a checkpoint nothing counts, not even the validation of step 0: it is made again
+        kept = [row for row in read_metrics(folder) if step and int(row["step"]) <= step]
+        write_text_atomically(self.path, "".join(json.dumps(row) + "\n" for row in kept))
+        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1 if step else 0)
 
     def write(self, step: int, values: dict[str, float]) -> None:
-        """One line."""
+        """One line; values that JSON does not know are left out."""
+        values = {name: value for name, value in values.items() if math.isfinite(value)}
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step, **values}) + "\n")
         for name, value in values.items():

@@ -13,6 +13,23 @@ from reference_model.pipeline import HydraPipeline, assemble_pipeline
 from reference_model.training.stop import TrainingStoppedError
 from reference_model.transformer import HydraTransformer3DModel
 
+_PARTS = ("transformer", "vae", "text_encoder", "tokenizer")
+
+
+def check_wan(config: HydraConfig, base: Path | None) -> Path:
+    """The folder, if it has Wan's parts.
+
+    Raises:
+        TrainingStoppedError: If it has not.
+    """
+    missing = [part for part in _PARTS if base is None or not (base / part).is_dir()]
+    if base is None or missing:
+        raise TrainingStoppedError(
+            f"{config.name} starts from Wan 2.1, and {base or 'no folder'} has no {missing[0]} in diffusers' format.",
+            "Give --base the folder of Wan2.1-T2V-1.3B-Diffusers.",
+        )
+    return base
+
 
 def paper_parts(config: HydraConfig, base: Path | None) -> HydraPipeline:
     """The pipeline before training: Wan's weights, cameras at zero, projector the identity, tokenizer a mean.
@@ -24,11 +41,7 @@ def paper_parts(config: HydraConfig, base: Path | None) -> HydraPipeline:
     Raises:
         TrainingStoppedError: If there is no such folder.
     """
-    if base is None or not (base / "transformer").is_dir():
-        raise TrainingStoppedError(
-            f"{config.name} starts from Wan 2.1, and {base or 'no folder'} has no transformer in diffusers' format.",
-            "Give --base the folder of Wan2.1-T2V-1.3B-Diffusers.",
-        )
+    base = check_wan(config, base)
     model = HydraTransformer3DModel(**config.transformer_arguments())
     wan = WanTransformer3DModel.from_pretrained(base, subfolder="transformer", torch_dtype=torch.float32)
     load_wan_base(model, wan.state_dict(), str(base / "transformer"))

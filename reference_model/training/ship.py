@@ -15,7 +15,7 @@ import torch
 
 from reference_model.checkpoint import file_digest
 from reference_model.methods import find_method, method_names
-from reference_model.training.cache import write_atomically
+from reference_model.training.disk import write_atomically
 from reference_model.training.export import DIGESTS, MODEL_FILE
 from reference_model.training.stop import TrainingStoppedError
 from reference_model.transformer import HydraTransformer3DModel

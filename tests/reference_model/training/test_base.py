@@ -53,7 +53,7 @@ def test_a_run_says_what_it_began_from_and_refuses_another(runs, tmp_path):
     record = json.loads((runs / "hydra" / "train.json").read_text(encoding="utf-8"))["base"]
     assert record.startswith("base, transformer ")
     assert f"| begins from | {record} |" in (runs / "hydra" / "README.md").read_text(encoding="utf-8")
-    with pytest.raises(TrainingStoppedError, match=r"asked for differently \(base\)"):
+    with pytest.raises(TrainingStoppedError, match=r"asked for differently \(base base, transformer \w+, now none\)"):
         run_training(replace(request, base=None))
 
 

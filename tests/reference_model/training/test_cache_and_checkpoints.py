@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import json
-from dataclasses import replace
+import math
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -12,10 +13,12 @@ import torch
 from training_toys import Waves, pico
 
 from reference_model.training import cache as cache_module
+from reference_model.training import codec_training as codec_module
 from reference_model.training.cache import CacheKey, Encoders, LatentCache, build_cache
 from reference_model.training.checkpoints import Checkpoints, is_complete, read_state
 from reference_model.training.clips import as_frames, hold_out
 from reference_model.training.codec_training import build_codec, psnr, spread_evenly, train_codec
+from reference_model.training.disk import write_atomically
 from reference_model.training.stop import TrainingStoppedError
 
 KEY = CacheKey(data="waves", revision="r1", codec="c1", text="hashed 8", size=(32, 16))
@@ -117,27 +120,6 @@ def test_a_checkpoint_that_was_being_written_does_not_count(tmp_path):
     assert write(checkpoints, 10) == checkpoints.newest(), "the remains are overwritten"
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        OSError(errno.ENOSPC, "No space left on device"),
-        RuntimeError("[enforce fail at inline_container.cc] PytorchStreamWriter failed writing file data/3"),
-    ],
-)
-def test_a_full_disk_says_what_is_left(tmp_path, error):
-    checkpoints = Checkpoints(tmp_path, keep=2)
-    write(checkpoints, 10)
-
-    def fail(folder):
-        (folder / "part").write_text("half")
-        raise error
-
-    with pytest.raises(TrainingStoppedError, match=r"The disk is full: .* of step 20 .*step-00000010") as found:
-        checkpoints.guarded(20, fail)
-    assert "run the same command again" in found.value.hint
-    assert checkpoints.newest() == checkpoints.path(10) and not checkpoints.working(20).exists()
-
-
 def test_other_errors_stay_what_they_are(tmp_path):
     def fail(folder):
         raise PermissionError(errno.EACCES, "Permission denied")
@@ -178,6 +160,60 @@ def test_codec_training_improves_on_the_linear_codec_and_normalises():
     )
     latents = torch.cat([codec.encode(h) for i in source.ids() for h in source.load(i).halves()])
     assert latents[:, :, 1:].std((0, 2, 3, 4)).tolist() == pytest.approx([1.0] * 4, abs=0.3)
+
+
+def trained(source, config, held=2):
+    codec = build_codec(config.model.codec, 0)
+    ids = hold_out(source.ids(), held)
+    return codec, train_codec(codec, source, ids, config.codec, seed=0, device=torch.device("cpu"))
+
+
+def test_a_codec_that_diverges_is_no_codec(monkeypatch):
+    config = pico()
+    with pytest.raises(TrainingStoppedError, match="Training of the codec diverged: its loss of step 1 is nan"):
+        monkeypatch.setattr(codec_module, "_loss", lambda codec, video, share: codec.encode_raw(video).sum() * math.nan)
+        trained(Waves(6), config)
+    monkeypatch.undo()
+    # the loss is finite, the root of its zero has no slope
+    with pytest.raises(TrainingStoppedError, match=r"step 1 is 0\.0, its gradient has the length nan"):
+        monkeypatch.setattr(
+            codec_module, "_loss", lambda codec, video, share: (codec.encode_raw(video) * 0).sum().sqrt()
+        )
+        trained(Waves(6), config)
+    monkeypatch.undo()
+    monkeypatch.setattr(codec_module, "psnr", lambda codec, video: math.nan)
+    with pytest.raises(TrainingStoppedError, match="what comes out of it in the end is no picture"):
+        trained(Waves(6), config)
+
+
+def test_a_report_is_json_whatever_was_held_out(tmp_path):
+    _, report = trained(Waves(4), pico(), held=0)
+    assert (report.psnr, report.linear_psnr, report.worst) == (None, None, None)
+    write_atomically(tmp_path / "report.json", asdict(report))
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_atomically(tmp_path / "report.json", {"psnr": math.nan})
+
+    class Grey(Waves):
+        def load(self, clip_id):
+            clip = super().load(clip_id)
+            grey = np.full_like(clip.context, 128)
+            return replace(clip, context=grey, target=grey)
+
+    _, report = trained(Grey(4), replace(pico(), codec=replace(pico().codec, steps=0)))
+    assert 60 < report.psnr <= 100, "what is coded without an error has no infinite PSNR"
+
+
+def test_codec_clips_are_held_as_bytes(monkeypatch):
+    seen = []
+    real = codec_module._crops
+
+    def crops(halves, *arguments):
+        seen.extend(half.dtype for half in halves)
+        return real(halves, *arguments)
+
+    monkeypatch.setattr(codec_module, "_crops", crops)
+    trained(Waves(4), pico())
+    assert set(seen) == {np.dtype(np.uint8)}
 
 
 def test_a_sample_of_ids_is_spread_evenly():

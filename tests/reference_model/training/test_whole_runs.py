@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from training_toys import FRAMES, HEIGHT, WIDTH, Waves, pico
+from training_toys import FRAMES, HEIGHT, LIKE, WIDTH, Waves, pico
 from typer.testing import CliRunner
 
 from hmbench.cli import app
@@ -33,14 +33,17 @@ import sys
 sys.path[:0] = {paths!r}
 from pathlib import Path
 from training_toys import Waves, pico
+from reference_model.training.processes import make_accelerator
 from reference_model.training.run import TrainingRequest, run_training
-run_training(TrainingRequest(config=pico(steps={steps}, batch=4), source=Waves(), out=Path({out!r})))
+config = pico(steps={steps}, batch=4, like={like!r})
+assert make_accelerator(config, "cpu").num_processes == {processes}
+run_training(TrainingRequest(config=config, source=Waves(), out=Path({out!r})))
 """
 
 
-def worker(out, steps=8):
+def worker(out, steps=8, like="wan", processes=1):
     paths = [str(HERE.parents[3]), str(HERE.parents[2])]
-    return WORKER.format(paths=paths, out=str(out), steps=steps)
+    return WORKER.format(paths=paths, out=str(out), steps=steps, like=like, processes=processes)
 
 
 def losses(folder):
@@ -52,29 +55,31 @@ def environment(**more):
 
 
 @pytest.mark.slow
-def test_two_processes_train_like_one(tmp_path):
+@pytest.mark.parametrize("like", LIKE)
+def test_two_processes_train_like_one(tmp_path, like):
     script = tmp_path / "worker.py"
-    for name, launch in (
-        ("one", [sys.executable]),
-        ("two", [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2",
-                 "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no",
-                 "--main_process_port", "29533"]),
-    ):  # fmt: skip
-        script.write_text(worker(tmp_path / name))
-        done = subprocess.run([*launch, str(script)], env=environment(), capture_output=True, text=True, check=False)
+    together = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    for processes, launch in ((1, []), (2, together)):
+        # `accelerate launch --cpu` starts a single process where there is no MPI: the worker counts
+        script.write_text(worker(tmp_path / str(processes), like=like, processes=processes))
+        command = [sys.executable, *launch, str(script)]
+        done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr[-2000:]
-    one, two = losses(tmp_path / "one"), losses(tmp_path / "two")
+    one, two = losses(tmp_path / "1"), losses(tmp_path / "2")
     assert list(one) == list(two) == list(range(1, 9))
     assert list(two.values()) == pytest.approx(list(one.values()), rel=1e-3)
     assert two[1] == pytest.approx(one[1], rel=1e-5), "nothing but the order of sums differs"
+    for processes, said in ((1, ", 1 process |"), (2, ", 2 processes |")):
+        assert said in (tmp_path / str(processes) / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
-def test_kill_9_and_the_same_command_again(tmp_path):
+@pytest.mark.parametrize("like", LIKE)
+def test_kill_9_and_the_same_command_again(tmp_path, like):
     steps = 40
-    calm = subprocess.run([sys.executable, "-c", worker(tmp_path / "calm", steps)], env=environment(), check=False)
-    assert calm.returncode == 0
-    command = [sys.executable, "-c", worker(tmp_path / "killed", steps)]
+    calm = worker(tmp_path / "calm", steps, like)
+    assert subprocess.run([sys.executable, "-c", calm], env=environment(), check=False).returncode == 0
+    command = [sys.executable, "-c", worker(tmp_path / "killed", steps, like)]
     running = subprocess.Popen(command, env=environment(), stderr=subprocess.DEVNULL)
     checkpoints = tmp_path / "killed" / "checkpoints"
     while running.poll() is None and not list(checkpoints.glob("step-0000001*")):
@@ -115,9 +120,11 @@ class LeftAndRight(Waves):
 
 
 @pytest.mark.slow
-def test_two_clips_are_learned_by_heart_and_told_apart_by_camera_alone(tmp_path):
+@pytest.mark.parametrize("like", LIKE)
+def test_two_clips_are_learned_by_heart_and_told_apart_by_camera_alone(tmp_path, like):
     """Codec, cameras, loss and sampler agree: what was trained on the cache comes out of the world model."""
-    source, recipe = LeftAndRight(), pico(steps=900, batch=4, validation_clips=0, sample_clips=0, ema=0.98)
+    source = LeftAndRight()
+    recipe = pico(steps=900, batch=4, validation_clips=0, sample_clips=0, ema=0.98, like=like)
     transformer = replace(recipe.model.transformer, dim=64, heads=2, ffn_dim=128)
     config = replace(
         recipe,

@@ -1,0 +1,154 @@
+"""Stages 1 and 2: the codec and the latents of all clips, each found or made; what was made otherwise is refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from reference_model.checkpoint import state_digest
+from reference_model.codec import MiniVideoCodec
+from reference_model.config import HydraConfig
+from reference_model.pipeline import HydraPipeline, build_pipeline
+from reference_model.text import HashedTextEncoder
+from reference_model.training.base import CODEC_REPORT, continue_from
+from reference_model.training.cache import CacheKey, Encoders, LatentCache, build_cache
+from reference_model.training.codec_training import CodecReport, build_codec, train_codec
+from reference_model.training.disk import write_atomically
+from reference_model.training.monitor import Listener
+from reference_model.training.paper import paper_parts
+from reference_model.training.request import TrainingRequest, differences
+from reference_model.training.start import start_with_a_copy
+from reference_model.training.stop import TrainingStoppedError
+
+
+def prepare(
+    request: TrainingRequest, device: torch.device, listener: Listener
+) -> tuple[HydraPipeline, LatentCache, dict[str, Any]]:
+    """The pipeline at its starting weights, the cache, and what is known of the codec.
+
+    Raises:
+        TrainingStoppedError: If the folder of prepared things holds others.
+    """
+    config, source = request.config, request.source
+    if config.model.codec.kind == "mini":
+        pipeline = build_pipeline(config.model, request.seed)
+        codec, report = _codec(request, device, listener)
+        pipeline.register_modules(vae=codec)
+        if request.base is not None:
+            continue_from(pipeline, request.base)
+        elif config.start == "copy":
+            start_with_a_copy(pipeline.transformer, request.seed)
+    else:
+        pipeline, report = paper_parts(config.model, request.base), {}
+    key = CacheKey(
+        data=source.name,
+        revision=source.revision(),
+        codec=state_digest(cast(torch.nn.Module, pipeline.vae))[:16],
+        text=f"{config.model.text.kind} {config.model.text.dim}",
+        size=(config.model.width, config.model.height),
+    )
+    pipeline.vae.to(device)
+    if not isinstance(pipeline.text_encoder, HashedTextEncoder):
+        pipeline.text_encoder.to(device)
+    encoders = Encoders(
+        video=lambda half: pipeline.codec.encode(half.to(device, pipeline.vae.dtype)),
+        text=pipeline.encode_text,
+        time_stride=pipeline.codec.time_stride,
+    )
+    count = len(source.ids())
+    listener.stage("latents", count, 0)
+    cache = build_cache(request.latents_folder, source, key, encoders, lambda done: listener.advance(done, ""))
+    return pipeline, cache, report
+
+
+def deviations(pipeline: HydraPipeline, model: HydraConfig) -> Tensor:
+    """Deviation of each latent channel before normalisation, ``[C]``; ones for Wan's codec."""
+    vae = pipeline.vae
+    if isinstance(vae, MiniVideoCodec):
+        return cast(Tensor, vae.latent_std[1].detach().cpu().float())
+    return torch.ones(model.codec.latent_channels)
+
+
+def check_codec(request: TrainingRequest) -> None:
+    """Compares a codec that is there with what this run would train.
+
+    The seed is recorded and may differ: runs of several seeds share one codec. Reports of older runs do not say what
+    their codec was made of; such a codec is accepted by its sizes.
+
+    Raises:
+        TrainingStoppedError: If it has other sizes, or was made of other clips or by other settings.
+    """
+    folder = request.codec_folder
+    if request.config.model.codec.kind != "mini" or not (folder / CODEC_REPORT).is_file():
+        return
+    if not _same_sizes(_stored(folder), request.config.model):
+        raise TrainingStoppedError(
+            f"{folder} holds a codec of other sizes than {request.config.model.name} needs.",
+            "Give another --prepared folder.",
+        )
+    report = json.loads((folder / CODEC_REPORT).read_text(encoding="utf-8"))
+    asked = {key: value for key, value in _made_of(request).items() if key != "seed"}
+    found = {key: value for key, value in report.get("made_of", {}).items() if key in asked}
+    if wrong := differences(found, asked):
+        raise TrainingStoppedError(
+            f"{folder} holds a codec that was made differently ({'; '.join(wrong)}).",
+            "Give another --prepared folder, or the settings that it was made with.",
+        )
+
+
+def _codec(request: TrainingRequest, device: torch.device, listener: Listener) -> tuple[MiniVideoCodec, dict[str, Any]]:
+    """The codec of its folder, trained first if it is not there, and its report."""
+    folder, config = request.codec_folder, request.config
+    report = folder / CODEC_REPORT
+    if report.is_file():
+        check_codec(request)
+        return _stored(folder), dict(json.loads(report.read_text(encoding="utf-8")))
+    codec = build_codec(config.model.codec, request.seed)
+    listener.stage("codec", max(1, config.codec.steps), 0)
+    found: CodecReport = train_codec(
+        codec,
+        request.source,
+        request.split(),
+        config.codec,
+        request.seed,
+        device,
+        lambda step, loss: listener.advance(step, f"loss {loss:.5f}"),
+    )
+    try:
+        codec.cpu().save_pretrained(folder)
+        write_atomically(report, {**asdict(found), "made_of": _made_of(request)})
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    if found.psnr is not None:
+        listener.notice(f"codec: {found.psnr:.2f} dB on held-out clips ({found.linear_psnr:.2f} dB its linear part)")
+    # read back, so that the first run and one that finds the codec here start from equal numbers
+    return _stored(folder), asdict(found)
+
+
+def _made_of(request: TrainingRequest) -> dict[str, Any]:
+    """What a codec follows from."""
+    return {
+        "revision": request.source.revision(),
+        "seed": request.seed,
+        "settings": asdict(request.config.codec),
+        "held_out": list(request.split()[1]),
+    }
+
+
+def _stored(folder: Path) -> MiniVideoCodec:
+    codec = cast(MiniVideoCodec, MiniVideoCodec.from_pretrained(folder, local_files_only=True))
+    codec.eval()
+    return codec
+
+
+def _same_sizes(codec: MiniVideoCodec, model: HydraConfig) -> bool:
+    wanted = build_codec(model.codec, 0).state_dict()
+    own = codec.state_dict()
+    return {k: v.shape for k, v in own.items()} == {k: v.shape for k, v in wanted.items()}
