@@ -43,7 +43,7 @@ class Board:
     entries: tuple[Entry, ...]
     """Ranked entries, best first, then bounds by name."""
     ranks: tuple[int | None, ...]
-    """Rank of each entry, None for bounds."""
+    """Rank of each entry, shared by equal means; None for bounds."""
     with_best: tuple[bool, ...]
     """True for entries that a paired test does not separate from the first."""
 
@@ -165,9 +165,14 @@ def _make_board(entries: Sequence[Entry], rank_by: Sequence[str]) -> Board:
         tracker=first.tracker or "",
         rank_by=metric,
         entries=(*ranked, *others),
-        ranks=(*range(1, len(ranked) + 1), *(None for _ in others)),
+        ranks=(*_ranks([e.means[metric]["mean"] for e in ranked]), *(None for _ in others)),
         with_best=(*_with_best(ranked, metric), *(False for _ in others)),
     )
+
+
+def _ranks(means: Sequence[float]) -> list[int]:
+    """Ranks of sorted means; equal ones share the best of theirs."""
+    return [means.index(mean) + 1 for mean in means]
 
 
 def _with_best(ranked: Sequence[Entry], metric: str) -> list[bool]:

@@ -179,11 +179,12 @@ def test_ranking_within_boards_and_bounds_unranked(tmp_path) -> None:
     fill(tmp_path)
     first, second = boards_of(tmp_path)
     assert [e.name for e in first.entries] == ["good", "near", "bad", "oracle"]
-    assert first.ranks == (1, 2, 3, None)
+    assert first.ranks == (1, 1, 3, None), "equal means share a rank"
     assert first.with_best == (True, True, False, False)
     assert [e.name for e in second.entries] == ["elsewhere"]
     downward = boards_of(tmp_path, ("no-such", "lpips"))[0]
     assert [e.name for e in downward.entries][:3] == ["good", "near", "bad"]
+    assert downward.ranks == (1, 1, 3, None)
     with pytest.raises(UserError, match="share none of the metrics"):
         boards_of(tmp_path, ("nothing",))
 
