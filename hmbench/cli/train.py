@@ -43,6 +43,10 @@ Out = Annotated[Path, typer.Option("--out", "-o", help="The run's folder; a kill
 Steps = Annotated[int | None, typer.Option(min=1, help="Optimizer steps.", rich_help_panel=LENGTH)]
 Batch = Annotated[int | None, typer.Option(min=1, help="Clips a step, over all processes.", rich_help_panel=LENGTH)]
 Rate = Annotated[float | None, typer.Option("--learning-rate", help="Peak, above 0.", rich_help_panel=LENGTH)]
+NoiseShift = Annotated[
+    float | None,
+    typer.Option(help="Push noise levels towards noise; large: the first sampling step.", rich_help_panel=LENGTH),
+]
 CheckpointEvery = Annotated[
     int | None, typer.Option(min=1, help="Steps between checkpoints and validations.", rich_help_panel=LENGTH)
 ]
@@ -72,6 +76,7 @@ def train_command(
     steps: Steps = None,
     batch: Batch = None,
     learning_rate: Rate = None,
+    noise_shift: NoiseShift = None,
     checkpoint_every: CheckpointEvery = None,
     codec_steps: CodecSteps = None,
     seed: Seed = 0,

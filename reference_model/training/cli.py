@@ -52,6 +52,8 @@ class TrainOptions:
     """Clips a step."""
     learning_rate: float | None = None
     """Peak learning rate."""
+    noise_shift: float | None = None
+    """How far noise levels are pushed towards noise."""
     validation_clips: int | None = None
     """Clips held out."""
     checkpoint_every: int | None = None
@@ -119,7 +121,11 @@ def training_config(options: TrainOptions) -> TrainingConfig:
             memory=method.name,
             model=method.apply(options.preset),
             steps=steps,
-            flow=replace(recipe.flow, levels="per_frame" if method.per_frame_noise else "shared"),
+            flow=replace(
+                recipe.flow,
+                levels="per_frame" if method.per_frame_noise else "shared",
+                shift=recipe.flow.shift if options.noise_shift is None else options.noise_shift,
+            ),
             optimizer=_paced(recipe.optimizer, steps, options.learning_rate),
             codec=replace(recipe.codec, steps=_given(options.codec_steps, recipe.codec.steps)),
             run=replace(

@@ -12,6 +12,7 @@ from training_toys import MEMORY, Waves, pico
 from hmbench.errors import UserError
 from reference_model.training import processes
 from reference_model.training.cli import TrainOptions, training_config
+from reference_model.training.flow import noise_levels
 from reference_model.training.processes import make_accelerator, share, training_device
 from reference_model.training.request import check_request, differences
 from reference_model.training.run import TrainingRequest, run_training
@@ -206,3 +207,14 @@ def test_memories_share_one_codec(finished, tmp_path):
     asked = request(tmp_path, pico(2, {"kind": "full"}), prepared=finished / "prepared", source=source)
     run_training(asked)
     assert source.loaded == [] and MEMORY["kind"] != "full"
+
+
+def test_noise_levels_can_be_pushed_towards_the_first_sampling_step(tmp_path):
+    """Training alone: the sampler keeps its own levels."""
+    asked = training_config(TrainOptions(out=tmp_path, noise_shift=12.0))
+    plain = training_config(TrainOptions(out=tmp_path))
+    assert (asked.flow.shift, plain.flow.shift) == (12.0, plain.model.sampler.shift)
+    assert asked.model == plain.model
+    assert noise_levels(12.0).median() > 0.9 > noise_levels(plain.flow.shift).median()
+    with pytest.raises(UserError, match="shift above 0"):
+        training_config(TrainOptions(out=tmp_path, noise_shift=0.0))
