@@ -86,6 +86,19 @@ def test_a_truncated_shard_is_named(tmp_path, encoders):
         LatentCache(tmp_path)
 
 
+def test_half_a_shard_does_not_stay(tmp_path, encoders, monkeypatch):
+    """Older safetensors write to the very file; this one to a file of its own, which it removes."""
+
+    def half(tensors, path):
+        path.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(cache_module, "save_file", half)
+    with pytest.raises(OSError, match="No space left"):
+        build_cache(tmp_path, Waves(2), KEY, encoders)
+    assert [path.name for path in tmp_path.iterdir()] == ["key.json"]
+
+
 def test_clips_of_two_sizes_are_refused(tmp_path, encoders):
     class Mixed(Waves):
         def load(self, clip_id):

@@ -73,6 +73,34 @@ def test_two_processes_train_like_one(tmp_path, like):
         assert said in (tmp_path / str(processes) / "README.md").read_text(encoding="utf-8")
 
 
+POISON = """
+import math
+from reference_model.training import loop
+real = loop.freeze
+
+def freeze(model, rule):
+    from accelerate import PartialState
+    if PartialState().process_index == 1:
+        model.proj_out.weight.register_hook(lambda gradient: gradient * math.nan)
+    return real(model, rule)
+
+loop.freeze = freeze
+"""
+
+
+@pytest.mark.slow
+def test_a_gradient_that_is_no_number_on_one_process_stops_all(tmp_path):
+    script = tmp_path / "worker.py"
+    lines = worker(tmp_path / "run", processes=2).splitlines()
+    script.write_text("\n".join([*lines[:-1], POISON, lines[-1]]))
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(script)]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode, "it cannot have trained"
+    said = "The gradient of step 1 has the length nan: training diverged"
+    assert said in done.stderr and "no checkpoint was due yet" in done.stderr, done.stderr[-2000:]
+    assert not list((tmp_path / "run").glob("checkpoints/*")) and not (tmp_path / "run" / "digests.json").exists()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("like", LIKE)
 def test_kill_9_and_the_same_command_again(tmp_path, like):
