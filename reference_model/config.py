@@ -250,7 +250,7 @@ def mini() -> HydraConfig:
 
 
 def nano() -> HydraConfig:
-    """A model that even trains on a laptop: 112x64, 2,240 tokens a clip, 1.6 M parameters.
+    """A model that even trains on a laptop: 112x64, 2,240 tokens a clip, 1.4 M parameters.
 
     Tokens are 8 pixels wide and 16 high, in four bands that attend each by itself: what a turning camera moves is
     columns. The memory tokenizer compresses two columns of two frames into one.
