@@ -21,7 +21,9 @@ def reencode(video: Video, crf: int, *, fps: float = 15.0) -> Video:
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="mp4") as container:
         stream: Any = container.add_stream(
-            "libx264", rate=round(fps), options={"crf": str(crf), "preset": "veryfast", "threads": "1"}
+            "libx264",
+            rate=round(fps),
+            options={"crf": str(crf), "preset": "veryfast", "threads": "1", "x264-params": "mbtree=0"},
         )
         stream.height, stream.width = video.shape[1:3]
         stream.pix_fmt = "yuv420p"
