@@ -140,7 +140,7 @@ READINGS = (
         "verdict_returned",
         lambda r: float(r.verdict == "returned"),
         "nothing wrong with the event",
-        version=4,
+        version=5,
         headline=True,
     ),
     _share(

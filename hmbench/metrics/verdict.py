@@ -82,6 +82,8 @@ class Thresholds:
     """Share of walking back's residual below which standing is the better story."""
     wobble: float = 0.05
     """Body heights by which boxes wobble around a path."""
+    on_its_path: float = 0.1
+    """Body heights from its path, twice the wobble, up to which it is on time, whatever explains the rest better."""
     elsewhere: float = 1.0
     """Body heights from its path from which on a disagreeing velocity is another way, not a wobble."""
     unmeasured: float = 0.5
@@ -193,5 +195,7 @@ def _trails(n: Numbers, t: Thresholds) -> bool:
     if n.path is None:
         return n.lag >= t.late_frames and n.aside < max(t.aside, 0.5 * n.offset)
     fit = n.path
+    if fit.on_time < t.on_its_path:
+        return False
     explained = fit.late < t.explains * fit.on_time and fit.late < 1.3 * fit.beside + t.wobble
     return fit.shift >= t.late_frames and explained

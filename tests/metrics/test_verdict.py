@@ -69,6 +69,13 @@ def test_a_slow_walk_says_as_much_as_a_fast_one(speed):
         assert decide(replace(numbers, speed_target=speed * numbers.standing)) == verdict
 
 
+def test_who_stands_on_its_path_is_on_time_whatever_explains_the_rest_better():
+    """A coarse codec leaves boxes a few hundredths beside their place, and some shift always explains that better."""
+    wobbles = PathFit(on_time=0.06, late=0.02, shift=8.0, beside=0.05, still=0.2, turned=0.4)
+    assert decide(replace(RIGHT, offset=0.06, path=wobbles)) == "returned"
+    assert decide(replace(RIGHT, offset=0.16, path=replace(wobbles, on_time=0.16))) == "late"
+
+
 def test_a_standing_target_cannot_be_frozen_or_late():
     barely = Thresholds().moves * RIGHT.standing * 0.9
     assert decide(replace(STANDS, speed_target=barely)) == "returned"
