@@ -6,6 +6,7 @@ A module a command group; each offers ``register(app)``. Importing this package 
 from __future__ import annotations
 
 import importlib
+import logging
 import sys
 
 import typer
@@ -35,6 +36,8 @@ for _names, _target in ((ROOT_MODULES, app), (DATA_MODULES, data_app)):
 
 def main() -> None:
     """Entry point: user mistakes end in one readable sentence and exit code 2, without a traceback."""
+    # comes with pyiqa and, on import, tells everyone to install a package for quantised layers that nothing here has
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     try:
         app()
     except UserError as error:
