@@ -80,14 +80,15 @@ def test_hydra_is_recorded_in_every_block_and_step(clip) -> None:
     built.generate(clip.prompt, seed=5)
     transformer.forward = original
     found = trace(built, clip.prompt, seed=5)
-    blocks = built.pipeline.transformer.memory.backbone.layers
-    assert found.selected.shape == (2, blocks, 6, 6)
+    blocks, bands = built.pipeline.transformer.memory.backbone.layers, built.pipeline.transformer.bands
+    assert bands > 1 and found.selected.shape == (2, blocks * bands, 6, 6)
     for call, (block, value) in enumerate(heard):
         step = call // blocks
-        assert block == call % blocks
-        for frame in range(6):
-            expected = sorted(value[0, 6 + frame].tolist())
-            assert np.flatnonzero(found.selected[step, block, frame]).tolist() == expected
+        assert block == call % blocks and len(value) == bands
+        for band in range(bands):
+            for frame in range(6):
+                expected = sorted(value[band, 6 + frame].tolist())
+                assert np.flatnonzero(found.selected[step, block * bands + band, frame]).tolist() == expected
     assert found.parts[0] == (0, 5)
     assert found.parts[3] == (21, 26)
 
