@@ -16,6 +16,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 
 from hmbench.errors import UserError
 
@@ -34,16 +35,17 @@ def show_error(error: UserError) -> None:
 
 
 def progress_bar() -> Progress:
-    """A bar with count, elapsed and remaining time, on stderr."""
+    """A bar with count, elapsed and remaining time, on stderr; where the screen is narrow, the note is cut first."""
     return Progress(
         TextColumn("[bold]{task.description}"),
-        BarColumn(),
+        BarColumn(bar_width=16),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
         console=errors,
+        expand=True,
     )
 
 

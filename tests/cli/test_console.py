@@ -1,0 +1,22 @@
+"""What people see while they wait."""
+
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+
+from hmbench.cli import console
+
+
+def test_on_a_narrow_screen_the_note_is_cut_and_nothing_else(monkeypatch) -> None:
+    """Sample names are long: they squeezed count and times down to their first figures."""
+    screen = Console(file=io.StringIO(), width=80, force_terminal=False)
+    monkeypatch.setattr(console, "errors", screen)
+    bar = console.progress_bar()
+    bar.add_task("generate", total=32, completed=31, note="00032_FountainPlaza_loc2_SCurve_OrbitLeftEarly_990731")
+    screen.print(bar.get_renderable())
+    shown = screen.file.getvalue()
+    assert "31/32" in shown and "left" in shown and "00032_" in shown
+    assert shown.count(":") == 4  # h:mm:ss or -:--:-- twice
+    assert max(len(line) for line in shown.splitlines()) <= 80
