@@ -1,4 +1,7 @@
-"""Video in and out of files, exactly: what is written losslessly is read back bit for bit, and a damaged file raises.
+"""Video in and out of files, exactly: lossless files are read back bit for bit, equal frames give equal files.
+
+A truncated or broken file raises; damage inside a picture raises where the decoder notices it, which H.264, having no
+checksums, does not always.
 
 PyAV carries the codecs. Two writers: lossless RGB H.264 for predictions, since a lossy file would change the scores of
 what it stores, and ordinary H.264 (yuv420p) for clips and pictures that people look at. Label maps are FFV1 grey.
@@ -79,7 +82,7 @@ def write_video(path: Path, video: Video, *, fps: float, crf: int = 17) -> None:
         crf: x264 quality, smaller is better; 17 is hard to tell from the original.
     """
     even = video[:, : video.shape[1] // 2 * 2, : video.shape[2] // 2 * 2]
-    # x264's macroblock tree is left out: with it one clip in fifty came out different from the same frames
+    # x264's macroblock tree is left out: with it equal frames gave other bytes (22 of 200 encodes at 112x64)
     options = {"crf": str(crf), "preset": "veryfast", "threads": "1", "x264-params": "mbtree=0"}
     _encode(path, even, "libx264", "yuv420p", "rgb24", fps, options)
 

@@ -57,7 +57,7 @@ class TransformerConfig:
     field_of_view: float = 36.6
     """Of the picture's width in degrees, which ``world`` needs: HM-World's, recovered."""
     depths: tuple[float, ...] = (4.0, 8.0, 16.0, 1000.0)
-    """Metres that the heads assume in turn under ``world``: from near the camera to the horizon."""
+    """Metres that the heads assume in turn under ``world``, from near the camera to the horizon; 0: moves with it."""
     carries: bool = False
     """Under ``world``: values are turned with the cameras as well, so that parts of a token can be copied."""
     prediction: Prediction = "velocity"

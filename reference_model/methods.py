@@ -80,7 +80,7 @@ class Method:
 
 
 def _cut_to_picture(described: dict[str, Any], recipe: HydraConfig) -> dict[str, Any]:
-    """A tokenizer no higher and no wider than the picture: nano's tokens are columns, one row high."""
+    """A tokenizer no higher and no wider than the picture: nano's bands are one token high."""
     _, picture = recipe.grids(recipe.context_frames, recipe.target_frames)
     for name in {"kernel", "stride"} & described.keys():
         frames, rows, columns = described[name]

@@ -62,7 +62,7 @@ def test_generates_and_says_that_it_is_untrained(name, prompt) -> None:
 
 
 def test_tokenizers_are_cut_to_the_picture() -> None:
-    """Nano's tokens are columns of the picture, one row high, so that no kernel can be higher."""
+    """Nano's bands are one token high, so that no kernel can be higher."""
     settings = {p: find_method("hydra-2x8x8").apply(p).transformer.memory for p in ("nano", "mini", "paper")}
     assert settings["nano"]["kernel"] == settings["nano"]["stride"] == (2, 1, 8)
     assert settings["mini"]["kernel"] == settings["paper"]["kernel"] == (2, 8, 8)
