@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import torch
 from accelerate import Accelerator
@@ -28,6 +27,7 @@ from reference_model.training.flow import NoisyBatch, add_noise, channel_weights
 from reference_model.training.monitor import Clock, Listener, Metrics
 from reference_model.training.processes import share
 from reference_model.training.randomness import clip_order
+from reference_model.training.shards import is_sharded, share_out, whole, whole_model
 from reference_model.training.stop import TrainingStoppedError
 from reference_model.training.validation import decode, film_strip, psnr, sample_clip, validation_loss
 from reference_model.transformer import HydraTransformer3DModel, freeze
@@ -80,8 +80,9 @@ class _Loop:
             weight_decay=config.optimizer.weight_decay,
         )
         self.plain = model
-        self.average = None if run.ema is None else WeightAverage(model, run.ema)
         self.model, self.optimizer = accelerator.prepare(model, optimizer)
+        self.sharded = is_sharded(model)
+        self.average = None if run.ema is None else WeightAverage(model, run.ema)
         self.channels = channel_weights(job.deviations, config.flow.channel_power).to(accelerator.device)
         self.checkpoints = Checkpoints(job.out / "checkpoints", run.keep)
 
@@ -104,7 +105,7 @@ class _Loop:
             metrics.close()
         if self.average:
             restore(self.plain, self.average.weights)
-        return cast(HydraTransformer3DModel, self.plain.eval())
+        return whole_model(self.plain, self.accelerator.is_main_process).eval()
 
     def _step(self, step: int, clock: Clock) -> float:
         """One optimizer step; the mean loss over all processes."""
@@ -137,7 +138,7 @@ class _Loop:
 
         A finite loss may have gradients that are no numbers; the optimizer would put them into every weight.
         """
-        length = self.accelerator.clip_grad_norm_(self.model.parameters(), self.job.config.optimizer.clip_norm)
+        length = whole(self.accelerator.clip_grad_norm_(self.model.parameters(), self.job.config.optimizer.clip_norm))
         seen = self.accelerator.gather(torch.stack((total, length.to(total))).unsqueeze(0))
         mean, longest = float(seen[:, 0].mean()), float(seen[:, 1].max())
         if not math.isfinite(mean):
@@ -167,13 +168,16 @@ class _Loop:
         self.listener.advance(done, note)
 
     def _watch(self, done: int, metrics: Metrics | None) -> None:
-        """Validation loss on every process, so that all of them stop if it is no number; samples on the main one."""
+        """Validation loss on every process, so that all of them stop if it is no number; samples on the main one.
+
+        A sharded model computes on all processes or on none, so that all of them sample.
+        """
         job, device = self.job, self.accelerator.device
         with self._averaged():
             values = validation_loss(self.model, job.cache, job.held_ids, self.channels, device)
             if not all(math.isfinite(value) for value in values.values()):
                 raise self._diverged(f"The validation loss after step {done} is {values['validation']}")
-            if self.accelerator.is_main_process and done:
+            if done and (self.sharded or self.accelerator.is_main_process):
                 values |= self._samples(done)
         self.accelerator.wait_for_everyone()
         if metrics and values:
@@ -194,7 +198,8 @@ class _Loop:
         self.plain.train()
         if not rows:
             return {}
-        film_strip(job.out / "samples" / f"step-{done:08d}.png", rows)
+        if self.accelerator.is_main_process:
+            film_strip(job.out / "samples" / f"step-{done:08d}.png", rows)
         return {"sample_psnr": sum(values) / len(values)}
 
     @contextlib.contextmanager
@@ -203,6 +208,7 @@ class _Loop:
         try:
             yield
         finally:
+            share_out(self.plain)
             if old is not None:
                 restore(self.plain, old)
 
@@ -218,8 +224,8 @@ class _Loop:
 
     def _write(self, folder: Path) -> None:
         self.accelerator.save_state(str(folder))
-        if self.average and self.accelerator.is_main_process:
-            self.average.save(folder)
+        if self.average:
+            self.average.save(folder, self.plain, self.accelerator.is_main_process)
 
     def _resume(self) -> int:
         if self.accelerator.is_main_process:
@@ -230,7 +236,7 @@ class _Loop:
             return 0
         self.accelerator.load_state(str(newest))
         if self.average:
-            self.average.load(newest)
+            self.average.load(newest, self.plain)
         done = int(read_state(newest)["step"])
         self.listener.notice(f"going on from {newest.name}")
         return done

@@ -14,8 +14,7 @@ from reference_model.training.stop import TrainingStoppedError
 
 PATIENCE = timedelta(days=7)
 """How long processes wait for the first one, which trains the codec and encodes all clips before they meet again."""
-_WHOLE_MODELS = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)
-_SHARDED = {"ACCELERATE_USE_FSDP": "FSDP", "ACCELERATE_USE_DEEPSPEED": "DeepSpeed"}
+_KNOWN = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU, DistributedType.FSDP)
 
 
 def training_device(name: str) -> torch.device:
@@ -44,11 +43,14 @@ def make_accelerator(config: TrainingConfig, device: str) -> Accelerator:
     """Accelerate for this run; under a launcher it joins the other processes.
 
     Raises:
-        TrainingStoppedError: If there is no such device, or the launcher is told to share the model out.
+        TrainingStoppedError: If there is no such device, or the launcher shares the model out in a way that this
+            trainer does not know.
     """
     wanted = training_device(device)
-    if sharded := [name for setting, name in _SHARDED.items() if os.environ.get(setting, "").lower() in ("true", "1")]:
-        raise _whole_models_only(sharded[0])
+    if _asked("ACCELERATE_USE_DEEPSPEED"):
+        raise _unknown("DeepSpeed")
+    if _asked("ACCELERATE_USE_FSDP"):
+        _check_fsdp(wanted)
     if wanted.type == "cuda" and wanted.index is not None:
         if int(os.environ.get("WORLD_SIZE", "1")) > 1:
             raise TrainingStoppedError(
@@ -61,8 +63,8 @@ def make_accelerator(config: TrainingConfig, device: str) -> Accelerator:
     accelerator = Accelerator(
         cpu=on_cpu, mixed_precision="no" if on_cpu else config.run.precision, kwargs_handlers=handlers
     )
-    if accelerator.distributed_type not in _WHOLE_MODELS:
-        raise _whole_models_only(accelerator.distributed_type.value)
+    if accelerator.distributed_type not in _KNOWN:
+        raise _unknown(accelerator.distributed_type.value)
     return accelerator
 
 
@@ -80,8 +82,28 @@ def share(batch: int, processes: int) -> int:
     return batch // processes
 
 
-def _whole_models_only(kind: str) -> TrainingStoppedError:
+def _asked(setting: str) -> bool:
+    return os.environ.get(setting, "").lower() in ("true", "1")
+
+
+def _check_fsdp(device: torch.device) -> None:
+    """Refuses FSDP 1, whose flat parameters have no names to average or freeze by, and FSDP on CPUs.
+
+    There accelerate would ignore it without a word.
+    """
+    if os.environ.get("FSDP_VERSION", "1") != "2":
+        raise TrainingStoppedError(
+            "FSDP of version 1 is not supported.", "Add --fsdp_version 2 to accelerate launch (or to its config file)."
+        )
+    if device.type == "cpu":
+        raise TrainingStoppedError(
+            "FSDP needs GPUs, and this run was given --device cpu.",
+            "Give --device cuda, or launch without FSDP: every process then holds the whole model.",
+        )
+
+
+def _unknown(kind: str) -> TrainingStoppedError:
     return TrainingStoppedError(
-        f"{kind} shares a model out over processes, which this trainer cannot average, sample or save.",
-        "Launch without it (accelerate launch --multi_gpu): every process holds the whole model.",
+        f"{kind} is a way of sharing out a model that this trainer does not know.",
+        "Launch with accelerate launch --multi_gpu (whole models) or --use_fsdp --fsdp_version 2 (shards).",
     )

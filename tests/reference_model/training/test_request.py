@@ -156,14 +156,38 @@ def test_devices(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("setting", "name"), [("ACCELERATE_USE_FSDP", "FSDP"), ("ACCELERATE_USE_DEEPSPEED", "DeepSpeed")]
+    ("settings", "sentence"),
+    [
+        ({"ACCELERATE_USE_DEEPSPEED": "true"}, "DeepSpeed is a way of sharing out a model that this trainer does not"),
+        ({"ACCELERATE_USE_FSDP": "true"}, "FSDP of version 1 is not supported. Add --fsdp_version 2"),
+        ({"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "1"}, "FSDP of version 1 is not supported"),
+        ({"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2"}, "FSDP needs GPUs, and this run was given --device cpu"),
+    ],
 )
-def test_models_in_shards_are_refused_before_preparing(tmp_path, monkeypatch, setting, name):
-    monkeypatch.setenv(setting, "true")
+def test_launchers_that_would_fail_later_are_refused_before_preparing(tmp_path, monkeypatch, settings, sentence):
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
     asked = request(tmp_path)
-    with pytest.raises(TrainingStoppedError, match=f"{name} shares a model out over processes"):
+    with pytest.raises(TrainingStoppedError, match=sentence):
         run_training(asked)
     assert not asked.out.exists()
+
+
+def test_shards_are_asked_of_accelerate(monkeypatch):
+    """On a GPU `accelerate launch --use_fsdp --fsdp_version 2` passes; what accelerate then makes of it is its own."""
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    monkeypatch.setenv("FSDP_VERSION", "2")
+    monkeypatch.setattr(processes, "training_device", torch.device)
+
+    class Reached(Exception):
+        pass
+
+    def stop(**options):
+        raise Reached
+
+    monkeypatch.setattr(processes, "Accelerator", stop)
+    with pytest.raises(Reached):
+        make_accelerator(pico(), "cuda")
 
 
 def test_processes_wait_for_the_first_for_days(monkeypatch):
@@ -216,5 +240,5 @@ def test_noise_levels_can_be_pushed_towards_the_first_sampling_step(tmp_path):
     assert (asked.flow.shift, plain.flow.shift) == (12.0, plain.model.sampler.shift)
     assert asked.model == plain.model
     assert noise_levels(12.0).median() > 0.9 > noise_levels(plain.flow.shift).median()
-    with pytest.raises(UserError, match="shift above 0"):
+    with pytest.raises(UserError, match="shift and subject_weight above 0"):
         training_config(TrainOptions(out=tmp_path, noise_shift=0.0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from training_toys import FRAMES, HEIGHT, LIKE, WIDTH, Waves, pico
 from typer.testing import CliRunner
 
@@ -99,6 +101,73 @@ def test_a_gradient_that_is_no_number_on_one_process_stops_all(tmp_path):
     said = "The gradient of step 1 has the length nan: training diverged"
     assert said in done.stderr and "no checkpoint was due yet" in done.stderr, done.stderr[-2000:]
     assert not list((tmp_path / "run").glob("checkpoints/*")) and not (tmp_path / "run" / "digests.json").exists()
+
+
+SHARDS = """
+from accelerate import Accelerator, PartialState
+from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
+from reference_model.training import processes
+
+class Shards(Accelerator):
+    # accelerate turns FSDP on for GPUs only; torch shards models on CPUs as well
+    def __init__(self, **settings):
+        super().__init__(**settings)
+        plugin = FullyShardedDataParallelPlugin(fsdp_version=2, auto_wrap_policy="TRANSFORMER_BASED_WRAP")
+        self.state.fsdp_plugin = plugin
+        self.state.distributed_type = DistributedType.FSDP
+        PartialState._shared_state["distributed_type"] = DistributedType.FSDP
+
+processes.Accelerator = Shards
+from reference_model.training import shards
+real = shards.whole_model
+
+def whole_model(model, wanted):
+    held = sum(shards.own_part(p).numel() for p in model.parameters())
+    total = sum(p.numel() for p in model.parameters())
+    assert shards.is_sharded(model) and held < 0.6 * total, (held, total)
+    return real(model, wanted)
+
+from reference_model.training import loop
+loop.whole_model = whole_model
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("like", LIKE)
+def test_two_processes_with_half_a_model_each_train_like_one(tmp_path, like):
+    """FSDP 2: losses, validation, samples and the saved model are those of a whole model; so are they after a stop."""
+    script = tmp_path / "worker.py"
+    alone = worker(tmp_path / "whole", like=like)
+    assert subprocess.run([sys.executable, "-c", alone], env=environment(), check=False).returncode == 0
+    lines = worker(tmp_path / "shards", like=like, processes=2).splitlines()
+    # before the accelerator is made, after what it is made of was imported
+    first = next(k for k, line in enumerate(lines) if line.startswith("config ="))
+    script.write_text("\n".join([*lines[:first], SHARDS, *lines[first:]]))
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(script)]
+
+    def run():
+        done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[-3000:]
+        return losses(tmp_path / "shards")
+
+    whole, shards = losses(tmp_path / "whole"), run()
+    assert list(shards) == list(range(1, 9))
+    assert list(shards.values()) == pytest.approx(list(whole.values()), rel=1e-3)
+    watched = [[row for row in read_metrics(tmp_path / name) if "validation" in row] for name in ("shards", "whole")]
+    assert len(watched[0]) == len(watched[1]) > 1
+    for row, other in zip(*watched, strict=True):
+        assert row == pytest.approx(other, rel=2e-3)
+    saved = [load_saved(tmp_path / name).transformer.state_dict() for name in ("shards", "whole")]
+    assert saved[0].keys() == saved[1].keys()
+    for name, value in saved[0].items():
+        torch.testing.assert_close(value, saved[1][name], rtol=0.02, atol=2e-3)
+
+    shutil.rmtree(sorted((tmp_path / "shards" / "checkpoints").glob("step-*"))[-1])
+    (tmp_path / "shards" / "digests.json").unlink()
+    again = run()
+    assert list(again.values()) == pytest.approx(list(shards.values()), rel=1e-6)
+    for name, value in load_saved(tmp_path / "shards").transformer.state_dict().items():
+        torch.testing.assert_close(value, saved[0][name])
 
 
 @pytest.mark.slow
