@@ -5,6 +5,7 @@ Diffusers loads in float32 unless told otherwise, which would double a paper-sca
 
 from __future__ import annotations
 
+import inspect
 import json
 import struct
 import warnings
@@ -18,6 +19,7 @@ import torch
 from diffusers.utils import logging as diffusers_logging
 
 from reference_model.pipeline import HydraPipeline
+from reference_model.transformer import HydraTransformer3DModel
 
 _FORMATS = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
@@ -28,7 +30,11 @@ def load_saved(folder: Path, kind: type[HydraPipeline] = HydraPipeline) -> Hydra
     Args:
         folder: What `save_pretrained` wrote.
         kind: Class of the pipeline.
+
+    Raises:
+        ValueError: If the transformer has settings that this version does not know: diffusers would leave them out.
     """
+    _check_settings(folder)
     formats = {part.name: found for part in sorted(folder.iterdir()) if (found := stored_format(part)) is not None}
     with warnings.catch_warnings(), _no_bars():
         # the argument's new name, `dtype`, is unknown to diffusers 0.36, which the project still accepts
@@ -37,6 +43,16 @@ def load_saved(folder: Path, kind: type[HydraPipeline] = HydraPipeline) -> Hydra
             folder, local_files_only=True, torch_dtype={**formats, "default": torch.float32}
         )
     return cast(HydraPipeline, pipeline)
+
+
+def _check_settings(folder: Path) -> None:
+    path = folder / "transformer" / "config.json"
+    if not path.is_file():
+        return
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    known = inspect.signature(HydraTransformer3DModel.__init__).parameters
+    if unknown := sorted(name for name in stored if not name.startswith("_") and name not in known):
+        raise ValueError(f"{path} has settings that this version of hmbench does not know: {', '.join(unknown)}")
 
 
 @contextmanager

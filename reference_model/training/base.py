@@ -6,8 +6,9 @@ paper's models all continue from Wan 2.1, which none of their memories trained.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -40,6 +41,7 @@ def continue_from(pipeline: HydraPipeline, base: Path) -> None:
     assert isinstance(vae, MiniVideoCodec)
     _check_codec(base, vae)
     fitting = _fitting(base, pipeline.transformer.state_dict())
+    _check_settings(base, dict(pipeline.transformer.config))
     pipeline.transformer.load_state_dict(fitting, strict=False)
 
 
@@ -55,7 +57,9 @@ def check_base(model: HydraConfig, base: Path, codec: Path) -> None:
         TrainingStoppedError: If there is no finished run, or its codec or transformer differ.
     """
     _check_finished(base)
-    _fitting(base, build_pipeline(model, 0).transformer.state_dict())
+    own = build_pipeline(model, 0).transformer
+    _fitting(base, own.state_dict())
+    _check_settings(base, dict(own.config))
     if not (codec / CODEC_REPORT).is_file():
         raise TrainingStoppedError(
             f"{codec} holds no codec, and {base} goes on only with its own.",
@@ -76,6 +80,24 @@ def _check_codec(base: Path, own: MiniVideoCodec) -> None:
         raise TrainingStoppedError(
             f"{base} was trained on the latents of another codec.", "Give the --prepared folder that it was given."
         )
+
+
+def _check_settings(base: Path, own: dict[str, Any]) -> None:
+    """Weights of equal sizes may still mean something else: where tokens stand, what is predicted.
+
+    What is off (false, 0 or nothing) is as if it were not named: versions add and remove settings.
+    """
+    stored = json.loads((base / "transformer" / "config.json").read_text(encoding="utf-8"))
+    asked = json.loads(json.dumps(own))
+    for name in sorted(stored.keys() | asked.keys()):
+        # tokens of the context may be noised otherwise from rival to rival, as memories differ
+        if name.startswith("_") or name in ("memory_settings", "conditioning"):
+            continue
+        if (stored.get(name) or None) != (asked.get(name) or None):
+            raise TrainingStoppedError(
+                f"{base} has a transformer with {name} {stored.get(name)}, and this run asks for {asked.get(name)}.",
+                "Give a base of the same --preset, made by this version.",
+            )
 
 
 def _fitting(base: Path, own: dict[str, Tensor]) -> dict[str, Tensor]:

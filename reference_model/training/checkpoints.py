@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from reference_model.checkpoint import file_digest
-from reference_model.training.disk import is_disk_full, write_atomically
+from reference_model.training.disk import FAILURES, is_disk_full, write_atomically
 from reference_model.training.stop import TrainingStoppedError
 
 COMPLETE = "complete.json"
@@ -82,7 +82,7 @@ class Checkpoints:
         try:
             working.mkdir(parents=True, exist_ok=True)
             write(working)
-        except Exception as error:  # each library has a class of its own for a full disk
+        except FAILURES as error:  # each library has a class of its own for a full disk
             if not is_disk_full(error):
                 raise
             shutil.rmtree(working, ignore_errors=True)

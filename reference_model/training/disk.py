@@ -8,6 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from torch.distributed.checkpoint.api import CheckpointException
+
+FAILURES = (Exception, CheckpointException)
+"""What may say so: torch's sharded checkpoints raise a class that is no `Exception`, with the cause in its text."""
 _SIGNS = (
     "no space left",
     "disk quota exceeded",

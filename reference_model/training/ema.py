@@ -39,7 +39,7 @@ class WeightAverage:
         for name, value in self.weights.items():
             gathered = whole_of(value, parameters[name])
             if writes:
-                found[name] = gathered.contiguous()
+                found[name] = gathered.cpu().contiguous()
         if writes:
             save_file(found, folder / FILE)
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -31,6 +32,9 @@ from reference_model.training.shards import is_sharded, share_out, whole, whole_
 from reference_model.training.stop import TrainingStoppedError
 from reference_model.training.validation import decode, film_strip, psnr, sample_clip, validation_loss
 from reference_model.transformer import HydraTransformer3DModel, freeze
+
+SHARDS = "pytorch_model_fsdp_0"
+"""What accelerate calls a sharded model in a checkpoint."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -82,9 +86,21 @@ class _Loop:
         self.plain = model
         self.model, self.optimizer = accelerator.prepare(model, optimizer)
         self.sharded = is_sharded(model)
+        if self.sharded:
+            self._autocast(model)
         self.average = None if run.ema is None else WeightAverage(model, run.ema)
         self.channels = channel_weights(job.deviations, config.flow.channel_power).to(accelerator.device)
         self.checkpoints = Checkpoints(job.out / "checkpoints", run.keep)
+
+    def _autocast(self, model: HydraTransformer3DModel) -> None:
+        """Mixed precision, which accelerate puts into whole models and leaves out of sharded ones."""
+        forward = model.forward
+
+        def mixed(*inputs: Any, **named: Any) -> Any:
+            with self.accelerator.autocast():
+                return forward(*inputs, **named)
+
+        model.forward = mixed  # type: ignore[method-assign]
 
     def run(self) -> HydraTransformer3DModel:
         start, steps = self._resume(), self.job.config.steps
@@ -105,7 +121,9 @@ class _Loop:
             metrics.close()
         if self.average:
             restore(self.plain, self.average.weights)
-        return whole_model(self.plain, self.accelerator.is_main_process).eval()
+        model = whole_model(self.plain, self.accelerator.is_main_process)
+        model.eval()
+        return model
 
     def _step(self, step: int, clock: Clock) -> float:
         """One optimizer step; the mean loss over all processes."""
@@ -234,6 +252,12 @@ class _Loop:
         newest = self.checkpoints.newest()
         if newest is None:
             return 0
+        if (newest / SHARDS).exists() != self.sharded:
+            raise TrainingStoppedError(
+                f"{newest} was written by {'a sharded' if not self.sharded else 'a whole'} model, and this run has the "
+                "other kind.",
+                "Launch as before (with or without FSDP), or give a new --out.",
+            )
         self.accelerator.load_state(str(newest))
         if self.average:
             self.average.load(newest, self.plain)

@@ -7,7 +7,13 @@ from datetime import timedelta
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs, DistributedType, InitProcessGroupKwargs
+from accelerate.utils import (
+    DistributedDataParallelKwargs,
+    DistributedType,
+    FullyShardedDataParallelPlugin,
+    InitProcessGroupKwargs,
+)
+from torch.distributed.fsdp import MixedPrecisionPolicy
 
 from reference_model.training.config import TrainingConfig
 from reference_model.training.stop import TrainingStoppedError
@@ -49,8 +55,7 @@ def make_accelerator(config: TrainingConfig, device: str) -> Accelerator:
     wanted = training_device(device)
     if _asked("ACCELERATE_USE_DEEPSPEED"):
         raise _unknown("DeepSpeed")
-    if _asked("ACCELERATE_USE_FSDP"):
-        _check_fsdp(wanted)
+    plugin = _shards(wanted) if _asked("ACCELERATE_USE_FSDP") else None
     if wanted.type == "cuda" and wanted.index is not None:
         if int(os.environ.get("WORLD_SIZE", "1")) > 1:
             raise TrainingStoppedError(
@@ -61,7 +66,10 @@ def make_accelerator(config: TrainingConfig, device: str) -> Accelerator:
     # a memory may leave parts of the backbone without a gradient (no context: its camera encoder)
     handlers = [DistributedDataParallelKwargs(find_unused_parameters=True), InitProcessGroupKwargs(timeout=PATIENCE)]
     accelerator = Accelerator(
-        cpu=on_cpu, mixed_precision="no" if on_cpu else config.run.precision, kwargs_handlers=handlers
+        cpu=on_cpu,
+        mixed_precision="no" if on_cpu else config.run.precision,
+        kwargs_handlers=handlers,
+        fsdp_plugin=plugin,
     )
     if accelerator.distributed_type not in _KNOWN:
         raise _unknown(accelerator.distributed_type.value)
@@ -86,8 +94,21 @@ def _asked(setting: str) -> bool:
     return os.environ.get(setting, "").lower() in ("true", "1")
 
 
-def _check_fsdp(device: torch.device) -> None:
-    """Refuses FSDP 1, whose flat parameters have no names to average or freeze by, and FSDP on CPUs.
+def shards_plugin() -> FullyShardedDataParallelPlugin:
+    """FSDP 2 as the launcher's settings say, but for what would go wrong here.
+
+    * Every process loads the weights that it then takes its part of: accelerate's way of loading on one process alone
+      asks for methods that only transformers' models have.
+    * No number format of its own: accelerate's policy would also round timesteps, cameras and gradients to it. Mixed
+      precision is autocast's business, as without shards (`loop.py`).
+    """
+    return FullyShardedDataParallelPlugin(
+        fsdp_version=2, cpu_ram_efficient_loading=False, mixed_precision_policy=MixedPrecisionPolicy()
+    )
+
+
+def _shards(device: torch.device) -> FullyShardedDataParallelPlugin:
+    """Refuses FSDP 1, whose flat parameters have no names to average or freeze by, offloading, and FSDP on CPUs.
 
     There accelerate would ignore it without a word.
     """
@@ -95,11 +116,16 @@ def _check_fsdp(device: torch.device) -> None:
         raise TrainingStoppedError(
             "FSDP of version 1 is not supported.", "Add --fsdp_version 2 to accelerate launch (or to its config file)."
         )
+    if _asked("FSDP_OFFLOAD_PARAMS"):
+        raise TrainingStoppedError(
+            "FSDP that keeps weights off the GPUs is not supported.", "Launch without --fsdp_offload_params."
+        )
     if device.type == "cpu":
         raise TrainingStoppedError(
             "FSDP needs GPUs, and this run was given --device cpu.",
             "Give --device cuda, or launch without FSDP: every process then holds the whole model.",
         )
+    return shards_plugin()
 
 
 def _unknown(kind: str) -> TrainingStoppedError:

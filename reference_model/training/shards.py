@@ -34,12 +34,12 @@ def share_out(model: nn.Module) -> None:
 
 def own_part(tensor: Tensor) -> Tensor:
     """This process's part of a tensor, with the same memory; may be empty."""
-    return cast(Tensor, tensor.to_local()) if isinstance(tensor, DTensor) else tensor
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
 def whole(tensor: Tensor) -> Tensor:
     """A tensor put together; every process must call this."""
-    return cast(Tensor, tensor.full_tensor()) if isinstance(tensor, DTensor) else tensor
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
 def whole_of(part: Tensor, like: Tensor) -> Tensor:

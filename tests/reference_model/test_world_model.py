@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -144,6 +145,15 @@ def test_options_that_cannot_work_are_refused_in_a_sentence(options, message):
 def test_a_missing_gpu_is_said():
     with pytest.raises(UserError, match=r"The device cuda is not available: torch finds no CUDA. Use --device cpu."):
         hydra(device="cuda")
+
+
+def test_weights_of_another_version_are_not_taken_for_this_ones(tmp_path, model):
+    """Diffusers leaves settings out that it does not know; what they did to the numbers would be lost silently."""
+    model.pipeline.save_pretrained(tmp_path)
+    path = tmp_path / "transformer" / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "carries": True}))
+    with pytest.raises(UserError, match="settings that this version of hmbench does not know: carries"):
+        hydra(checkpoint=tmp_path)
 
 
 def test_missing_and_broken_checkpoints_are_said(tmp_path):

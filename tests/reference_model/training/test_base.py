@@ -62,5 +62,9 @@ def test_a_base_that_does_not_fit_is_refused_with_the_reason(runs, tmp_path):
         continue_from(fresh(runs), tmp_path)
     with pytest.raises(TrainingStoppedError, match=r"other sizes \(first difference: blocks\.2\."):
         continue_from(fresh(runs, layers=3), runs / "base")
+    with pytest.raises(
+        TrainingStoppedError, match="has a transformer with positions grid, and this run asks for world"
+    ):
+        continue_from(fresh(runs, positions="world"), runs / "base")
     with pytest.raises(TrainingStoppedError, match="latents of another codec"):
         continue_from(build_pipeline(pico().model, 5), runs / "base")

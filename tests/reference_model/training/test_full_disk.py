@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch.distributed.checkpoint.api import CheckpointException
 from training_toys import Waves, pico
 
 from reference_model.training import run as run_module
@@ -65,6 +66,16 @@ def test_what_libraries_raise_is_known(disk, how):
     with pytest.raises(Exception) as found:
         save_large(disk, how)
     assert is_disk_full(found.value), repr(found.value)
+
+
+def test_what_torchs_sharded_checkpoints_raise_is_caught(tmp_path):
+    """It is no `Exception`; its text holds what happened on which process."""
+
+    def write(folder):
+        raise CheckpointException("save", {1: (OSError(errno.ENOSPC, "No space left on device"), None)})
+
+    with pytest.raises(TrainingStoppedError, match="The disk is full: the checkpoint of step 5"):
+        Checkpoints(tmp_path, 2).guarded(5, write)
 
 
 def test_other_errors_are_not_taken_for_a_full_disk():

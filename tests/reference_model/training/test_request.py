@@ -174,20 +174,32 @@ def test_launchers_that_would_fail_later_are_refused_before_preparing(tmp_path, 
 
 
 def test_shards_are_asked_of_accelerate(monkeypatch):
-    """On a GPU `accelerate launch --use_fsdp --fsdp_version 2` passes; what accelerate then makes of it is its own."""
-    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
-    monkeypatch.setenv("FSDP_VERSION", "2")
+    """On a GPU `accelerate launch --use_fsdp --fsdp_version 2` passes, with what would go wrong put right."""
+    for name, value in {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("FSDP_CPU_RAM_EFFICIENT_LOADING", "true")
     monkeypatch.setattr(processes, "training_device", torch.device)
+    seen = {}
 
-    class Reached(Exception):
+    class ReachedError(Exception):
         pass
 
     def stop(**options):
-        raise Reached
+        seen.update(options)
+        raise ReachedError
 
     monkeypatch.setattr(processes, "Accelerator", stop)
-    with pytest.raises(Reached):
-        make_accelerator(pico(), "cuda")
+    config = pico()
+    with pytest.raises(ReachedError):
+        make_accelerator(replace(config, run=replace(config.run, precision="bf16")), "cuda")
+    plugin = seen["fsdp_plugin"]
+    assert seen["cpu"] is False and seen["mixed_precision"] == "bf16"
+    assert plugin.fsdp_version == 2 and plugin.cpu_ram_efficient_loading is False
+    plugin.set_mixed_precision("bf16")  # as accelerate does
+    assert plugin.mixed_precision_policy.param_dtype is None, "numbers are rounded by autocast alone"
+    monkeypatch.setenv("FSDP_OFFLOAD_PARAMS", "true")
+    with pytest.raises(TrainingStoppedError, match="keeps weights off the GPUs is not supported"):
+        make_accelerator(config, "cuda")
 
 
 def test_processes_wait_for_the_first_for_days(monkeypatch):
@@ -242,3 +254,9 @@ def test_noise_levels_can_be_pushed_towards_the_first_sampling_step(tmp_path):
     assert noise_levels(12.0).median() > 0.9 > noise_levels(plain.flow.shift).median()
     with pytest.raises(UserError, match="shift and subject_weight above 0"):
         training_config(TrainOptions(out=tmp_path, noise_shift=0.0))
+
+
+def test_subjects_count_as_asked(tmp_path):
+    assert training_config(TrainOptions(out=tmp_path, subject_weight=3.0)).flow.subject_weight == 3.0
+    assert training_config(TrainOptions(out=tmp_path)).flow.subject_weight == 8.0
+    assert training_config(TrainOptions(out=tmp_path, preset="paper")).flow.subject_weight == 1.0

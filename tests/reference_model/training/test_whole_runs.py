@@ -38,14 +38,15 @@ from training_toys import Waves, pico
 from reference_model.training.processes import make_accelerator
 from reference_model.training.run import TrainingRequest, run_training
 config = pico(steps={steps}, batch=4, like={like!r})
+{change}
 assert make_accelerator(config, "cpu").num_processes == {processes}
 run_training(TrainingRequest(config=config, source=Waves(), out=Path({out!r})))
 """
 
 
-def worker(out, steps=8, like="wan", processes=1):
+def worker(out, steps=8, like="wan", processes=1, change=""):
     paths = [str(HERE.parents[3]), str(HERE.parents[2])]
-    return WORKER.format(paths=paths, out=str(out), steps=steps, like=like, processes=processes)
+    return WORKER.format(paths=paths, out=str(out), steps=steps, like=like, processes=processes, change=change)
 
 
 def losses(folder):
@@ -105,15 +106,15 @@ def test_a_gradient_that_is_no_number_on_one_process_stops_all(tmp_path):
 
 SHARDS = """
 from accelerate import Accelerator, PartialState
-from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
+from accelerate.utils import DistributedType
 from reference_model.training import processes
 
 class Shards(Accelerator):
     # accelerate turns FSDP on for GPUs only; torch shards models on CPUs as well
     def __init__(self, **settings):
         super().__init__(**settings)
-        plugin = FullyShardedDataParallelPlugin(fsdp_version=2, auto_wrap_policy="TRANSFORMER_BASED_WRAP")
-        self.state.fsdp_plugin = plugin
+        self.state.fsdp_plugin = processes.shards_plugin()
+        assert not self.state.fsdp_plugin.cpu_ram_efficient_loading
         self.state.distributed_type = DistributedType.FSDP
         PartialState._shared_state["distributed_type"] = DistributedType.FSDP
 
@@ -132,21 +133,31 @@ loop.whole_model = whole_model
 """
 
 
+AS_PAPER = """
+from dataclasses import replace
+config = replace(config, rule="paper", run=replace(config.run, ema=None, micro_batch=1, gradient_checkpointing=True))
+"""
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("like", LIKE)
-def test_two_processes_with_half_a_model_each_train_like_one(tmp_path, like):
+@pytest.mark.parametrize(("like", "change"), [*((like, "") for like in LIKE), ("wan", AS_PAPER)])
+def test_two_processes_with_half_a_model_each_train_like_one(tmp_path, like, change):
     """FSDP 2: losses, validation, samples and the saved model are those of a whole model; so are they after a stop."""
     script = tmp_path / "worker.py"
-    alone = worker(tmp_path / "whole", like=like)
+    alone = worker(tmp_path / "whole", like=like, change=change)
     assert subprocess.run([sys.executable, "-c", alone], env=environment(), check=False).returncode == 0
-    lines = worker(tmp_path / "shards", like=like, processes=2).splitlines()
+    lines = worker(tmp_path / "shards", like=like, processes=2, change=change).splitlines()
     # before the accelerator is made, after what it is made of was imported
     first = next(k for k, line in enumerate(lines) if line.startswith("config ="))
     script.write_text("\n".join([*lines[:first], SHARDS, *lines[first:]]))
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(script)]
 
+    # as `accelerate launch --use_fsdp --fsdp_version 2` sets them
+    asked = {"FSDP_VERSION": "2", "FSDP_AUTO_WRAP_POLICY": "TRANSFORMER_BASED_WRAP"}
+    asked["FSDP_CPU_RAM_EFFICIENT_LOADING"] = "true"
+
     def run():
-        done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+        done = subprocess.run(command, env=environment(**asked), capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr[-3000:]
         return losses(tmp_path / "shards")
 
@@ -164,10 +175,21 @@ def test_two_processes_with_half_a_model_each_train_like_one(tmp_path, like):
 
     shutil.rmtree(sorted((tmp_path / "shards" / "checkpoints").glob("step-*"))[-1])
     (tmp_path / "shards" / "digests.json").unlink()
+    kept = [row for row in read_metrics(tmp_path / "shards") if row["step"] <= 4]
     again = run()
+    # samples a second are never the same twice
+    assert kept == [row for row in read_metrics(tmp_path / "shards") if row["step"] <= 4] != [], "it began anew"
     assert list(again.values()) == pytest.approx(list(shards.values()), rel=1e-6)
     for name, value in load_saved(tmp_path / "shards").transformer.state_dict().items():
         torch.testing.assert_close(value, saved[0][name])
+
+    shutil.rmtree(sorted((tmp_path / "shards" / "checkpoints").glob("step-*"))[-1])
+    (tmp_path / "shards" / "digests.json").unlink()
+    whole_again = worker(tmp_path / "shards", like=like, change=change)
+    done = subprocess.run(
+        [sys.executable, "-c", whole_again], env=environment(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode and "was written by a sharded model" in done.stderr, done.stderr[-2000:]
 
 
 @pytest.mark.slow
@@ -277,12 +299,15 @@ def test_the_papers_model_needs_wan(tmp_path, disc_folder):
         train(TrainOptions(out=tmp_path / "run", preset="paper", data=str(disc_folder), split="all"))
 
 
-def test_a_folder_of_clips_is_read_without_its_masks(disc_folder, discs):
+def test_a_folder_of_clips_is_read_with_and_without_masks(disc_folder, discs):
     options = TrainOptions(out=Path("x"), data=str(disc_folder), split="all")
     source = open_source(options, (80, 48), (9, 9))
+    seen = source.load(source.ids()[0]).subjects
+    assert seen.shape == (9, 48, 80) and seen.any() and not seen.all()
     for mask in disc_folder.glob("*/*_mask.mp4"):
         mask.unlink()
     clip = source.load(source.ids()[0])
+    assert clip.subjects is None
     assert clip.context.shape == clip.target.shape == (9, 48, 80, 3) and "disc" in clip.caption
     assert len(source.revision()) == 16
     smaller = open_source(options, (32, 16), (9, 9)).load(source.ids()[0])
@@ -297,6 +322,7 @@ def test_the_embedded_world_gives_its_training_clips():
     source = open_source(TrainOptions(out=Path("x"), data="mini", clips=3), (32, 32), (5, 5))
     assert source.ids() == ("slot-00000", "slot-00001", "slot-00002")
     clip = source.load("slot-00001")
+    assert clip.subjects.shape == (5, 32, 32) and clip.subjects.any()
     assert clip.context.shape == (5, 32, 32, 3) and clip.context_poses.shape == (5, 4, 4) and "camera" in clip.caption
     assert (source.load("slot-00001").target == clip.target).all()
 
