@@ -58,8 +58,8 @@ class TransformerConfig:
     """Of the picture's width in degrees, which ``world`` needs: HM-World's, recovered."""
     depths: tuple[float, ...] = (4.0, 8.0, 16.0, 1000.0)
     """Metres that the heads assume in turn under ``world``, from near the camera to the horizon; 0: moves with it."""
-    carries: bool = False
-    """Under ``world``: values are turned with the cameras as well, so that parts of a token can be copied."""
+    content: int = 0
+    """Under ``world``: channels of each head that no position turns."""
     prediction: Prediction = "velocity"
     """What the last layer gives: velocities, as Wan's, or ``clean`` latents (`reference_model.clean_prediction`)."""
 
@@ -206,7 +206,7 @@ class HydraConfig:
             "positions": t.positions,
             "field_of_view": t.field_of_view,
             "depths": t.depths,
-            "carries": t.carries,
+            "content": t.content,
             "prediction": t.prediction,
         }
 
@@ -228,7 +228,6 @@ _FROM_NOTHING: dict[str, Any] = {
     "positions": "world",
     "field_of_view": 36.95,  # of 224x128 and 112x64, which lose less at their sides than 832x480 (36.6)
     "depths": (0.0, 4.0, 12.0, 1000.0),
-    "carries": True,
     "prediction": "clean",
 }
 """How ``mini`` and ``nano`` differ from Wan's transformer: they begin without its training."""
@@ -241,7 +240,7 @@ def mini() -> HydraConfig:
         width=224,
         height=128,
         transformer=TransformerConfig(
-            memory=_small_memory(), dim=192, heads=4, layers=8, ffn_dim=768, freq_dim=128, **_FROM_NOTHING
+            memory=_small_memory(), dim=192, heads=4, layers=8, ffn_dim=768, freq_dim=128, content=24, **_FROM_NOTHING
         ),
         codec=CodecConfig(latent_channels=48, hidden_channels=96, decoder_depth=4),
         text=TextConfig(dim=128, max_words=32),
@@ -271,11 +270,12 @@ def nano() -> HydraConfig:
             freq_dim=128,
             patch=(1, 2, 1),
             bands=4,
+            content=16,
             **_FROM_NOTHING,
         ),
         codec=CodecConfig(latent_channels=128, hidden_channels=64, decoder_depth=3),
         text=TextConfig(dim=128, max_words=32),
-        sampler=SamplerConfig(steps=15, shift=3.0),
+        sampler=SamplerConfig(steps=6, shift=5.0),
     )
 
 

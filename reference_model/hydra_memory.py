@@ -32,8 +32,6 @@ from reference_model.memory import (
     Memory,
     MemoryFacts,
     MemorySettings,
-    bring,
-    carry,
     project,
     project_memory,
     rotate_heads,
@@ -168,8 +166,6 @@ class HydraPlan:
     """Memory tokens."""
     rotation: Rotation
     """Rotary angles of the memory tokens."""
-    carriage: Rotation | None
-    """Angles of their values."""
     local: Tensor
     """Tokens of each frame's window, int64 ``[1, F, window * S]``."""
     blocked: Tensor
@@ -207,7 +203,6 @@ class HydraMemory(Memory):
             source=Grid(frames, *target[1:]),
             slices=slices,
             rotation=sequence.placing.turn(*stand),
-            carriage=sequence.placing.carry(*stand),
             local=retrieval.frame_tokens(windows, target.tokens_per_frame)[None],
             blocked=settings.blocked(context, target).to(device),
             top_k=settings.retrieved(context, target),
@@ -227,15 +222,15 @@ class HydraMemory(Memory):
             call.record(call.block, "selected", selected)
         keys = (rotate_heads(call, key, by), rotate_heads(call, memory_key.flatten(1, 2), plan.rotation))
         values = (
-            carry(call.heads(value), call.sequence.carriage),
-            carry(call.heads(memory_value.flatten(1, 2)), plan.carriage),
+            call.heads(value),
+            call.heads(memory_value.flatten(1, 2)),
         )
         far = retrieval.frame_tokens(selected, plan.slices.tokens_per_frame, first=query.shape[1])
         index = torch.cat((plan.local.expand(len(far), -1, -1), far), dim=2)
         out = self.attention(
             rotate_heads(call, query, by).unflatten(1, (frames, -1)), torch.cat(keys, 1), torch.cat(values, 1), index
         )
-        return bring(out.flatten(1, 2), call.sequence.carriage).flatten(2)
+        return out.flatten(1, 2).flatten(2)
 
     def affinity(self, query: Tensor, key: Tensor, target: Grid, plan: HydraPlan) -> Tensor:
         """How much each frame wants each slice; a rival may score them by something else.

@@ -25,7 +25,7 @@ from diffusers.models.transformers.transformer_wan import WanAttention
 from torch import Tensor, nn
 from torch.nn import functional
 
-from reference_model.rope import Rotation, back, grid_positions, rotate
+from reference_model.rope import Rotation, grid_positions, rotate
 from reference_model.sequence import Grid, TokenSequence
 
 Recorder = Callable[[int, str, Tensor], None]
@@ -196,11 +196,10 @@ class FullMemory(Memory):
         query, key, value = project(call.attention, call.tokens)
         by = call.sequence.rotation
         queries, keys = rotate_heads(call, query, by), rotate_heads(call, key, by)
-        values = carry(call.heads(value), call.sequence.carriage)
         out = functional.scaled_dot_product_attention(
-            queries.transpose(1, 2), keys.transpose(1, 2), values.transpose(1, 2)
+            queries.transpose(1, 2), keys.transpose(1, 2), call.heads(value).transpose(1, 2)
         )
-        return bring(out.transpose(1, 2), call.sequence.carriage).flatten(2)
+        return out.transpose(1, 2).flatten(2)
 
     def facts(self, context: Grid, target: Grid) -> MemoryFacts:
         """All tokens are seen."""
@@ -215,16 +214,6 @@ def project(attention: WanAttention, tokens: Tensor) -> tuple[Tensor, Tensor, Te
 def project_memory(attention: WanAttention, tokens: Tensor) -> tuple[Tensor, Tensor]:
     """Keys (normalised, not yet rotated) and values of any tokens, by the block's own projections."""
     return attention.norm_k(attention.to_k(tokens)), attention.to_v(tokens)
-
-
-def carry(values: Tensor, by: Rotation | None) -> Tensor:
-    """Values ``[B, N, H, d]`` in the world's directions (`reference_model.placing`), or as they are."""
-    return values if by is None else rotate(values, by)
-
-
-def bring(attended: Tensor, by: Rotation | None) -> Tensor:
-    """What queries ``[B, N, H, d]`` attended to, turned back to their own directions."""
-    return attended if by is None else rotate(attended, back(by))
 
 
 def rotate_heads(call: AttentionCall, x: Tensor, by: Rotation) -> Tensor:

@@ -8,9 +8,9 @@ alone finds what was seen before, whatever the memory. Depths differ from head t
 cameras is that of GTA (arXiv 2310.10375) and PRoPE (arXiv 2507.10496); the assumed depths are ours. A depth of 0 stands
 for what the camera takes along: those heads see the picture's own grid, where somebody whom the camera follows stays.
 
-Attention copies whole tokens, but a camera turns by fractions of one. So values can be *carried*, as in GTA: each pair
-of channels is turned to the world's directions before attention and back to the query's after it. Channels that hold
-waves across a token (which projections learn) thereby arrive moved by the exact fraction.
+Part of each head may be left unturned, for *content*: those channels tell what a token shows wherever it stands, so
+that a noisy token finds the remembered one that it resembles, and HyDRA's affinity, which knows no positions, has
+something to go by.
 
 The paper's model uses the grid. ``nano`` and ``mini`` use the world: they are trained from nothing in minutes to hours.
 
@@ -25,19 +25,17 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from reference_model.rope import THETA, Rotation, angles_rotation, head_rotation, rotation
+from reference_model.rope import THETA, Rotation, angles_rotation, frequencies, rotation
 
 Positions = Literal["grid", "world"]
 
-CARRIED = 2
-"""Of four channels of a value, how many are turned with yaw; one more is turned with pitch, the last is kept."""
-
 FINENESS = 2.5
-"""Radians a token of the sharpest frequency of yaw and pitch. With 1, attention that looks by direction alone gives a
-token beside the right one half of its weight, and pictures are blurred over three tokens; with this it gives 4 %."""
+"""Radians a token of the sharpest frequency of yaw and pitch: as the small recipes start, attention that looks by
+direction alone gives a token beside the right one 1 % of its weight, and half a token beside it 20 %."""
 WORLD_THETA = 20.0
-"""Base of these frequencies: the widest turns by about `FINENESS` / 20 a token."""
+"""Base of these frequencies, from `FINENESS` down towards a twentieth of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,11 +56,11 @@ class Placing:
     """Of the picture's width, degrees."""
     depths: tuple[float, ...]
     """Assumed distance along the optical axis, metres, 0 for what moves with the camera; heads take them in turn."""
-    carries: bool = False
-    """Turn values as well."""
+    content: int = 0
+    """Channels of each head that are not turned, so that they tell what a token shows wherever it stands; even."""
 
     def turn(self, positions: Tensor, cameras: Tensor) -> Rotation:
-        """Angles of tokens.
+        """Angles of tokens; in the world the last `content` channels of a head keep the angle 0.
 
         Args:
             positions: Time, row, column in full-resolution tokens, ``[N, 3]`` or ``[B, N, 3]``.
@@ -73,24 +71,11 @@ class Placing:
         """
         if self.kind == "grid":
             return rotation(positions, self.head_dim)
-        place = self.in_world(positions, cameras)
+        place = self.in_world(positions, cameras).to(torch.float32 if cameras.device.type == "mps" else torch.float64)
         finer = place * torch.tensor((1.0, FINENESS, FINENESS)).to(place)
-        return head_rotation(finer, self.head_dim, (THETA, WORLD_THETA))
-
-    def carry(self, positions: Tensor, cameras: Tensor) -> Rotation | None:
-        """Angles of values ``[B, N, H, d / 2]``, arguments as for `turn`; None where values stay as they are.
-
-        Waves of 1 / n of half a turn a token, up to half a turn: a token, and one beside it, hold at most one period.
-        """
-        if not self.carries:
-            return None
-        place = self.in_world(positions, cameras)
-        pairs = self.head_dim // 2
-        yaw, pitch = pairs * CARRIED // 4, pairs // 4
-        waves = [torch.arange(1, count + 1, device=place.device) * (math.pi / count) for count in (pitch, yaw)]
-        turned = [place[..., axis, None] * wave.to(place) for axis, wave in zip((1, 2), waves, strict=True)]
-        kept = torch.zeros_like(place[..., :1]).expand(*place.shape[:-1], pairs - yaw - pitch)
-        return angles_rotation(torch.cat((kept, *turned), dim=-1))
+        parts = zip(range(3), world_dims(self.head_dim - self.content), (THETA, WORLD_THETA, WORLD_THETA), strict=True)
+        turned = [finer[..., axis, None] * frequencies(dim, base, finer) for axis, dim, base in parts]
+        return angles_rotation(functional.pad(torch.cat(turned, dim=-1), (0, self.content // 2)))
 
     def in_world(self, positions: Tensor, cameras: Tensor) -> Tensor:
         """Time, pitch and yaw, angles in units of a central token's height and width, ``[B, N, H, 3]``."""
@@ -113,3 +98,9 @@ class Placing:
         along = (place[..., 1:] - middle)[..., None, :].expand(*yaw.shape, 2)
         there = torch.where((depth == 0)[:, None], along.to(yaw), torch.stack((pitch, yaw), dim=-1))
         return torch.cat((time[..., None], there), dim=-1)
+
+
+def world_dims(channels: int) -> tuple[int, int, int]:
+    """Channels of a head given to time, pitch and yaw: half of them to yaw, by which cameras turn most."""
+    quarter = 2 * (channels // 8)
+    return quarter, quarter, channels - 2 * quarter

@@ -25,43 +25,27 @@ class Rotation(NamedTuple):
     sin: Tensor
 
 
-def rotation(positions: Tensor, head_dim: int, theta: float = THETA) -> Rotation:
+def rotation(positions: Tensor, head_dim: int) -> Rotation:
     """Angles of tokens at the given positions, equal for all heads.
 
     Args:
         positions: Time, row, column of each token in units of full-resolution tokens, ``[..., N, 3]``.
         head_dim: Channels a head (d), even.
-        theta: Base of the frequencies.
-    """
-    return head_rotation(positions.unsqueeze(-2), head_dim, (theta, theta))
-
-
-def head_rotation(positions: Tensor, head_dim: int, theta: tuple[float, float]) -> Rotation:
-    """Angles of tokens whose heads stand at positions of their own.
-
-    Args:
-        positions: As in `rotation`, ``[..., N, H, 3]``; H may be 1.
-        head_dim: Channels a head (d), even.
-        theta: Base of the frequencies of time, and of those of rows and columns.
     """
     if head_dim % 2:
         raise ValueError(f"rotary embedding needs an even number of channels a head, got {head_dim=}")
     # float64: at t = 40 a float32 product already costs 4e-6 of an angle, as much as the whole parity budget
     # (Apple's mps has no float64)
-    place = positions.to(torch.float32 if positions.device.type == "mps" else torch.float64)
-    parts = zip(range(3), axis_dims(head_dim), (theta[0], theta[1], theta[1]), strict=True)
-    angles = torch.cat([place[..., axis, None] * _frequencies(dim, base, place) for axis, dim, base in parts], dim=-1)
-    return angles_rotation(angles)
+    place = positions.unsqueeze(-2).to(torch.float32 if positions.device.type == "mps" else torch.float64)
+    parts = zip(range(3), axis_dims(head_dim), strict=True)
+    return angles_rotation(
+        torch.cat([place[..., axis, None] * frequencies(dim, THETA, place) for axis, dim in parts], dim=-1)
+    )
 
 
 def angles_rotation(angles: Tensor) -> Rotation:
     """Cosine and sine of given angles, one a pair of channels."""
     return Rotation(angles.cos().float(), angles.sin().float())
-
-
-def back(by: Rotation) -> Rotation:
-    """The opposite turn."""
-    return Rotation(by.cos, -by.sin)
 
 
 def rotate(x: Tensor, by: Rotation) -> Tensor:
@@ -84,6 +68,7 @@ def grid_positions(frames: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     return torch.stack(torch.meshgrid(frames, rows, columns, indexing="ij"), dim=-1).flatten(0, 2)
 
 
-def _frequencies(dim: int, theta: float, like: Tensor) -> Tensor:
+def frequencies(dim: int, theta: float, like: Tensor) -> Tensor:
+    """Radians a unit of position of each pair of `dim` channels, ``[dim / 2]``, from 1 downwards."""
     steps = torch.arange(0, dim, 2, dtype=like.dtype, device=like.device)
     return 1.0 / theta ** (steps / dim) if dim else steps

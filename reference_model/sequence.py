@@ -51,8 +51,6 @@ class TokenSequence:
     """Camera of each frame relative to the first target camera, ``[B, G, 12]`` (`reference_model.camera`)."""
     rotation: Rotation
     """Rotary angles at `positions`."""
-    carriage: Rotation | None = None
-    """Angles by which values are turned before attention, and outputs back after it; None: they are not."""
     placing: Placing
     """What gave them, for a memory that adds tokens of its own."""
 

@@ -69,7 +69,7 @@ class HydraTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
         positions: Of rotary angles: ``grid``, as Wan's, or ``world`` (`reference_model.placing`).
         field_of_view: Of the picture's width in degrees, for ``world``.
         depths: Assumed by the heads in turn, metres, for ``world``; 0 for what moves with the camera.
-        carries: Under ``world``, turn values with the cameras as well.
+        content: Channels of each head, even, that no position turns, for ``world``.
         prediction: What the last layer gives. ``velocity``: as Wan's. ``clean``: clean latents, of which the velocity
             is computed, so that tokens may have fewer channels than a patch has numbers (arXiv 2511.13720); latents
             enter as the best linear guess of clean ones at their level, which is nothing at pure noise.
@@ -100,7 +100,7 @@ class HydraTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
         positions: Positions = "grid",
         field_of_view: float = 36.6,
         depths: tuple[float, ...] = (1000.0,),
-        carries: bool = False,
+        content: int = 0,
         prediction: Prediction = "velocity",
     ) -> None:
         super().__init__()
@@ -111,8 +111,11 @@ class HydraTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
                 "positions must be 'grid' or 'world' and prediction 'velocity' or 'clean', got "
                 f"{positions!r} and {prediction!r}"
             )
-        if carries and positions != "world":
-            raise ValueError(f"values are carried between positions in the world, got {positions=}")
+        if content and (positions != "world" or content % 2 or not 0 < content <= attention_head_dim - 8):
+            raise ValueError(
+                f"channels of content must be even, need positions='world' and leave at least 8 of "
+                f"{attention_head_dim=} to time and direction, got {content=} and {positions=}"
+            )
         if attention_head_dim % 2 or freq_dim % 2:
             raise ValueError(f"{attention_head_dim=} and {freq_dim=} must be even")
         dim = num_attention_heads * attention_head_dim
@@ -256,7 +259,6 @@ class HydraTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
             positions=positions,
             cameras=seen,
             rotation=placing.turn(*stand),
-            carriage=placing.carry(*stand),
             placing=placing,
         )
         tokens = torch.cat((packed.tokens, image.flatten(2).transpose(1, 2)), dim=1)
@@ -300,7 +302,7 @@ class HydraTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
             aspect=(target.height * h) / (target.width * w),
             field_of_view=config["field_of_view"],
             depths=tuple(config["depths"]),
-            carries=config["carries"],
+            content=config["content"],
         )
 
     def _unembed(

@@ -63,5 +63,5 @@ def inputs(
 def tiny_config(**changes: Any) -> HydraConfig:
     """The nano recipe, shrunk to two narrow blocks."""
     recipe = nano()
-    small = replace(recipe.transformer, dim=24, heads=2, layers=2, ffn_dim=32, freq_dim=8)
+    small = replace(recipe.transformer, dim=24, heads=2, layers=2, ffn_dim=32, freq_dim=8, content=4)
     return replace(recipe, transformer=replace(small, **changes))

@@ -26,8 +26,8 @@ from reference_model.training.config import (
 WIDTH, HEIGHT, FRAMES = 32, 16, 21
 LIKE = ("wan", "nano")
 """Transformers: as Wan's (places on the picture's grid, velocities) and as the small recipes begin from nothing
-(places in the world, carried values, clean predictions, the picture in bands)."""
-_TRANSFORMER = {"wan": {}, "nano": {**_FROM_NOTHING, "bands": 2, "patch": (1, 1, 2)}}
+(places in the world, channels of content, clean predictions, the picture in bands)."""
+_TRANSFORMER = {"wan": {}, "nano": {**_FROM_NOTHING, "content": 4, "bands": 2, "patch": (1, 1, 2)}}
 MEMORY = {"kind": "hydra", "window": 3, "top_k": 2, "kernel": (2, 1, 1), "stride": (2, 1, 1)}
 
 

@@ -47,6 +47,9 @@ NoiseShift = Annotated[
     float | None,
     typer.Option(help="Push noise levels towards noise; large: the first sampling step.", rich_help_panel=LENGTH),
 ]
+SubjectWeight = Annotated[
+    float | None, typer.Option(help="How many times errors on subjects count.", rich_help_panel=LENGTH)
+]
 CheckpointEvery = Annotated[
     int | None, typer.Option(min=1, help="Steps between checkpoints and validations.", rich_help_panel=LENGTH)
 ]
@@ -77,6 +80,7 @@ def train_command(
     batch: Batch = None,
     learning_rate: Rate = None,
     noise_shift: NoiseShift = None,
+    subject_weight: SubjectWeight = None,
     checkpoint_every: CheckpointEvery = None,
     codec_steps: CodecSteps = None,
     seed: Seed = 0,

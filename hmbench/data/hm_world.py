@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hmbench.data.annotations import Annotations, read_annotations
 from hmbench.data.cameras import FOCAL_PER_WIDTH, parse_cameras
@@ -76,6 +77,27 @@ class HMWorld:
         if not folder.is_dir():
             raise SampleError(f"{self.folder} has no sample {sample_id!r}.", did_you_mean(sample_id, self._ids))
         return read_sample(folder, self.caption(sample_id))
+
+    def subjects_seen(self, sample_id: str, counts: tuple[int, int]) -> NDArray[np.bool_] | None:
+        """Where any subject is seen in the target, by HM-World's mask or, where that is missing, by exact ones.
+
+        Args:
+            sample_id: The sample.
+            counts: Frames of its context and target.
+
+        Returns:
+            bool ``[Tt, H, W]``; None where the sample has no mask of the target.
+
+        Raises:
+            SampleError: If the mask is damaged or has another number of frames.
+        """
+        check_id(sample_id)
+        path, exact = (self.folder / sample_id / name for name in ("tgt_mask.mp4", "masks.mkv"))
+        if path.is_file():
+            return read_video(path, frames=counts[1])[..., 0] > MASK_THRESHOLD
+        if exact.is_file():
+            return read_labels(exact, frames=sum(counts))[counts[0] :] > 0
+        return None
 
     def caption(self, sample_id: str) -> str | None:
         """The sample's caption, or None if ``caption.txt`` does not have it."""

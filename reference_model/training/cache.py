@@ -13,7 +13,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors import safe_open
@@ -29,7 +29,7 @@ from reference_model.training.stop import TrainingStoppedError
 
 MANIFEST = "manifest.json"
 CLIPS_A_SHARD = 64
-_PARTS = ("context", "target", "cameras_context", "cameras_target", "text")
+_PARTS = ("context", "target", "cameras_context", "cameras_target", "text", "subjects")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +48,8 @@ class CacheKey:
     """Width and height in pixels."""
     dtype: str = "float16"
     """Type of latents on disk."""
+    subjects: bool = True
+    """Holds where subjects are seen; caches of earlier versions do not."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +97,10 @@ class LatentCache:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def shows_subjects(self) -> bool:
+        """Whether masks told of a subject in any clip."""
+        return any(bool(self._tensor(clip_id, "subjects").any()) for clip_id in self.ids)
+
     def batch(self, ids: list[str]) -> LatentBatch:
         """Clips in float32, text filled up with zeros to equal length."""
         rows = [self._read(clip_id) for clip_id in ids]
@@ -104,16 +110,20 @@ class LatentCache:
             target=stacked["target"],
             cameras=(stacked["cameras_context"], stacked["cameras_target"]),
             text=stacked["text"],
+            subjects=stacked["subjects"],
         )
 
     def _read(self, clip_id: str) -> dict[str, Tensor]:
-        shard, row = self._place[clip_id]
-        if shard not in self._open:
-            self._open[shard] = safe_open(self._files[shard], framework="pt")
-        found = {name: self._open[shard].get_tensor(f"{row}.{name}").float() for name in _PARTS}
+        found = {name: self._tensor(clip_id, name).float() for name in _PARTS}
         # UMT5 gives 512 rows, nearly all zero: only the others are stored
         found["text"] = pad(found["text"], (0, 0, 0, self.text_length - len(found["text"])))
         return found
+
+    def _tensor(self, clip_id: str, name: str) -> Tensor:
+        shard, row = self._place[clip_id]
+        if shard not in self._open:
+            self._open[shard] = safe_open(self._files[shard], framework="pt")
+        return cast(Tensor, self._open[shard].get_tensor(f"{row}.{name}"))
 
 
 def build_cache(
@@ -194,6 +204,7 @@ def encode_clip(clip: TrainingClip, encoders: Encoders) -> dict[str, Tensor]:
         "cameras_context": past.float(),
         "cameras_target": future.float(),
         "text": encoders.text([clip.caption])[0].half().cpu(),
+        "subjects": clip.subject_share((target.shape[1], target.shape[2], target.shape[3])).half(),
     }
 
 

@@ -54,6 +54,8 @@ class TrainOptions:
     """Peak learning rate."""
     noise_shift: float | None = None
     """How far noise levels are pushed towards noise."""
+    subject_weight: float | None = None
+    """How many times errors count where the target shows a subject."""
     validation_clips: int | None = None
     """Clips held out."""
     checkpoint_every: int | None = None
@@ -125,6 +127,9 @@ def training_config(options: TrainOptions) -> TrainingConfig:
                 recipe.flow,
                 levels="per_frame" if method.per_frame_noise else "shared",
                 shift=recipe.flow.shift if options.noise_shift is None else options.noise_shift,
+                subject_weight=(
+                    recipe.flow.subject_weight if options.subject_weight is None else options.subject_weight
+                ),
             ),
             optimizer=_paced(recipe.optimizer, steps, options.learning_rate),
             codec=replace(recipe.codec, steps=_given(options.codec_steps, recipe.codec.steps)),
@@ -176,7 +181,7 @@ def open_source(options: TrainOptions, size: tuple[int, int], frames: tuple[int,
 
 @dataclass(frozen=True)
 class FolderClips:
-    """Clips of a folder in HM-World's layout, without reading masks, which training does not need."""
+    """Clips of a folder in HM-World's layout; of the masks only whether a subject is seen."""
 
     folder: HMWorld
     clip_ids: tuple[str, ...]
@@ -216,6 +221,7 @@ class FolderClips:
             context_poses=poses[0],
             target_poses=poses[1],
             caption=self.folder.caption(clip_id) or "",
+            subjects=self.folder.subjects_seen(clip_id, (len(context), len(target))),
         )
 
     def revision(self) -> str:
@@ -253,6 +259,7 @@ class DatasetClips:
             context_poses=sample.prompt.context_poses,
             target_poses=sample.prompt.target_poses,
             caption=sample.prompt.caption,
+            subjects=None if sample.truth.target_labels is None else sample.truth.target_labels > 0,
         )
 
     def revision(self) -> str:
@@ -296,6 +303,7 @@ class MiniWorldClips:
             context_poses=clip.poses[:half],
             target_poses=clip.poses[half:],
             caption=captions(spec).full,
+            subjects=clip.labels[half:] > 0,
         )
 
     def revision(self) -> str:

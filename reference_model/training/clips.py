@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool3d
 
 from reference_model.camera import camera_condition
 
@@ -30,6 +31,8 @@ class TrainingClip:
     """The same world, ``[Tt, 4, 4]``."""
     caption: str
     """May be empty."""
+    subjects: NDArray[np.bool_] | None = None
+    """Where a subject is seen in the target, ``[Tt, h, w]`` at any size; None where the data do not tell."""
 
     def halves(self) -> tuple[Tensor, Tensor]:
         """Context and target, float32 ``[1, 3, T, H, W]`` in [-1, 1]."""
@@ -39,6 +42,15 @@ class TrainingClip:
         """Camera rows of context and target latents, ``[F, 12]`` each."""
         past, future = camera_condition(self.context_poses, self.target_poses, stride)
         return past[0], future[0]
+
+    def subject_share(self, shape: tuple[int, int, int]) -> Tensor:
+        """Share of each target latent's pixels that show a subject, ``[F, h, w]``; zeros where nothing is known."""
+        if self.subjects is None:
+            return torch.zeros(shape)
+        seen = torch.from_numpy(self.subjects).float()
+        # the first latent frame is one frame, as codecs have it, the others equal groups
+        parts = ((seen[:1], 1), (seen[1:], shape[0] - 1))
+        return torch.cat([adaptive_avg_pool3d(part[None], (n, *shape[1:]))[0] for part, n in parts if n])
 
 
 class ClipSource(Protocol):

@@ -32,6 +32,8 @@ class LatentBatch:
     """Of context and target, ``[B, F, 12]`` each."""
     text: Tensor
     """``[B, L, D]``."""
+    subjects: Tensor
+    """Share of each target latent that shows a subject, ``[B, Ft, h, w]``; zeros where the data do not tell."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -47,7 +49,7 @@ class NoisyBatch:
     velocity: Tensor
     """What to predict: noise - clean target."""
     weight: Tensor
-    """Of each squared error: ``[B, 1, 1, 1, 1]`` or ``[B, 1, Ft, 1, 1]``."""
+    """Of each squared error, ``[B, 1, Ft, h, w]``."""
 
     def to(self, device: torch.device) -> NoisyBatch:
         """The same on a device."""
@@ -57,6 +59,7 @@ class NoisyBatch:
             target=clips.target.to(device),
             cameras=(clips.cameras[0].to(device), clips.cameras[1].to(device)),
             text=clips.text.to(device),
+            subjects=clips.subjects.to(device),
         )
         rest = (self.noisy, self.timestep, self.velocity, self.weight)
         noisy, timestep, velocity, weight = (part.to(device) for part in rest)
@@ -72,6 +75,7 @@ class NoisyBatch:
                     target=c.target[i : i + size],
                     cameras=(c.cameras[0][i : i + size], c.cameras[1][i : i + size]),
                     text=c.text[i : i + size],
+                    subjects=c.subjects[i : i + size],
                 ),
                 noisy=self.noisy[i : i + size],
                 timestep=self.timestep[i : i + size],
@@ -128,11 +132,12 @@ def add_noise(clips: LatentBatch, config: FlowConfig, seed: int, step: int, plac
             target=clips.target,
             cameras=(clips.cameras[0] * shown, clips.cameras[1] * shown),
             text=text,
+            subjects=clips.subjects,
         ),
         noisy=_mix(clips.target, noise, at),
         timestep=(level * GRID) if columns > 1 else (level * GRID).view(batch),
         velocity=noise - clips.target,
-        weight=weight[:, None, :, None, None],
+        weight=weight[:, None, :, None, None] * (1 + (config.subject_weight - 1) * clips.subjects[:, None]),
     )
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from reference_model.training.checkpoints import Checkpoints
-from reference_model.training.disk import is_disk_full
+from reference_model.training.disk import FAILURES, is_disk_full
 from reference_model.training.export import save_model
 from reference_model.training.loop import TransformerJob, train_transformer
 from reference_model.training.monitor import Listener, Silent, plot_loss
@@ -33,7 +33,7 @@ def run_training(request: TrainingRequest, listener: Listener | None = None) -> 
         return _run(request, listener or Silent())
     except TrainingStoppedError:
         raise
-    except Exception as error:  # each library has a class of its own for a full disk
+    except FAILURES as error:  # each library has a class of its own for a full disk
         if not is_disk_full(error):
             raise
         newest = Checkpoints(request.out / "checkpoints", 1).newest()
@@ -55,6 +55,8 @@ def _run(request: TrainingRequest, listener: Listener) -> Path:
     with accelerator.main_process_first():
         # the first process prepares, the others find it done
         pipeline, cache, report = prepare(request, accelerator.device, listener)
+    if config.flow.subject_weight != 1 and not cache.shows_subjects():
+        listener.notice("no clip has a mask that shows a subject: subjects count like everything else")
     train_ids, held_ids = request.split()
     job = TransformerJob(
         config=config,

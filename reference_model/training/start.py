@@ -7,8 +7,9 @@ predicted), and everything else adds nothing yet. The untrained model thus predi
 the gradient of attention points at whatever would be the better thing to copy.
 
 Where tokens stand in the world (`reference_model.placing`), queries and keys start nearly constant in the channels of
-pitch and yaw, so that rotated they resemble each other by direction: the model begins by attending to what shows the
-same place.
+pitch and yaw, so that rotated they resemble each other by direction, and hold the strongest latents in the channels of
+content: the model begins by attending to what shows the same place and looks alike. The more of the noise is gone, the
+more likeness counts, so that noisy tokens settle for one of the things that may stand there instead of their mean.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from reference_model.rope import axis_dims
+from reference_model.placing import world_dims
 from reference_model.transformer import HydraTransformer3DModel
 
 SHARE = 0.4
@@ -27,8 +28,10 @@ SHARE = 0.4
 STEADY = 2.0
 """A constant in an eighth of the channels of tokens that hold clean latents: at strong noise these are nearly nothing,
 and a norm would blow that up to a picture."""
-SHARPNESS = 2.5
-"""Length of queries and keys in the channels of pitch and yaw, which decides how wide the first attention looks."""
+DIRECTION = 1.9
+"""A constant in each channel of direction, beside content of variance 1: what a place counts against a likeness."""
+SHARPNESS = 1.7
+"""Gain of queries and keys, which decides how wide the first attention looks."""
 
 
 @torch.no_grad()
@@ -53,7 +56,7 @@ def start_with_a_copy(model: HydraTransformer3DModel, seed: int) -> None:
     for block in parts.blocks:
         _start_block(block, SHARE if model.predicts_clean else -SHARE)
         if model.config["positions"] == "world":
-            _look_by_direction(block.attn1, model.head_dim)
+            _look_around(parts, block.attn1)
 
 
 def _start_ends(parts: Any, seed: int) -> None:
@@ -91,13 +94,20 @@ def _start_block(block: Any, share: float) -> None:
         nn.init.zeros_(layer.weight)
 
 
-def _look_by_direction(attention: Any, head_dim: int) -> None:
-    """Queries and keys nearly constant in the channels of pitch and yaw, small in the others."""
-    time = axis_dims(head_dim)[0]
+def _look_around(parts: Any, attention: Any) -> None:
+    """Queries and keys hold a constant in the channels of pitch and yaw, the strongest latents in those of content."""
+    head_dim, content = parts.head_dim, int(parts.config["content"])
+    turned = head_dim - content
+    time = world_dims(turned)[0]
+    # the way from a token back to the strongest numbers that it holds, [content, token channels]
+    likeness = parts.patch_embedding.weight.flatten(2).flatten(1).T[:content]
+    if len(likeness) < content or not likeness.any(1).all():
+        raise ValueError(f"{content=} channels of a head are more than the numbers that a token holds")
     for layer, norm in ((attention.to_q, attention.norm_q), (attention.to_k, attention.norm_k)):
-        layer.weight.mul_(0.3)
-        layer.bias.view(-1, head_dim)[:, :time] = 0.0
+        weight, bias = layer.weight.view(-1, head_dim, layer.in_features), layer.bias.view(-1, head_dim)
+        weight.mul_(0.3)
+        weight[:, turned:] = likeness
+        bias.zero_()
         # pairs of channels are turned together: a constant in the first of each, nothing in the second
-        layer.bias.view(-1, head_dim)[:, time:] = torch.tensor([1.0, 0.0]).repeat((head_dim - time) // 2)
-        # the norm over all channels makes the constant about sqrt(head_dim / pairs)
-        norm.weight.view(-1, head_dim)[:, time:] = SHARPNESS / math.sqrt(2 * head_dim / (head_dim - time))
+        bias[:, time:turned] = torch.tensor([DIRECTION, 0.0]).repeat((turned - time) // 2)
+        norm.weight.fill_(SHARPNESS)

@@ -90,4 +90,5 @@ def _on(clip: LatentBatch, device: torch.device) -> LatentBatch:
         target=clip.target.to(device),
         cameras=(clip.cameras[0].to(device), clip.cameras[1].to(device)),
         text=clip.text.to(device),
+        subjects=clip.subjects.to(device),
     )

@@ -117,7 +117,11 @@ def test_training_draws_a_level_for_every_frame() -> None:
     assert not METHODS.FULL_CONTEXT.per_frame_noise
     context, target, text = inputs(6, 4, batch=2)
     clips = LatentBatch(
-        context=context, target=target, cameras=(torch.zeros(2, 6, 12), torch.zeros(2, 4, 12)), text=text
+        context=context,
+        target=target,
+        cameras=(torch.zeros(2, 6, 12), torch.zeros(2, 4, 12)),
+        text=text,
+        subjects=torch.zeros_like(target[:, 0]),
     )
     batch = add_noise(clips, FlowConfig(shift=3.0, levels="per_frame"), 0, 0, [0, 1])
     assert batch.timestep.shape == (2, 10)

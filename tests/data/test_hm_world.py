@@ -31,6 +31,24 @@ def test_a_written_sample_reads_back_the_same(disc_folder: Path) -> None:
     assert got.meta.warnings == ("character.json has no positions that could be read",)
 
 
+def test_where_any_subject_is_seen_is_read_without_the_rest(disc_folder: Path) -> None:
+    data = HMWorld(disc_folder)
+    truth = data.load(FIRST).truth
+    assert truth is not None and truth.target_labels is not None and truth.context_labels is not None
+    counts = len(truth.context_labels), len(truth.target_labels)
+    seen = data.subjects_seen(FIRST, counts)
+    assert seen is not None and np.array_equal(seen, truth.target_labels > 0) and seen.any()
+    with pytest.raises(SampleError, match="expected 5"):
+        data.subjects_seen(FIRST, (9, 5))
+    (disc_folder / FIRST / "tgt_mask.mp4").unlink()
+    assert data.subjects_seen(FIRST, counts) is None
+    labels = np.concatenate((truth.context_labels, truth.target_labels))
+    write_labels(disc_folder / FIRST / "masks.mkv", labels, fps=15)
+    assert np.array_equal(data.subjects_seen(FIRST, counts), truth.target_labels > 0)
+    with pytest.raises(SampleError, match="expected 14"):
+        data.subjects_seen(FIRST, (9, 5))
+
+
 def test_two_subjects_under_one_mask_are_one(disc_folder: Path) -> None:
     sample = HMWorld(disc_folder).load("00001_Noon_loc0_Straight_Sweep_0")
     assert sample.truth is not None and not sample.truth.separate_subjects

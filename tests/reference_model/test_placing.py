@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from reference_model.memory import bring, carry
-from reference_model.placing import Placing
+from reference_model.placing import Placing, world_dims
 from reference_model.rope import grid_positions, rotation
 
 VIEW, ROWS, COLUMNS = 40.0, 6, 10
 ASPECT = 0.6
 
 
-def placing(kind="world", depths=(4.0, 9.0), heads=2, carries=False):
+def placing(kind="world", depths=(4.0, 9.0), heads=2, content=0):
     return Placing(
         kind=kind,
         head_dim=12,
@@ -25,7 +25,7 @@ def placing(kind="world", depths=(4.0, 9.0), heads=2, carries=False):
         aspect=ASPECT,
         field_of_view=VIEW,
         depths=depths,
-        carries=carries,
+        content=content,
     )
 
 
@@ -105,29 +105,18 @@ def test_heads_of_depth_nought_see_the_pictures_own_grid():
     assert world(pose(yaw=0.7), 1, 8, depths=(0.0, 9.0))[1, 2] != found[0, 2]
 
 
-def carried(values, seen, asked):
-    """A value that a token of camera `seen` holds, as a token of camera `asked` receives it."""
-    stand = placing(depths=(1e6,), heads=1, carries=True)
-    middle = torch.tensor([[0.0, (ROWS - 1) / 2, (COLUMNS - 1) / 2]])
-    there, here = (stand.carry(middle, torch.tensor(camera.reshape(1, 1, 12))) for camera in (seen, asked))
-    return bring(carry(values, there), here)
-
-
-def test_values_arrive_as_they_are_where_the_camera_did_not_turn():
-    values = torch.randn(1, 1, 1, 12, generator=torch.Generator().manual_seed(0))
-    camera = pose(yaw=0.4, at=(1.0, 0.0, 2.0))
-    torch.testing.assert_close(carried(values, camera, camera), values)
-    assert carry(values, placing().carry(torch.zeros(1, 3), torch.zeros(1, 1, 12))) is values
-
-
-def test_a_wave_across_a_token_arrives_moved_by_the_fraction_that_the_camera_turned():
-    """Channels that hold the wave cos(w x) as its two quadratures hold cos(w (x - s)) after a turn of s tokens."""
-    token = math.radians(VIEW) / COLUMNS
-    for fraction in (0.0, 0.25, 0.5):
-        seen, asked = pose(yaw=0.0), pose(yaw=-fraction * token)  # the camera turned left: things move right
-        values = torch.zeros(1, 1, 1, 12)
-        values[..., -2] = 1.0  # the last pair is the finest wave of yaw: half a turn a token
-        moved = carried(values, seen, asked)
-        expected = torch.tensor([math.cos(math.pi * fraction), math.sin(math.pi * fraction)])
-        torch.testing.assert_close(moved[0, 0, 0, -2:], expected, atol=1e-4, rtol=0)
-        assert moved[..., :2].abs().max() == 0  # what is kept is not turned
+def test_channels_of_content_are_not_turned_and_the_others_as_without_them():
+    """The last channels of a head keep what they hold; half of the turned ones follow yaw."""
+    camera = torch.tensor(pose(yaw=0.3, at=(1.0, 0.0, 2.0)).reshape(1, 1, 12))
+    place = torch.tensor([[3.0, 1.0, 2.0]])
+    angles = placing(content=4).turn(place, camera)
+    assert angles.cos.shape == (1, 1, 2, 6)
+    assert (angles.cos[..., 4:] == 1).all() and (angles.sin[..., 4:] == 0).all()
+    assert (angles.sin[..., :4] != 0).all()
+    without = replace(placing(), head_dim=8).turn(place, camera)
+    assert torch.equal(angles.cos[..., :4], without.cos) and torch.equal(angles.sin[..., :4], without.sin)
+    assert world_dims(8) == (2, 2, 4)
+    turned = placing(content=4).turn(place, torch.tensor(pose(yaw=0.5, at=(1.0, 0.0, 2.0)).reshape(1, 1, 12)))
+    moved = [(turned.sin[..., k] != angles.sin[..., k]).any() for k in range(6)]
+    assert moved[2] and moved[3], "yaw turns its channels"
+    assert not (moved[0] or moved[4] or moved[5]), "and neither time's nor content's"

@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 import torch
-from training_toys import Waves, pico
+from training_toys import FRAMES, Waves, pico
 
 from reference_model.training import cache as cache_module
 from reference_model.training import codec_training as codec_module
@@ -52,6 +52,40 @@ def test_cache_holds_what_the_codec_gives(tmp_path, encoders, small_shards):
     assert torch.equal(batch.cameras[0][0], past) and torch.equal(batch.cameras[1][0], future)
     assert torch.equal(batch.text[0], text([clip.caption])[0]), "text is filled up again"
     assert len(list(tmp_path.glob("*.safetensors"))) == 3 and cache.ids == source.ids()
+    assert batch.subjects.shape == batch.target[:, 0].shape and not batch.subjects.any(), "waves have no subjects"
+
+
+def test_subjects_are_shares_of_latents():
+    """One frame alone, then groups of four; a subject that covers a quarter of a cell in one frame of four is 1/16."""
+    seen = np.zeros((9, 16, 32), bool)
+    seen[0, :8, :8] = True
+    seen[6, 8:12, 24:28] = True
+    shares = replace(Waves(frames=9).load("wave-000"), subjects=seen).subject_share((3, 2, 4))
+    assert shares.shape == (3, 2, 4) and shares[0, 0, 0] == 1 and shares[2, 1, 3] == pytest.approx(1 / 16)
+    assert float(shares.sum()) == pytest.approx(1 + 1 / 16)
+
+
+def test_a_cache_knows_whether_masks_told_of_subjects(tmp_path, encoders):
+    class Seen(Waves):
+        def load(self, clip_id):
+            seen = np.zeros((FRAMES, 16, 32), bool)
+            seen[:, :8, :8] = clip_id == "wave-001"
+            return replace(super().load(clip_id), subjects=seen)
+
+    cache = build_cache(tmp_path / "seen", Seen(3), KEY, encoders)
+    assert cache.shows_subjects()
+    shares = cache.batch(["wave-000", "wave-001"]).subjects
+    assert not shares[0].any() and (shares[1, :, 0, 0] == 1).all() and float(shares[1].sum()) == len(shares[1])
+    assert not build_cache(tmp_path / "none", Waves(3), KEY, encoders).shows_subjects()
+
+
+def test_a_cache_of_before_subjects_is_refused(tmp_path, encoders):
+    build_cache(tmp_path, Waves(2), KEY, encoders)
+    key = json.loads((tmp_path / "key.json").read_text())
+    del key["subjects"]
+    (tmp_path / "key.json").write_text(json.dumps(key))
+    with pytest.raises(TrainingStoppedError, match="subjects None"):
+        build_cache(tmp_path, Waves(2), KEY, encoders)
 
 
 def test_a_killed_cache_goes_on_at_the_missing_shard(tmp_path, encoders, small_shards):

@@ -27,6 +27,7 @@ def clips(batch=4):
         target=torch.randn(batch, 3, 4, 2, 2, generator=g),
         cameras=(torch.randn(batch, 5, 12, generator=g), torch.randn(batch, 4, 12, generator=g)),
         text=torch.randn(batch, 6, 8, generator=g),
+        subjects=torch.rand(batch, 4, 2, 2, generator=g),
     )
 
 
@@ -34,7 +35,7 @@ def part(batch, rows):
     c = batch
     return LatentBatch(
         context=c.context[rows], target=c.target[rows],
-        cameras=(c.cameras[0][rows], c.cameras[1][rows]), text=c.text[rows],
+        cameras=(c.cameras[0][rows], c.cameras[1][rows]), text=c.text[rows], subjects=c.subjects[rows],
     )  # fmt: skip
 
 
@@ -95,7 +96,7 @@ def test_per_frame_levels_give_each_frame_its_own_noise():
     noise = batch.velocity[1, :, 2] + batch.clips.target[1, :, 2]
     torch.testing.assert_close(batch.noisy[1, :, 2], (1 - s) * batch.clips.target[1, :, 2] + s * noise)
     assert not torch.equal(batch.clips.context, clips().context), "history is noisy too"
-    assert batch.weight.shape == (4, 1, 4, 1, 1)
+    assert batch.weight.shape == (4, 1, 4, 2, 2)
 
 
 def test_dropouts_come_as_often_as_asked():
@@ -115,13 +116,32 @@ def test_loss_is_the_weighted_mean_written_out():
     total = 0.0
     for b in range(4):
         for c in range(3):
-            total += float(batch.weight[b]) * float(channels[c]) * 0.1**2 * 16
+            total += float(batch.weight[b].mean()) * float(channels[c]) * 0.1**2 * 16
     assert float(flow_loss(predicted, batch, channels)) == pytest.approx(total / (4 * 3 * 16), rel=1e-4)
     assert float(flow_loss(batch.velocity, batch, channels)) == 0
 
 
+def test_latents_of_subjects_count_more_by_the_share_that_shows_one():
+    """Written out: weight 5 on a latent that is half a subject counts three times; nothing else changes."""
+    config = FlowConfig(shift=3.0, text_dropout=0.0, subject_weight=5.0)
+    given = clips()
+    given.subjects.zero_()
+    given.subjects[1, 2, 0, 1] = 0.5
+    batch, plain = (add_noise(given, c, seed=0, step=0, places=[0, 1, 2, 3]) for c in (config, PLAIN))
+    error = torch.zeros_like(batch.velocity)
+    error[1, :, 2, 0, 1] = 1.0
+    ones = torch.ones(3)
+    there = [float(flow_loss(b.velocity + error, b, ones)) for b in (batch, plain)]
+    assert there[0] == pytest.approx(3 * there[1]) and there[1] > 0
+    elsewhere = [float(flow_loss(b.velocity + error.roll(1, 2), b, ones)) for b in (batch, plain)]
+    assert elsewhere[0] == pytest.approx(elsewhere[1])
+    assert torch.equal(batch.noisy, plain.noisy)
+
+
 def test_parts_of_a_batch_sum_to_its_loss():
-    batch = add_noise(clips(), PLAIN, seed=0, step=0, places=[0, 1, 2, 3])
+    batch = add_noise(
+        clips(), FlowConfig(shift=3.0, text_dropout=0.0, subject_weight=4.0), seed=0, step=0, places=[0, 1, 2, 3]
+    )
     ones = torch.ones(3)
     whole = flow_loss(torch.zeros_like(batch.velocity), batch, ones)
     parts = batch.parts(3)

@@ -85,6 +85,28 @@ def test_in_the_world_it_copies_what_was_seen_in_that_direction(memory):
 
 
 @torch.no_grad()
+def test_in_the_world_it_copies_what_looks_alike():
+    """Two colours were seen in one direction; half-cleaned tokens settle for the one that they resemble."""
+    red, blue = torch.tensor([2.0, -1.0, 0.5, -2.0]), torch.tensor([-1.0, 2.0, -2.0, 1.0])
+    context = torch.stack((red, blue, red, blue, red, blue), dim=1).view(1, 4, 6, 1, 1).expand(1, 4, 6, 2, 4)
+    text, ahead = torch.zeros(1, 4, 8), turned(0.0)
+
+    def copied(colour, content):
+        """How much more of red than of blue there is in what a model makes of that colour at s = 0.5, less its own."""
+        seen = 0.5 * colour.view(1, 4, 1, 1, 1).expand(1, 4, 6, 2, 4)
+        with_memory, without = (
+            model({"kind": "full"}, positions="world", prediction="clean", dim=48, content=content)(
+                past, seen, torch.tensor([500.0]), text, (ahead, ahead)
+            ).target.mean((0, 2, 3, 4))
+            for past in (context, torch.zeros_like(context))
+        )
+        return float((without - with_memory) @ (red - blue))
+
+    chosen = copied(red, 8) - copied(blue, 8)
+    assert chosen > 0.5 and chosen > 2 * abs(copied(red, 0) - copied(blue, 0))
+
+
+@torch.no_grad()
 def test_weak_noise_is_not_blown_up_to_a_picture(monkeypatch):
     """Just below pure noise, tokens of clean guesses are nearly nothing, and the norm must leave them so."""
     empty = torch.zeros(1, 4, 6, 2, 4)
@@ -99,9 +121,13 @@ def test_weak_noise_is_not_blown_up_to_a_picture(monkeypatch):
     assert steady < 0.4 and predicted() > 2 * steady
 
 
-def test_every_parameter_still_gets_a_gradient_after_one_step():
+WORLD = {"positions": "world", "prediction": "clean", "dim": 48, "content": 4}
+
+
+@pytest.mark.parametrize("changes", [{}, WORLD], ids=["grid", "world"])
+def test_every_parameter_still_gets_a_gradient_after_one_step(changes):
     """Zeros at the end of a branch wake up with the first step; none may stay dead."""
-    transformer = model().train()
+    transformer = model(**changes).train()
     optimizer = torch.optim.SGD(transformer.parameters(), lr=0.1)
     for _ in range(3):
         optimizer.zero_grad()
@@ -109,6 +135,15 @@ def test_every_parameter_still_gets_a_gradient_after_one_step():
         optimizer.step()
     dead = [name for name, p in transformer.named_parameters() if p.grad is None or not p.grad.abs().sum()]
     assert dead == []
+
+
+def test_more_content_than_a_token_holds_is_refused():
+    with pytest.raises(ValueError, match="content=20 channels of a head are more than the numbers"):
+        model(positions="world", prediction="clean", dim=64, content=20)
+    with pytest.raises(ValueError, match="must be even, need positions='world' and leave at least 8"):
+        model(positions="world", prediction="clean", dim=48, content=18)
+    with pytest.raises(ValueError, match="need positions='world'"):
+        model(dim=48, content=4)
 
 
 def test_tokens_too_narrow_are_refused():
