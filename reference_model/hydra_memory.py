@@ -221,10 +221,7 @@ class HydraMemory(Memory):
             call.record(call.block, "affinity", scores)
             call.record(call.block, "selected", selected)
         keys = (rotate_heads(call, key, by), rotate_heads(call, memory_key.flatten(1, 2), plan.rotation))
-        values = (
-            call.heads(value),
-            call.heads(memory_value.flatten(1, 2)),
-        )
+        values = (call.heads(value), call.heads(memory_value.flatten(1, 2)))
         far = retrieval.frame_tokens(selected, plan.slices.tokens_per_frame, first=query.shape[1])
         index = torch.cat((plan.local.expand(len(far), -1, -1), far), dim=2)
         out = self.attention(

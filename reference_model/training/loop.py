@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -28,7 +27,7 @@ from reference_model.training.flow import NoisyBatch, add_noise, channel_weights
 from reference_model.training.monitor import Clock, Listener, Metrics
 from reference_model.training.processes import share
 from reference_model.training.randomness import clip_order
-from reference_model.training.shards import is_sharded, share_out, whole, whole_model
+from reference_model.training.shards import compute_under, is_sharded, share_out, whole, whole_model
 from reference_model.training.stop import TrainingStoppedError
 from reference_model.training.validation import decode, film_strip, psnr, sample_clip, validation_loss
 from reference_model.transformer import HydraTransformer3DModel, freeze
@@ -87,20 +86,10 @@ class _Loop:
         self.model, self.optimizer = accelerator.prepare(model, optimizer)
         self.sharded = is_sharded(model)
         if self.sharded:
-            self._autocast(model)
+            compute_under(model, accelerator.autocast)
         self.average = None if run.ema is None else WeightAverage(model, run.ema)
         self.channels = channel_weights(job.deviations, config.flow.channel_power).to(accelerator.device)
         self.checkpoints = Checkpoints(job.out / "checkpoints", run.keep)
-
-    def _autocast(self, model: HydraTransformer3DModel) -> None:
-        """Mixed precision, which accelerate puts into whole models and leaves out of sharded ones."""
-        forward = model.forward
-
-        def mixed(*inputs: Any, **named: Any) -> Any:
-            with self.accelerator.autocast():
-                return forward(*inputs, **named)
-
-        model.forward = mixed  # type: ignore[method-assign]
 
     def run(self) -> HydraTransformer3DModel:
         start, steps = self._resume(), self.job.config.steps

@@ -2,12 +2,14 @@
 
 A sharded parameter is a `DTensor`: each process holds a part, of which whatever is elementwise (averages, swapping
 weights for validation) needs no other. Only what leaves the processes is put together: checkpoints of averages and the
-saved model. On whole models every function here is the identity.
+saved model. What is whole already passes through as it is.
 """
 
 from __future__ import annotations
 
-from typing import cast
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +22,21 @@ from reference_model.transformer import HydraTransformer3DModel
 def is_sharded(model: nn.Module) -> bool:
     """Whether parameters lie on several processes."""
     return any(isinstance(parameter, DTensor) for parameter in model.parameters())
+
+
+def compute_under(model: nn.Module, context: Callable[[], AbstractContextManager[Any]]) -> None:
+    """Makes every forward pass run in a context: mixed precision, which accelerate gives to whole models only.
+
+    As accelerate does it there, in the forward method, so that training, validation and samples all have it; a hook
+    cannot hold a context open.
+    """
+    forward = model.forward
+
+    def within(*inputs: Any, **named: Any) -> Any:
+        with context():
+            return forward(*inputs, **named)
+
+    model.forward = within
 
 
 def share_out(model: nn.Module) -> None:
@@ -77,5 +94,5 @@ def whole_model(model: HydraTransformer3DModel, wanted: bool) -> HydraTransforme
     if not wanted:
         return model
     alone = cast(HydraTransformer3DModel, HydraTransformer3DModel.from_config(model.config))
-    alone.load_state_dict(weights)
+    alone.load_state_dict(weights, assign=True)  # in the number formats that they were trained in
     return alone

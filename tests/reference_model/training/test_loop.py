@@ -19,6 +19,7 @@ from reference_model.training import loop as loop_module
 from reference_model.training.ema import WeightAverage, restore
 from reference_model.training.monitor import Silent, read_metrics
 from reference_model.training.run import TrainingRequest, run_training
+from reference_model.training.shards import compute_under
 from reference_model.training.start import start_with_a_copy
 from reference_model.training.stop import TrainingStoppedError
 from reference_model.transformer import trainable_parameters
@@ -222,6 +223,35 @@ def test_per_frame_levels_train(tmp_path, finished):
     config = replace(config, flow=replace(config.flow, levels="per_frame"))
     run_training(asked(tmp_path, config, prepared=finished / "prepared"))
     assert all(math.isfinite(v) for v in losses(tmp_path / "run").values())
+
+
+def test_every_forward_pass_runs_in_the_context_it_is_given():
+    layer = torch.nn.Linear(4, 4)
+    compute_under(layer, lambda: torch.autocast("cpu", torch.bfloat16))
+    made = layer(torch.ones(1, 4))
+    assert made.dtype == torch.bfloat16 and layer.weight.dtype == torch.float32
+    made.float().sum().backward()
+    assert layer.weight.grad.dtype == torch.float32
+
+
+@pytest.mark.parametrize(("weight", "masked", "said"), [(4.0, False, True), (1.0, False, False), (4.0, True, False)])
+def test_a_weight_on_subjects_that_no_mask_shows_is_told(tmp_path, weight, masked, said):
+    class Clips(Waves):
+        def load(self, clip_id):
+            clip = super().load(clip_id)
+            return replace(clip, subjects=np.ones(clip.target.shape[:3], bool)) if masked else clip
+
+    class Told(Silent):
+        notices = ()
+
+        def notice(self, text):
+            self.notices = (*self.notices, text)
+
+    config = pico(steps=1, memory={"kind": "full"})
+    config = replace(config, flow=replace(config.flow, subject_weight=weight))
+    told = Told()
+    run_training(asked(tmp_path, config, source=Clips()), told)
+    assert any("no clip has a mask that shows a subject" in notice for notice in told.notices) is said
 
 
 def test_averages_follow_the_formula():

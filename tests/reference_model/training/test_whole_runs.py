@@ -110,6 +110,12 @@ from accelerate.utils import DistributedType
 from reference_model.training import processes
 
 class Shards(Accelerator):
+    contexts = 0
+
+    def autocast(self, *settings, **named):
+        Shards.contexts += 1
+        return super().autocast(*settings, **named)
+
     # accelerate turns FSDP on for GPUs only; torch shards models on CPUs as well
     def __init__(self, **settings):
         super().__init__(**settings)
@@ -125,6 +131,7 @@ real = shards.whole_model
 def whole_model(model, wanted):
     held = sum(shards.own_part(p).numel() for p in model.parameters())
     total = sum(p.numel() for p in model.parameters())
+    assert Shards.contexts > 8, "mixed precision is accelerate's, in every forward pass"
     assert shards.is_sharded(model) and held < 0.6 * total, (held, total)
     return real(model, wanted)
 
