@@ -21,6 +21,13 @@ MODEL, DATA, LENGTH = "Model", "Data", "Length and pace"
 
 Preset = Annotated[str, typer.Option(help="nano (CPU), mini (one GPU) or paper.", rich_help_panel=MODEL)]
 MemoryName = Annotated[str, typer.Option(help="Memory: hydra, full-context, fov-retrieval, ...", rich_help_panel=MODEL)]
+Also = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Train in turn with this memory too (it has no weights of its own); may be repeated.",
+        rich_help_panel=MODEL,
+    ),
+]
 Base = Annotated[
     Path | None,
     typer.Option(
@@ -70,6 +77,7 @@ def train_command(
     out: Out,
     preset: Preset = "nano",
     memory: MemoryName = "hydra",
+    also: Also = None,
     base: Base = None,
     data: Data = "mini",
     split: Split = "train",
@@ -97,6 +105,7 @@ def train_command(
     options: dict[str, Any] = {
         key: value for key, value in locals().items() if key not in ("trainer", "screen", "options")
     }
+    options["also"] = tuple(also or ())
     train = find_trainer(trainer)
     command = shlex.join(["hmbench", *sys.argv[1:]])
     with _Bars() as bars:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,8 @@ from hmbench.errors import UserError, did_you_mean
 from hmbench.results import read_json
 from hmbench.types import Video
 from hmbench.video import read_video, resize_video
-from reference_model.methods import find_method
+from reference_model.memory_kinds import build_memory
+from reference_model.methods import Method, find_method
 from reference_model.training.clips import ClipSource, TrainingClip
 from reference_model.training.config import TRAINING, OptimizerConfig, TrainingConfig
 from reference_model.training.monitor import Listener
@@ -36,6 +37,8 @@ class TrainOptions:
     """``nano``, ``mini`` or ``paper``."""
     memory: str = "hydra"
     """Name of a method (entry-point group ``hmbench.memories``)."""
+    also: Sequence[str] = ()
+    """Names of methods without weights that train in turn with it, on the same backbone."""
     data: str = "mini"
     """A folder in HM-World's layout, or ``mini``: the embedded world's train split, rendered in memory."""
     split: str = "train"
@@ -121,6 +124,7 @@ def training_config(options: TrainOptions) -> TrainingConfig:
         return replace(
             recipe,
             memory=method.name,
+            also=tuple(_other_memory(name, method, recipe) for name in options.also),
             model=method.apply(options.preset),
             steps=steps,
             flow=replace(
@@ -143,6 +147,21 @@ def training_config(options: TrainOptions) -> TrainingConfig:
         )
     except ValueError as error:
         raise UserError(f"This cannot be trained: {error}.", "See `hmbench train-reference --help`.") from error
+
+
+def _other_memory(name: str, main: Method, recipe: TrainingConfig) -> dict[str, Any]:
+    """Description of a memory that takes turns with the main one.
+
+    Raises:
+        ValueError: If the two cannot share noise levels, or it has weights, which no saved model would hold.
+    """
+    other = find_method(name)
+    if (other.conditioning, other.per_frame_noise) != (main.conditioning, main.per_frame_noise):
+        raise ValueError(f"{name} and {main.name} are trained on different noise levels and cannot take turns")
+    described = other.describe(recipe.model)
+    if build_memory(described, recipe.model.backbone()).num_parameters():
+        raise ValueError(f"{name} has weights of its own; only memories without may take turns with {main.name}")
+    return described
 
 
 def _given(option: int | None, recipe: int) -> int:

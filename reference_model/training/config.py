@@ -6,8 +6,9 @@ A recipe holds everything but data and seed; its memory is HyDRA's, and rivals c
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from reference_model.config import HydraConfig, hydra_wan_1_3b, mini, nano
 from reference_model.transformer import TrainingRule
@@ -145,6 +146,9 @@ class TrainingConfig:
     """What is trained."""
     memory: str = "hydra"
     """Name of the memory, as in tables and folders."""
+    also: tuple[Mapping[str, Any], ...] = ()
+    """Descriptions of memories without weights that train in turn with the model's own, step by step, on one backbone:
+    a base for rivals that favours none of these."""
     rule: TrainingRule = "all"
     """``paper``: self-attention, cameras, projector and memory train, the rest is frozen. ``all``: everything."""
     start: Literal["copy", "default"] = "copy"

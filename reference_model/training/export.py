@@ -77,7 +77,7 @@ def model_card(out: Path, pipeline: HydraPipeline, config: TrainingConfig, facts
         f"| command | `{facts['command']}` |",
         f"| begins from | {facts.get('base') or 'nothing'} |",
         f"| seed | {facts['seed']} |",
-        f"| steps | {config.steps} of {config.run.batch} clips ({samples} samples) |",
+        f"| steps | {config.steps} of {config.run.batch} clips ({samples} samples){_turns(config)} |",
         f"| device | {_device(str(facts['device']))}{_together(int(facts.get('processes', 1)))} |",
         f"| time in the loop | {wall / 60:.0f} minutes |",
         f"| torch | {torch.__version__} |",
@@ -97,6 +97,11 @@ def model_card(out: Path, pipeline: HydraPipeline, config: TrainingConfig, facts
         "",
     ]
     return "\n".join(lines)
+
+
+def _turns(config: TrainingConfig) -> str:
+    others = ", ".join(f"`{described['kind']}`" for described in config.also)
+    return f", in turn under this memory and {others}" if others else ""
 
 
 def _parameters(pipeline: HydraPipeline) -> int:

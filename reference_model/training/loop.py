@@ -18,6 +18,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
+from reference_model.memory_kinds import build_memory
 from reference_model.pipeline import HydraPipeline
 from reference_model.training.cache import LatentCache
 from reference_model.training.checkpoints import Checkpoints, read_state
@@ -83,6 +84,8 @@ class _Loop:
             weight_decay=config.optimizer.weight_decay,
         )
         self.plain = model
+        others = (build_memory(dict(described), model.memory.backbone) for described in config.also)
+        self.memories = [model.memory, *others]
         self.model, self.optimizer = accelerator.prepare(model, optimizer)
         self.sharded = is_sharded(model)
         if self.sharded:
@@ -127,9 +130,10 @@ class _Loop:
         for number, part in enumerate(parts):
             last = number + 1 == len(parts)
             with contextlib.nullcontext() if last else self.accelerator.no_sync(self.model):
-                predicted = self.model(
-                    part.clips.context, part.noisy, part.timestep, part.clips.text, part.clips.cameras
-                ).target
+                with self._remembering(step):
+                    predicted = self.model(
+                        part.clips.context, part.noisy, part.timestep, part.clips.text, part.clips.cameras
+                    ).target
                 loss = flow_loss(predicted, part, self.channels) * (len(part.noisy) / len(batch.noisy))
                 self.accelerator.backward(loss)
             total += loss.detach()
@@ -208,6 +212,15 @@ class _Loop:
         if self.accelerator.is_main_process:
             film_strip(job.out / "samples" / f"step-{done:08d}.png", rows)
         return {"sample_psnr": sum(values) / len(values)}
+
+    @contextlib.contextmanager
+    def _remembering(self, step: int) -> Iterator[None]:
+        """The memory whose turn it is; outside, the model has its own, which is saved and validated."""
+        own, self.plain.memory = self.memories[0], self.memories[step % len(self.memories)]
+        try:
+            yield
+        finally:
+            self.plain.memory = own
 
     @contextlib.contextmanager
     def _averaged(self) -> Iterator[None]:

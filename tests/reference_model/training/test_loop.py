@@ -14,7 +14,10 @@ from training_toys import LIKE, Waves, pico
 from hmbench.registry import create_model
 from hmbench.types import Intrinsics, Prompt
 from reference_model.checkpoint import state_digest
+from reference_model.hydra_memory import HydraMemory
+from reference_model.memory import FullMemory
 from reference_model.pipeline import HydraPipeline
+from reference_model.saved import load_saved
 from reference_model.training import loop as loop_module
 from reference_model.training.ema import WeightAverage, restore
 from reference_model.training.monitor import Silent, read_metrics
@@ -252,6 +255,49 @@ def test_a_weight_on_subjects_that_no_mask_shows_is_told(tmp_path, weight, maske
     told = Told()
     run_training(asked(tmp_path, config, source=Clips()), told)
     assert any("no clip has a mask that shows a subject" in notice for notice in told.notices) is said
+
+
+def test_memories_take_turns_on_one_backbone(tmp_path, monkeypatch):
+    """Step by step; what is validated, sampled and saved is the model with its own memory."""
+    seen = []
+
+    def watched(kind):
+        real = kind.attend
+
+        def attend(self, call, plan):
+            if call.block == 0:
+                seen.append((kind.__name__, torch.is_grad_enabled()))
+            return real(self, call, plan)
+
+        monkeypatch.setattr(kind, "attend", attend)
+
+    watched(HydraMemory)
+    watched(FullMemory)
+    config = replace(pico(steps=5), also=({"kind": "full"},))
+    run_training(asked(tmp_path, config, "both"))
+    assert [name for name, training in seen if training] == ["HydraMemory", "FullMemory"] * 2 + ["HydraMemory"]
+    assert {name for name, training in seen if not training} == {"HydraMemory"}
+
+    saved = load_saved(tmp_path / "both").transformer
+    assert isinstance(saved.memory, HydraMemory)
+    assert any(name.startswith("memory.") for name in saved.state_dict())
+    assert json.loads((tmp_path / "both" / "train.json").read_text())["config"]["also"] == [{"kind": "full"}]
+
+    card = (tmp_path / "both" / "README.md").read_text(encoding="utf-8")
+    assert "| steps | 5 of 2 clips (10 samples), in turn under this memory and `full` |" in card
+
+    killed = asked(tmp_path, config, "killed")
+    with pytest.raises(KeyboardInterrupt):
+        run_training(killed, KilledAt(5))
+    run_training(killed)
+    assert losses(killed.out) == losses(tmp_path / "both")
+    assert transformer_digest(killed.out) == transformer_digest(tmp_path / "both")
+
+    alone = pico(steps=5)
+    run_training(asked(tmp_path, alone, "alone"))
+    first, others = losses(tmp_path / "alone").pop(1), losses(tmp_path / "both")
+    assert others[1] == first, "the first turn is the model's own"
+    assert others[2] != losses(tmp_path / "alone")[2]
 
 
 def test_averages_follow_the_formula():

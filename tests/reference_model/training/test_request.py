@@ -256,6 +256,26 @@ def test_noise_levels_can_be_pushed_towards_the_first_sampling_step(tmp_path):
         training_config(TrainOptions(out=tmp_path, noise_shift=0.0))
 
 
+def test_memories_that_take_turns(tmp_path):
+    asked = training_config(TrainOptions(out=tmp_path, also=("full-context", "fov-retrieval")))
+    assert [described["kind"].rpartition(":")[2] for described in asked.also] == ["full", "FovRetrieval"]
+    assert asked.memory == "hydra" and asked.model == training_config(TrainOptions(out=tmp_path)).model
+
+
+@pytest.mark.parametrize(
+    ("memory", "also", "message"),
+    [
+        ("hydra", "frame-pack", "frame-pack has weights of its own; only memories without may take turns with hydra"),
+        ("hydra", "dfot", "dfot and hydra are trained on different noise levels and cannot take turns"),
+        ("full-context", "hydra", "hydra has weights of its own"),
+        ("hydra", "full-contxt", "there is no memory 'full-contxt': did you mean 'full-context'"),
+    ],
+)
+def test_memories_that_cannot_take_turns_are_refused(tmp_path, memory, also, message):
+    with pytest.raises(UserError, match=message):
+        training_config(TrainOptions(out=tmp_path, memory=memory, also=(also,)))
+
+
 def test_subjects_count_as_asked(tmp_path):
     assert training_config(TrainOptions(out=tmp_path, subject_weight=3.0)).flow.subject_weight == 3.0
     assert training_config(TrainOptions(out=tmp_path)).flow.subject_weight == 8.0

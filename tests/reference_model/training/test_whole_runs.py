@@ -57,14 +57,20 @@ def environment(**more):
     return {**os.environ, "OMP_NUM_THREADS": "1", **more}
 
 
+TURNS = """
+from dataclasses import replace
+config = replace(config, also=({"kind": "full"},))
+"""
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("like", LIKE)
-def test_two_processes_train_like_one(tmp_path, like):
+@pytest.mark.parametrize(("like", "change"), [*((like, "") for like in LIKE), ("wan", TURNS)])
+def test_two_processes_train_like_one(tmp_path, like, change):
     script = tmp_path / "worker.py"
     together = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     for processes, launch in ((1, []), (2, together)):
         # `accelerate launch --cpu` starts a single process where there is no MPI: the worker counts
-        script.write_text(worker(tmp_path / str(processes), like=like, processes=processes))
+        script.write_text(worker(tmp_path / str(processes), like=like, processes=processes, change=change))
         command = [sys.executable, *launch, str(script)]
         done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr[-2000:]
@@ -147,7 +153,7 @@ config = replace(config, rule="paper", run=replace(config.run, ema=None, micro_b
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("like", "change"), [*((like, "") for like in LIKE), ("wan", AS_PAPER)])
+@pytest.mark.parametrize(("like", "change"), [*((like, "") for like in LIKE), ("wan", AS_PAPER + TURNS)])
 def test_two_processes_with_half_a_model_each_train_like_one(tmp_path, like, change):
     """FSDP 2: losses, validation, samples and the saved model are those of a whole model; so are they after a stop."""
     script = tmp_path / "worker.py"
