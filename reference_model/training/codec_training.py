@@ -17,6 +17,7 @@ from torch import Tensor
 from reference_model.codec import MiniVideoCodec
 from reference_model.config import CodecConfig
 from reference_model.training.clips import ClipSource, Frames, as_tensor
+from reference_model.training.codec_checkpoints import EVERY, CodecCheckpoints
 from reference_model.training.config import CodecTrainingConfig
 from reference_model.training.randomness import generator
 from reference_model.training.stop import TrainingStoppedError
@@ -43,6 +44,10 @@ class CodecReport:
     """Optimizer steps."""
 
 
+class CodecDivergedError(TrainingStoppedError):
+    """A codec that became no number."""
+
+
 def build_codec(config: CodecConfig, seed: int) -> MiniVideoCodec:
     """An untrained mini codec with seeded weights."""
     with torch.random.fork_rng(devices=[]):
@@ -66,8 +71,9 @@ def train_codec(
     seed: int,
     device: torch.device,
     listen: CodecListener | None = None,
+    checkpoints: CodecCheckpoints | None = None,
 ) -> CodecReport:
-    """Trains `codec` in place.
+    """Trains `codec` in place, from the newest of its checkpoints if there are any.
 
     Args:
         codec: The codec.
@@ -77,18 +83,22 @@ def train_codec(
         seed: Of the crops.
         device: Where it is trained; it returns there.
         listen: Told of each step.
+        checkpoints: Where a killed run goes on; None: nowhere.
 
     Raises:
-        TrainingStoppedError: If a loss, a gradient or what became of the codec is no number.
+        TrainingStoppedError: If a loss, a gradient or what became of the codec is no number, or the disk is full.
     """
     taken = spread_evenly(ids[0], config.clips)
     halves, held = _halves(source, taken), _halves(source, ids[1])
-    codec.fit_patch_basis(_tensors(halves, torch.device("cpu")))
     codec.to(device)
-    linear = [psnr(codec, half) for half in _tensors(held, device)]
-    codec.train()
     optimizer = _optimizer(codec)
-    for step in range(config.steps):
+    start, linear = checkpoints.resume(codec, optimizer, device) if checkpoints else (0, [])
+    if start == 0:
+        codec.cpu().fit_patch_basis(_tensors(halves, torch.device("cpu")))
+        codec.to(device)
+        linear = [psnr(codec, half) for half in _tensors(held, device)]
+    codec.train()
+    for step in range(start, config.steps):
         for group in optimizer.param_groups:
             group["lr"] = _rate(config, step) * group["share"]
         loss = _loss(codec, _crops(halves, codec, config, seed, step).to(device), config.absolute)
@@ -101,6 +111,8 @@ def train_codec(
         optimizer.step()
         if listen:
             listen(step + 1, value)
+        if checkpoints and (step + 1) % EVERY == 0 and step + 1 < config.steps:
+            checkpoints.save(step + 1, codec, optimizer, linear)
     codec.eval()
     codec.fit_normalisation(_tensors(halves, device))
     values = [psnr(codec, half) for half in _tensors(held, device)]
@@ -192,8 +204,8 @@ def _mean(values: list[float]) -> float | None:
     return sum(values) / len(values) if values else None
 
 
-def _diverged(what: str) -> TrainingStoppedError:
-    return TrainingStoppedError(
+def _diverged(what: str) -> CodecDivergedError:
+    return CodecDivergedError(
         f"Training of the codec diverged: {what}. Nothing of it was kept.",
         "Give fewer --codec-steps (0 keeps its linear part), or look at the clips.",
     )

@@ -18,7 +18,8 @@ from reference_model.pipeline import HydraPipeline, build_pipeline
 from reference_model.text import HashedTextEncoder
 from reference_model.training.base import CODEC_REPORT, continue_from
 from reference_model.training.cache import CacheKey, Encoders, LatentCache, build_cache
-from reference_model.training.codec_training import CodecReport, build_codec, train_codec
+from reference_model.training.codec_checkpoints import CodecCheckpoints
+from reference_model.training.codec_training import CodecDivergedError, CodecReport, build_codec, train_codec
 from reference_model.training.disk import write_atomically
 from reference_model.training.monitor import Listener
 from reference_model.training.paper import paper_parts
@@ -85,7 +86,10 @@ def check_codec(request: TrainingRequest) -> None:
         TrainingStoppedError: If it has other sizes, or was made of other clips or by other settings.
     """
     folder = request.codec_folder
-    if request.config.model.codec.kind != "mini" or not (folder / CODEC_REPORT).is_file():
+    if request.config.model.codec.kind != "mini":
+        return
+    if not (folder / CODEC_REPORT).is_file():
+        _checkpoints(request).check()
         return
     if not _same_sizes(_stored(folder), request.config.model):
         raise TrainingStoppedError(
@@ -111,25 +115,36 @@ def _codec(request: TrainingRequest, device: torch.device, listener: Listener) -
         return _stored(folder), dict(json.loads(report.read_text(encoding="utf-8")))
     codec = build_codec(config.model.codec, request.seed)
     listener.stage("codec", max(1, config.codec.steps), 0)
-    found: CodecReport = train_codec(
-        codec,
-        request.source,
-        request.split(),
-        config.codec,
-        request.seed,
-        device,
-        lambda step, loss: listener.advance(step, f"loss {loss:.5f}"),
-    )
+    checkpoints = _checkpoints(request)
+    try:
+        found: CodecReport = train_codec(
+            codec,
+            request.source,
+            request.split(),
+            config.codec,
+            request.seed,
+            device,
+            lambda step, loss: listener.advance(step, f"loss {loss:.5f}"),
+            checkpoints,
+        )
+    except CodecDivergedError:
+        checkpoints.remove()
+        raise
     try:
         codec.cpu().save_pretrained(folder)
         write_atomically(report, {**asdict(found), "made_of": _made_of(request)})
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
+    checkpoints.remove()
     if found.psnr is not None:
         listener.notice(f"codec: {found.psnr:.2f} dB on held-out clips ({found.linear_psnr:.2f} dB its linear part)")
     # read back, so that the first run and one that finds the codec here start from equal numbers
     return _stored(folder), asdict(found)
+
+
+def _checkpoints(request: TrainingRequest) -> CodecCheckpoints:
+    return CodecCheckpoints(request.codec_folder.with_name("codec-checkpoints"), _made_of(request))
 
 
 def _made_of(request: TrainingRequest) -> dict[str, Any]:
