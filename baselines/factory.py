@@ -22,6 +22,7 @@ from reference_model.world_model import (
     load_pipeline,
     model_info,
     recipe,
+    set_sampler,
     tell_stand_in,
     usable_device,
 )
@@ -35,6 +36,8 @@ COMMON: dict[str, tuple[Any, Any]] = {
     "seed_weights": (int, 0),
     "steps": (int | None, None),
     "guidance": (float | None, None),
+    "shift": (float | None, None),
+    "stochastic": (bool | None, None),
 }
 """Options of every method: type and default, as `reference_model.world_model.hydra` has them."""
 
@@ -43,8 +46,8 @@ class MethodFactory:
     """Builds a method's world model.
 
     Options are ``profile`` (mini, nano or paper), ``device``, ``checkpoint`` (folder of a saved pipeline),
-    ``seed_weights`` (of untrained weights), ``steps``, ``guidance``, and every setting of the memory; None means the
-    model's own.
+    ``seed_weights`` (of untrained weights), ``steps``, ``guidance``, ``shift``, ``stochastic``, and each setting of the
+    memory; None means the model's own.
 
     Args:
         method: What to build.
@@ -113,8 +116,7 @@ def build(method: Method, common: dict[str, Any], changes: dict[str, Any]) -> Hy
             f"Give a checkpoint of {method.name}, or name the model that this one belongs to.",
         )
     change_memory(pipeline, changes)
-    own = {name: common[name] for name in ("steps", "guidance") if common[name] is not None}
-    pipeline.register_to_config(**own)
+    set_sampler(pipeline, {name: common[name] for name in ("steps", "guidance", "shift", "stochastic")})
     pipeline.to(device)
     about = (method.name, method.description)
     info = model_info(about, pipeline, weights, None if trained else common["seed_weights"])

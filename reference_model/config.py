@@ -125,6 +125,9 @@ class SamplerConfig:
     """Weight of the text against `negative_prompt`; 1 is none and costs one evaluation a step instead of two."""
     negative_prompt: str = ""
     """What guidance steers away from."""
+    stochastic: bool = False
+    """Each step adds noise drawn anew to the predicted clean latents (arXiv 2303.01469, algorithm 1), instead of going
+    along the predicted velocity, as released: what a small model reads into its noise does not stay."""
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.shift <= 0:
@@ -275,7 +278,7 @@ def nano() -> HydraConfig:
         ),
         codec=CodecConfig(latent_channels=128, hidden_channels=64, decoder_depth=3),
         text=TextConfig(dim=128, max_words=32),
-        sampler=SamplerConfig(steps=4, shift=5.0),
+        sampler=SamplerConfig(steps=4, shift=5.0, stochastic=True),
     )
 
 

@@ -19,6 +19,8 @@ def hydra(
     steps: int | None = None,
     guidance: float | None = None,
     seed_weights: int = 0,
+    shift: float | None = None,
+    stochastic: bool | None = None,
     variant: Literal["released", "paper"] | None = None,
     top_k: int | None = None,
     offload: Literal["auto", "none", "model", "sequential"] | None = None,
@@ -34,6 +36,8 @@ def hydra(
         steps: Sampling steps instead of the model's own.
         guidance: Weight of the text instead of the model's own; 1 is none.
         seed_weights: Of untrained weights (mini, nano).
+        shift: How far noise levels are pushed towards noise (mini, nano) instead of the model's own.
+        stochastic: Whether noise is drawn anew at every step (mini, nano) instead of the model's own.
         variant: Which reading of the method (mini, nano); None: the model's own.
         top_k: Memory slices to retrieve (mini, nano) instead of the model's own.
         offload: What of the model waits in the machine's memory (paper); None takes the fastest that fits.
@@ -43,7 +47,7 @@ def hydra(
     Raises:
         UserError: If an option belongs to the other scale, or weights or device cannot be used.
     """
-    small: dict[str, Any] = {"variant": variant, "top_k": top_k}
+    small: dict[str, Any] = {"shift": shift, "stochastic": stochastic, "variant": variant, "top_k": top_k}
     large: dict[str, Any] = {"offload": offload, "tiling": tiling, "text_cache": text_cache}
     common: dict[str, Any] = {"device": device, "checkpoint": checkpoint, "steps": steps, "guidance": guidance}
     if profile == "paper":

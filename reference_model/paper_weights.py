@@ -286,7 +286,7 @@ def _write_index(folder: Path, config: HydraConfig) -> None:
         transformer = HydraTransformer3DModel(**config.transformer_arguments())
         vae = AutoencoderKLWan.from_config(AutoencoderKLWan.load_config(folder / "vae"))
         text = UMT5EncoderModel(UMT5Config.from_pretrained(folder / "text_encoder"))
-    scheduler = build_scheduler(config.sampler.shift)
+    scheduler = build_scheduler(config.sampler.shift, config.sampler.stochastic)
     try:
         tokenizer = cast(PreTrainedTokenizerBase, AutoTokenizer.from_pretrained(folder / "tokenizer"))
     except (OSError, ValueError) as error:

@@ -117,7 +117,7 @@ class HydraPipeline(DiffusionPipeline):
 
         Args:
             request: What to continue.
-            generator: Source of the noise; a CPU generator gives the same noise on every device.
+            generator: Source of all noise; a CPU generator gives the same noise on every device.
             on_step: Told of each finished step.
         """
         device = self._execution_device
@@ -138,7 +138,8 @@ class HydraPipeline(DiffusionPipeline):
         for done, timestep in enumerate(self.scheduler.timesteps, start=1):
             velocity = [denoise(latents, timestep, text) for text in texts]
             combined = guided(velocity, guidance)
-            latents = self.scheduler.step(combined, timestep, latents, return_dict=False)[0]
+            # the generator is for samplers that draw noise anew at every step
+            latents = self.scheduler.step(combined, timestep, latents, generator=generator, return_dict=False)[0]
             if on_step:
                 on_step(done, steps)
         video = self.codec.decode(latents.to(self.vae.dtype)).float().cpu()
@@ -181,9 +182,11 @@ def guided(velocity: list[Tensor], guidance: float) -> Tensor:
     return velocity[1] + guidance * (velocity[0] - velocity[1])
 
 
-def build_scheduler(shift: float) -> FlowMatchEulerDiscreteScheduler:
-    """Flow matching with shifted noise levels."""
-    return FlowMatchEulerDiscreteScheduler(num_train_timesteps=TRAIN_TIMESTEPS, shift=shift)
+def build_scheduler(shift: float, stochastic: bool = False) -> FlowMatchEulerDiscreteScheduler:
+    """Flow matching with shifted noise levels; `stochastic` as in `reference_model.config.SamplerConfig`."""
+    return FlowMatchEulerDiscreteScheduler(
+        num_train_timesteps=TRAIN_TIMESTEPS, shift=shift, stochastic_sampling=stochastic
+    )
 
 
 def set_noise_levels(
@@ -223,7 +226,9 @@ def build_pipeline(config: HydraConfig, seed: int, kind: type[HydraPipeline] = H
             space_stride=codec.space_stride,
         )
     text = HashedTextEncoder(dim=config.text.dim, max_words=config.text.max_words)
-    return kind(transformer.eval(), vae.eval(), text, build_scheduler(config.sampler.shift), **_own(config))
+    sampler = config.sampler
+    scheduler = build_scheduler(sampler.shift, sampler.stochastic)
+    return kind(transformer.eval(), vae.eval(), text, scheduler, **_own(config))
 
 
 def assemble_pipeline(
@@ -246,7 +251,7 @@ def assemble_pipeline(
         transformer.to(dtype).eval(),
         AutoencoderKLWan.from_pretrained(wan_folder, subfolder="vae", torch_dtype=torch.float32),
         UMT5EncoderModel.from_pretrained(wan_folder, subfolder="text_encoder", torch_dtype=dtype),
-        build_scheduler(config.sampler.shift),
+        build_scheduler(config.sampler.shift, config.sampler.stochastic),
         cast(PreTrainedTokenizerBase, AutoTokenizer.from_pretrained(wan_folder, subfolder="tokenizer")),
         **_own(config),
     )

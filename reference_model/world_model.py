@@ -21,10 +21,10 @@ from hmbench.video import resize_video
 from reference_model.camera import camera_condition
 from reference_model.checkpoint import file_digest, load_released, read_weights, state_digest
 from reference_model.codec import MiniVideoCodec, latent_frames
-from reference_model.config import RECIPES, HydraConfig
+from reference_model.config import RECIPES, HydraConfig, SamplerConfig
 from reference_model.memory_kinds import memory_settings
 from reference_model.methods import HYDRA
-from reference_model.pipeline import GenerationRequest, HydraPipeline, StepListener, build_pipeline
+from reference_model.pipeline import GenerationRequest, HydraPipeline, StepListener, build_pipeline, build_scheduler
 from reference_model.saved import load_saved
 from reference_model.transformer import with_memory
 
@@ -81,6 +81,8 @@ def hydra(
     seed_weights: int = 0,
     steps: int | None = None,
     guidance: float | None = None,
+    shift: float | None = None,
+    stochastic: bool | None = None,
     variant: Literal["released", "paper"] | None = None,
     top_k: int | None = None,
 ) -> HydraWorldModel:
@@ -95,6 +97,8 @@ def hydra(
         seed_weights: Of untrained weights.
         steps: Sampling steps instead of the model's own.
         guidance: Weight of the text instead of the model's own; 1 is none.
+        shift: How far noise levels are pushed towards noise instead of the model's own.
+        stochastic: Whether noise is drawn anew at every step instead of the model's own.
         variant: Which reading of the method; None: the model's own (``released`` unless trained otherwise).
         top_k: Memory slices to retrieve instead of the model's own.
     """
@@ -104,8 +108,7 @@ def hydra(
     pipeline, weights, trained = load_pipeline(config, checkpoint, seed_weights)
     changes = {"variant": variant, "top_k": top_k}
     change_memory(pipeline, {name: value for name, value in changes.items() if value is not None})
-    own = {"steps": steps, "guidance": guidance}
-    pipeline.register_to_config(**{name: value for name, value in own.items() if value is not None})
+    set_sampler(pipeline, {"steps": steps, "guidance": guidance, "shift": shift, "stochastic": stochastic})
     pipeline.to(target)
     about = ("hydra", "HyDRA: retrieves compressed memory tokens by affinity, beside a local window")
     info = model_info(about, pipeline, weights, None if trained else seed_weights)
@@ -163,6 +166,7 @@ def model_info(
             "steps": config["steps"],
             "guidance": config["guidance"],
             "shift": pipeline.scheduler.config["shift"],
+            "stochastic": pipeline.scheduler.config["stochastic_sampling"],
             "memory": dict(transformer.config["memory_settings"]),
             "conditioning": transformer.config["conditioning"],
             "tokens": (context.tokens + target.tokens) * transformer.bands,
@@ -295,6 +299,31 @@ def _load_folder(folder: Path, kind: type[HydraPipeline]) -> HydraPipeline:
 
 def _digests(folder: Path) -> dict[str, str]:
     return {str(file.relative_to(folder)): file_digest(file) for file in sorted(folder.glob("*/*.safetensors"))}
+
+
+def set_sampler(pipeline: HydraPipeline, options: dict[str, Any]) -> None:
+    """Changes how a pipeline samples, in place.
+
+    Args:
+        pipeline: The pipeline.
+        options: ``steps``, ``guidance``, ``shift`` and ``stochastic`` (`reference_model.config.SamplerConfig`); None
+            leaves the model's own.
+
+    Raises:
+        UserError: If a value is impossible.
+    """
+    own = {
+        "steps": pipeline.config["steps"],
+        "guidance": pipeline.config["guidance"],
+        "shift": pipeline.scheduler.config["shift"],
+        "stochastic": pipeline.scheduler.config["stochastic_sampling"],
+    }
+    try:
+        wanted = SamplerConfig(**{**own, **{name: value for name, value in options.items() if value is not None}})
+    except ValueError as error:
+        raise UserError(f"The model cannot sample so: {error}.", "Change or leave out these options.") from error
+    pipeline.register_to_config(steps=wanted.steps, guidance=wanted.guidance)
+    pipeline.register_modules(scheduler=build_scheduler(wanted.shift, wanted.stochastic))
 
 
 def change_memory(pipeline: HydraPipeline, changes: dict[str, Any]) -> None:

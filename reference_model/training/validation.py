@@ -16,7 +16,7 @@ from reference_model.pipeline import TRAIN_TIMESTEPS, HydraPipeline, set_noise_l
 from reference_model.training.cache import LatentCache
 from reference_model.training.clips import Frames, as_frames
 from reference_model.training.flow import LatentBatch
-from reference_model.training.randomness import normal
+from reference_model.training.randomness import generator, normal
 from reference_model.transformer import HydraTransformer3DModel
 
 LEVELS = (0.15, 0.35, 0.55, 0.75, 0.9, 0.98)
@@ -48,14 +48,15 @@ def validation_loss(
 
 @torch.no_grad()
 def sample_clip(pipeline: HydraPipeline, clip: LatentBatch, seed: int, steps: int | None = None) -> Frames:
-    """A held-out clip's future from its cached latents, uint8 ``[Tt, H, W, 3]``, by plain Euler steps."""
+    """A held-out clip's future from its cached latents, uint8 ``[Tt, H, W, 3]``, by the pipeline's own steps."""
     device = next(pipeline.transformer.parameters()).device
     clip = _on(clip, device)
     latents = normal(tuple(clip.target.shape), seed, "sample").to(device)
+    noise = generator(seed, "sampling steps")
     set_noise_levels(pipeline.scheduler, steps or int(pipeline.config["steps"]), device)
     for timestep in pipeline.scheduler.timesteps:
         velocity = pipeline.transformer(clip.context, latents, timestep.expand(1), clip.text, clip.cameras).target
-        latents = pipeline.scheduler.step(velocity.float(), timestep, latents, return_dict=False)[0]
+        latents = pipeline.scheduler.step(velocity.float(), timestep, latents, generator=noise, return_dict=False)[0]
     return decode(pipeline, latents)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import torch
 from diffusers import AutoencoderKLWan
@@ -81,9 +83,11 @@ class Exact:
 
     def __init__(self, clean):
         self.clean, self.dtype, self.patch, self.calls = clean, torch.float32, (1, 2, 2), []
+        self.given = []
 
     def __call__(self, context, target, level, text, cameras):
         self.calls.append((level.tolist(), bool(text.any())))
+        self.given.append(target)
         return Velocity((target - self.clean) / (level / 1000).view(-1, 1, 1, 1, 1), None)
 
 
@@ -102,6 +106,22 @@ def test_euler_steps_follow_straight_paths_to_the_clean_latents(steps, monkeypat
     video = pipeline(request(batch=2, steps=steps), seeded())
     torch.testing.assert_close(video, pipeline.codec.decode(clean), rtol=0, atol=1e-4)
     assert len(exact.calls) == steps and all(had_text for _, had_text in exact.calls)
+
+
+@pytest.mark.parametrize("stochastic", [False, True])
+def test_noise_is_kept_or_drawn_anew_at_every_step(stochastic, monkeypatch):
+    sampler = SamplerConfig(steps=4, shift=2.0, stochastic=stochastic)
+    pipeline = pico_pipeline(sampler=sampler)
+    clean = torch.randn(2, 4, 6, 2, 4, generator=seeded(3))
+    exact = with_exact(pipeline, clean, monkeypatch)
+    video = pipeline(request(batch=2), seeded())
+    torch.testing.assert_close(video, pipeline.codec.decode(clean), rtol=0, atol=1e-4)
+    levels = [level[0] / 1000 for level, _ in exact.calls]
+    noises = [(x - (1 - s) * clean) / s for x, s in zip(exact.given, levels, strict=True)]
+    for before, after in itertools.pairwise(noises):
+        assert after.std().item() == pytest.approx(1, abs=0.1)
+        alike = torch.corrcoef(torch.stack((before.flatten(), after.flatten())))[0, 1].item()
+        assert abs(alike) < 0.2 if stochastic else alike == pytest.approx(1, abs=1e-4)
 
 
 def test_guidance_needs_a_second_evaluation_without_text_and_one_needs_none(monkeypatch):
@@ -131,8 +151,9 @@ def test_any_lengths_work_and_progress_is_told(past, future):
     assert told == [(1, 3), (2, 3), (3, 3)]
 
 
-def test_seeds_decide_and_nothing_else_does():
-    pipeline = pico_pipeline()
+@pytest.mark.parametrize("stochastic", [False, True])
+def test_seeds_decide_and_nothing_else_does(stochastic):
+    pipeline = pico_pipeline(sampler=SamplerConfig(steps=3, shift=3.0, stochastic=stochastic))
     first = pipeline(request(), seeded(1))
     torch.manual_seed(99)
     assert torch.equal(pipeline(request(), seeded(1)), first)

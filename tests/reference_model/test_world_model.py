@@ -89,6 +89,18 @@ def test_hmbench_finds_it_by_name_with_options():
     assert made.info.settings["noise_reaches_context"] is False
 
 
+@pytest.mark.parametrize("name", ["hydra", "full-context"])
+def test_the_sampler_can_be_set(name):
+    own = create_model(name, profile="nano", device="cpu", options={"seed-weights": "1"}).info.settings
+    assert (own["shift"], own["stochastic"]) == (5.0, True)
+    asked = {"shift": "2", "stochastic": "false", "steps": "9"}
+    made = create_model(name, profile="nano", device="cpu", options=asked)
+    assert [made.info.settings[key] for key in ("shift", "stochastic", "steps")] == [2.0, False, 9]
+    assert made.pipeline.scheduler.config["stochastic_sampling"] is False
+    with pytest.raises(UserError, match=r"cannot sample so: .*self.shift=0.0 positive"):
+        create_model(name, profile="nano", device="cpu", options={"shift": "0"})
+
+
 @pytest.mark.parametrize("frames", [(6, 21), (21, 8), (5, 5)])
 def test_lengths_that_do_not_suit_are_refused_with_a_remedy(model, prompt, frames):
     past, future = frames
