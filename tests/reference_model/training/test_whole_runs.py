@@ -64,7 +64,7 @@ config = replace(config, also=({"kind": "full"},))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("like", "change"), [*((like, "") for like in LIKE), ("wan", TURNS)])
+@pytest.mark.parametrize(("like", "change"), [*((like, "") for like in LIKE), ("wan", TURNS)], ids=(*LIKE, "turns"))
 def test_two_processes_train_like_one(tmp_path, like, change):
     script = tmp_path / "worker.py"
     together = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
@@ -153,7 +153,9 @@ config = replace(config, rule="paper", run=replace(config.run, ema=None, micro_b
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("like", "change"), [*((like, "") for like in LIKE), ("wan", AS_PAPER + TURNS)])
+@pytest.mark.parametrize(
+    ("like", "change"), [*((like, "") for like in LIKE), ("wan", AS_PAPER + TURNS)], ids=(*LIKE, "paper")
+)
 def test_two_processes_with_half_a_model_each_train_like_one(tmp_path, like, change):
     """FSDP 2: losses, validation, samples and the saved model are those of a whole model; so are they after a stop."""
     script = tmp_path / "worker.py"
