@@ -278,7 +278,7 @@ def nano() -> HydraConfig:
         ),
         codec=CodecConfig(latent_channels=128, hidden_channels=64, decoder_depth=3),
         text=TextConfig(dim=128, max_words=32),
-        sampler=SamplerConfig(steps=4, shift=5.0, stochastic=True),
+        sampler=SamplerConfig(steps=8, shift=5.0, stochastic=True),
     )
 
 

@@ -128,7 +128,7 @@ def tell_stand_in(info: ModelInfo, config: HydraConfig, checkpoint: Path | None)
         return info
     return replace(
         info,
-        notice=f"No weights ship for {config.name} yet; {folder.name} stands in for it, trained for an hour or two "
+        notice=f"No weights ship for {config.name} yet; {folder.name} stands in for it, trained for a few hours "
         "on a processor: it shows that everything works, not what the method can do.",
     )
 
