@@ -10,7 +10,7 @@ from camera_rows import random_cameras
 from tiny_backbone import CHANNELS, METHODS, inputs, kind, tiny, tiny_config
 
 from baselines.dfot import DfotPipeline, DfotSettings
-from reference_model.config import nano
+from reference_model.config import HydraConfig, nano
 from reference_model.pipeline import GenerationRequest, HydraPipeline, build_pipeline
 from reference_model.training.flow import FlowConfig, LatentBatch, add_noise
 
@@ -29,12 +29,17 @@ def test_equal_levels_equal_one_level() -> None:
             torch.testing.assert_close(model(context, target, each, text, rows).target, one, rtol=1e-5, atol=1e-6)
 
 
+def keeping_noise(config: HydraConfig) -> HydraConfig:
+    """No noise anew at every step: the history's comes from the same generator, and later numbers would be others."""
+    return replace(config, sampler=replace(config.sampler, stochastic=False))
+
+
 def pipelines(prediction="clean", **settings) -> tuple[DfotPipeline, HydraPipeline]:
     """The same weights under diffusion forcing's sampler and under the plain one."""
     memory = kind(DFOT, frames=2, **settings)
     forced = tiny_config(memory=memory, conditioning="clean_context", prediction=prediction)
     plain = tiny_config(memory=kind("baselines.recent_window:RecentWindow", frames=2), prediction=prediction)
-    found = build_pipeline(forced, 0, DfotPipeline), build_pipeline(plain, 0)
+    found = build_pipeline(keeping_noise(forced), 0, DfotPipeline), build_pipeline(keeping_noise(plain), 0)
     assert isinstance(found[0], DfotPipeline)
     return found
 
@@ -57,9 +62,8 @@ def test_equal_levels_for_all_frames_equal_the_plain_sampler() -> None:
 
 def test_clean_history_equals_clean_context_conditioning() -> None:
     forced, plain = pipelines(history_guidance=1.0)
-    clean = build_pipeline(
-        tiny_config(memory=dict(plain.transformer.config["memory_settings"]), conditioning="clean_context"), 0
-    )
+    same = tiny_config(memory=dict(plain.transformer.config["memory_settings"]), conditioning="clean_context")
+    clean = build_pipeline(keeping_noise(same), 0)
     ours = forced(request(), torch.Generator().manual_seed(1))
     theirs = clean(request(), torch.Generator().manual_seed(1))
     torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
