@@ -154,6 +154,7 @@ def test_any_lengths_work_and_progress_is_told(past, future):
 @pytest.mark.parametrize("stochastic", [False, True])
 def test_seeds_decide_and_nothing_else_does(stochastic):
     pipeline = pico_pipeline(sampler=SamplerConfig(steps=3, shift=3.0, stochastic=stochastic))
+    torch.manual_seed(98)
     first = pipeline(request(), seeded(1))
     torch.manual_seed(99)
     assert torch.equal(pipeline(request(), seeded(1)), first)

@@ -16,15 +16,17 @@ from hmbench.types import Intrinsics, Prompt
 from reference_model.checkpoint import state_digest
 from reference_model.hydra_memory import HydraMemory
 from reference_model.memory import FullMemory
-from reference_model.pipeline import HydraPipeline
+from reference_model.pipeline import HydraPipeline, build_scheduler
 from reference_model.saved import load_saved
 from reference_model.training import loop as loop_module
+from reference_model.training.cache import LatentCache
 from reference_model.training.ema import WeightAverage, restore
 from reference_model.training.monitor import Silent, read_metrics
 from reference_model.training.run import TrainingRequest, run_training
 from reference_model.training.shards import compute_under
 from reference_model.training.start import start_with_a_copy
 from reference_model.training.stop import TrainingStoppedError
+from reference_model.training.validation import sample_clip
 from reference_model.transformer import trainable_parameters
 
 
@@ -298,6 +300,19 @@ def test_memories_take_turns_on_one_backbone(tmp_path, monkeypatch):
     first, others = losses(tmp_path / "alone").pop(1), losses(tmp_path / "both")
     assert others[1] == first, "the first turn is the model's own"
     assert others[2] != losses(tmp_path / "alone")[2]
+
+
+def test_samples_of_a_training_are_those_of_their_seed(finished):
+    """Noise drawn anew at every step is no exception: film strips of two runs may be compared."""
+    pipeline = load_saved(finished / "run")
+    pipeline.register_modules(scheduler=build_scheduler(3.0, stochastic=True))
+    cache = LatentCache(finished / "prepared" / "latents")
+    clip = cache.batch([cache.ids[0]])
+    torch.manual_seed(1)
+    first = sample_clip(pipeline, clip, seed=4)
+    torch.manual_seed(2)
+    assert (sample_clip(pipeline, clip, seed=4) == first).all()
+    assert not (sample_clip(pipeline, clip, seed=5) == first).all()
 
 
 def test_averages_follow_the_formula():
