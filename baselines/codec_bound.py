@@ -14,10 +14,10 @@ import torch
 from hmbench.errors import UserError
 from hmbench.protocols import ModelInfo
 from hmbench.types import Prompt, Truth, Video
-from hmbench.video import resize_video
-from reference_model.codec import MiniVideoCodec
-from reference_model.methods import HYDRA
-from reference_model.world_model import load_pipeline, recipe, to_tensor, to_video, usable_device
+from hmbench.video.files import resize_video
+from reference_model.model.codec import MiniVideoCodec
+from reference_model.model.methods import HYDRA
+from reference_model.sampling.world_model import load_pipeline, recipe, to_tensor, to_video, usable_device
 
 
 class CodecBound:

@@ -19,14 +19,14 @@ import torch
 
 from baselines import factory
 from baselines.dfot import DfotSettings
-from hmbench.cost import CostCard
-from reference_model.config import HydraConfig
-from reference_model.hydra_memory import HydraMemory
-from reference_model.memory import Memory
-from reference_model.methods import Method, find_method, method_names
-from reference_model.pipeline import HydraPipeline, build_pipeline
-from reference_model.sequence import Grid
-from reference_model.transformer import HydraTransformer3DModel
+from hmbench.insight.cost import CostCard
+from reference_model.model.config import HydraConfig
+from reference_model.model.hydra_memory import HydraMemory
+from reference_model.model.memory import Memory
+from reference_model.model.methods import Method, find_method, method_names
+from reference_model.model.sequence import Grid
+from reference_model.model.transformer import HydraTransformer3DModel
+from reference_model.sampling.pipeline import HydraPipeline, build_pipeline
 
 REPEATS = 3
 """Timed steps after one to warm up; the median counts."""
@@ -35,7 +35,7 @@ MODULES = factory.MODULES
 
 
 def cost_cards(*, preset: str, device: str, measure: bool) -> list[CostCard]:
-    """A card for every installed method (see `hmbench.cost.CardSource`)."""
+    """A card for every installed method (see `hmbench.insight.cost.CardSource`)."""
     return [cost_card(find_method(name), preset, device=device, measure=measure) for name in method_names()]
 
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from baselines.recent_window import RecentSettings, RecentWindow
-from reference_model.pipeline import TRAIN_TIMESTEPS, Denoiser, HydraPipeline
+from reference_model.sampling.pipeline import TRAIN_TIMESTEPS, Denoiser, HydraPipeline
 
 Level = float | Literal["target"]
 

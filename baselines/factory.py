@@ -14,9 +14,9 @@ from typing import Any
 
 from baselines import dfot, fov_retrieval, frame_pack, hydra_fov, recent_window, worldmem
 from hmbench.errors import UserError
-from reference_model.memory_kinds import memory_class
-from reference_model.methods import Method
-from reference_model.world_model import (
+from reference_model.model.memory_kinds import memory_class
+from reference_model.model.methods import Method
+from reference_model.sampling.world_model import (
     HydraWorldModel,
     change_memory,
     load_pipeline,
@@ -39,7 +39,7 @@ COMMON: dict[str, tuple[Any, Any]] = {
     "shift": (float | None, None),
     "stochastic": (bool | None, None),
 }
-"""Options of every method: type and default, as `reference_model.world_model.hydra` has them."""
+"""Options of every method: type and default, as `reference_model.sampling.world_model.hydra` has them."""
 
 
 class MethodFactory:

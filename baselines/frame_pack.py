@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from reference_model.memory import (
+from reference_model.model.memory import (
     AttentionCall,
     Backbone,
     ContextFrames,
@@ -32,8 +32,8 @@ from reference_model.memory import (
     MemoryFacts,
     PackedContext,
 )
-from reference_model.rope import Rotation, grid_positions, rotation
-from reference_model.sequence import Grid, TokenSequence
+from reference_model.model.rope import Rotation, grid_positions, rotation
+from reference_model.model.sequence import Grid, TokenSequence
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from baselines.by_view import check_lens
 from baselines.overlap import PUBLISHED, Lens, mean_camera, overlap
-from reference_model.hydra_memory import HydraMemory, HydraPlan, HydraSettings
-from reference_model.sequence import Grid, TokenSequence
+from reference_model.model.hydra_memory import HydraMemory, HydraPlan, HydraSettings
+from reference_model.model.sequence import Grid, TokenSequence
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ spread evenly through V_q (a low-discrepancy sequence: the same every time, no s
 Context-as-Memory, WorldMem, MemCam and WorldPlay do with random points. Lens and radius decide what counts as the same
 place (10 m and 50 m agree on the best frame in as few as 5 % of cases), so they are settings and are reported.
 
-Cameras are the transformer's: 12 numbers a frame, camera-to-world, OpenCV axes, metres (`reference_model.camera`).
+Cameras are the transformer's: 12 numbers a frame, camera-to-world, OpenCV axes, metres (`model.camera`).
 Letters: Q and M cameras that ask and that are asked about, P points, B batch.
 """
 

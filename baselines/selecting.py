@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from reference_model.memory import FullMemory, FullSettings, MemoryFacts
-from reference_model.sequence import Grid
+from reference_model.model.memory import FullMemory, FullSettings, MemoryFacts
+from reference_model.model.sequence import Grid
 
 
 @dataclass(frozen=True, kw_only=True)

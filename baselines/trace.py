@@ -1,4 +1,4 @@
-"""Traces what the memories on the reference backbone retrieve (see `hmbench.retrieval`).
+"""Traces what the memories on the reference backbone retrieve (see `hmbench.insight.retrieval`).
 
 HyDRA chooses anew in every block and step, so its choices are recorded while it generates; the other methods choose by
 geometry and time, once, and are simply asked.
@@ -18,14 +18,14 @@ from torch import Tensor
 
 from baselines.frame_pack import FramePack, Part
 from baselines.overlap import PUBLISHED, Lens, overlap
-from hmbench.geometry import field_of_view
+from hmbench.insight.retrieval import RetrievalTrace
 from hmbench.protocols import TruthModel, WorldModel
-from hmbench.retrieval import RetrievalTrace
 from hmbench.types import Prompt
-from reference_model.camera import camera_condition
-from reference_model.hydra_memory import HydraMemory
-from reference_model.transformer import HydraTransformer3DModel
-from reference_model.world_model import HydraWorldModel, clip_grids
+from hmbench.video.geometry import field_of_view
+from reference_model.model.camera import camera_condition
+from reference_model.model.hydra_memory import HydraMemory
+from reference_model.model.transformer import HydraTransformer3DModel
+from reference_model.sampling.world_model import HydraWorldModel, clip_grids
 
 
 class Choice(NamedTuple):
@@ -76,7 +76,7 @@ def _recorded(model: HydraWorldModel, prompt: Prompt, seed: int) -> Choice:
 
     with _Listening(model.pipeline.transformer, listen):
         model.generate(prompt, seed=seed)
-    chosen = torch.cat(heard)  # blocks, and the bands of each where pictures have bands (`reference_model.bands`)
+    chosen = torch.cat(heard)  # blocks, and the bands of each where pictures have bands (`reference_model.model.bands`)
     marks = torch.zeros(*chosen.shape[:2], slices, dtype=torch.bool).scatter_(2, chosen, True)
     kernel, stride = memory.settings.kernel[0], memory.settings.stride[0]
     return Choice(
@@ -122,7 +122,7 @@ def _lens(memory: Any, prompt: Prompt) -> Lens:
 
 
 class _Listening:
-    """While active, the transformer reports what happens inside (see `reference_model.memory.Recorder`)."""
+    """While active, the transformer reports what happens inside (see `reference_model.model.memory.Recorder`)."""
 
     def __init__(self, transformer: HydraTransformer3DModel, listen: Any) -> None:
         self._transformer = transformer

@@ -19,8 +19,8 @@ from pathlib import Path
 from hmbench.data.cameras import to_unreal
 from hmbench.data.disc_world import DiscWorld, DiscWorldConfig
 from hmbench.data.index import build_index
-from hmbench.results import write_json
-from hmbench.video import write_video
+from hmbench.files import write_json
+from hmbench.video.files import write_video
 
 
 def main() -> None:

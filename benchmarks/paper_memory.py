@@ -19,10 +19,10 @@ from diffusers import AutoencoderKLWan
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from reference_model.config import HydraConfig, hydra_wan_1_3b
-from reference_model.memory_plan import GIB, example_inputs, live_bytes, memory_plan, transformer_activations
-from reference_model.paper_pipeline import TILE
-from reference_model.transformer import HydraTransformer3DModel
+from reference_model.model.config import HydraConfig, hydra_wan_1_3b
+from reference_model.model.transformer import HydraTransformer3DModel
+from reference_model.sampling.paper_pipeline import TILE
+from reference_model.sampling.ram_plan import GIB, example_inputs, live_bytes, memory_plan, transformer_activations
 
 
 def main() -> None:

@@ -12,8 +12,8 @@ import numpy as np
 
 from hmbench.data.hm_world import HMWorld
 from hmbench.data.mini_world.sheet import save_picture, strip
-from hmbench.results import read_json
-from hmbench.video import read_video
+from hmbench.files import read_json
+from hmbench.video.files import read_video
 
 
 def main() -> None:

@@ -25,9 +25,9 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from reference_model.hydra_memory import HydraSettings
-from reference_model.retrieval import dense_attention, frame_tokens, gathered_attention
-from reference_model.sequence import Grid
+from reference_model.model.hydra_memory import HydraSettings
+from reference_model.model.retrieval_attention import dense_attention, frame_tokens, gathered_attention
+from reference_model.model.sequence import Grid
 
 
 class Cost(NamedTuple):

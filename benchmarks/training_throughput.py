@@ -22,8 +22,8 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from reference_model.methods import find_method
-from reference_model.pipeline import build_pipeline
+from reference_model.model.methods import find_method
+from reference_model.sampling.pipeline import build_pipeline
 from reference_model.training.cache import CacheKey, Encoders, LatentCache, build_cache
 from reference_model.training.clips import TrainingClip
 from reference_model.training.config import TRAINING, TrainingConfig

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from hmbench.results import write_text
+from hmbench.files import write_text
 from leaderboard.site import page
 from leaderboard.submission import RESULTS, accept, read_entries
 from leaderboard.tables import PUBLISHED, board_csv, board_table, make_boards, published_table

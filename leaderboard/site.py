@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from hmbench.text_table import TextTable, number
+from hmbench.report.text_table import TextTable, number
 from leaderboard.submission import Entry
 from leaderboard.tables import Board, board_table
 

@@ -18,7 +18,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hmbench.errors import UserError
-from hmbench.results import MetricSummary, Row, RunFolder, RunManifest, read_json, summarise, write_json
+from hmbench.files import read_json, write_json
+from hmbench.results.records import Row, RunManifest
+from hmbench.results.run_folder import RunFolder
+from hmbench.results.summary import MetricSummary, summarise
 
 RESULTS = Path(__file__).parent / "results"
 """Where accepted entries live."""

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from hmbench.errors import UserError, did_you_mean
-from hmbench.statistics import holm, paired_test
-from hmbench.text_table import TextTable, number, to_csv
+from hmbench.report.text_table import TextTable, number, to_csv
+from hmbench.results.statistics import holm, paired_test
 from leaderboard.submission import RESULTS, Entry
 
 PUBLISHED = RESULTS / "published.csv"

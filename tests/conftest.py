@@ -12,7 +12,7 @@ import pytest
 from hmbench.data.cameras import to_unreal
 from hmbench.data.disc_world import DiscWorld, DiscWorldConfig
 from hmbench.types import Sample
-from hmbench.video import write_lossless
+from hmbench.video.files import write_lossless
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

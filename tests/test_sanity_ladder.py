@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hmbench.data.examples import import_examples
-from hmbench.evaluate import EvalRequest, EvalResult, evaluate
+from hmbench.run.evaluate import EvalRequest, EvalResult, evaluate
 
 LADDER = ("oracle", "copy-last", "noise")
 RUNGS_APART = {"psnr", "psnr_background", "ssim", "ssim_background", "psnr_subject", "ssim_subject"}

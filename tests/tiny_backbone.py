@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-import baselines.methods as methods  # configurations may name classes of imported modules only
-from reference_model.config import HydraConfig, nano
-from reference_model.memory_kinds import describe_memory, memory_class
-from reference_model.transformer import HydraTransformer3DModel
+import baselines.rivals as methods  # configurations may name classes of imported modules only
+from reference_model.model.config import HydraConfig, nano
+from reference_model.model.memory_kinds import describe_memory, memory_class
+from reference_model.model.transformer import HydraTransformer3DModel
 
 METHODS = methods
 CHANNELS = 4

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from reference_model.config import (
+from reference_model.model.config import (
     _FROM_NOTHING,
     CodecConfig,
     HydraConfig,

@@ -13,9 +13,9 @@ from hmbench.errors import UserError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from hmbench.compare import Comparison
-    from hmbench.evaluate import EvalRequest
-    from hmbench.text_table import TextTable
+    from hmbench.report.compare import Comparison
+    from hmbench.report.text_table import TextTable
+    from hmbench.run.evaluate import EvalRequest
 
 FILES = "Files"
 
@@ -63,8 +63,8 @@ def compare(
     The first one is the reference. Models are evaluated first, into the folders that `hmbench eval` would use.
     """
     from hmbench.cli.evaluate import checked_device
-    from hmbench.compare import CompareSettings, compare_runs
-    from hmbench.evaluate import EvalRequest
+    from hmbench.report.compare import CompareSettings, compare_runs
+    from hmbench.run.evaluate import EvalRequest
 
     if videos and out is None:
         raise UserError("--videos needs a folder to write to.", "Give --out DIR.")
@@ -93,7 +93,7 @@ def _run_folder(target: str, request: EvalRequest) -> Path:
 
     from hmbench.cli.console import RichReporter
     from hmbench.cli.evaluate import default_out
-    from hmbench.evaluate import evaluate
+    from hmbench.run.evaluate import evaluate
 
     if (Path(target) / "run.json").is_file():
         return Path(target)
@@ -126,7 +126,7 @@ def _show(comparison: Comparison) -> None:
     from rich.markup import escape
 
     from hmbench.cli.console import out as screen
-    from hmbench.compare_report import report_tables
+    from hmbench.report.compare_report import report_tables
 
     for warning in comparison.warnings:
         screen.print(f"[bold yellow]Note:[/] {escape(warning)}", highlight=False)
@@ -136,8 +136,8 @@ def _show(comparison: Comparison) -> None:
 
 def _write(comparison: Comparison, out: Path, videos: int, videos_by: str | None) -> None:
     from hmbench.cli.console import out as screen
-    from hmbench.compare_report import write_report
-    from hmbench.side_by_side import most_different, write_side_by_side
+    from hmbench.report.compare_report import write_report
+    from hmbench.report.side_by_side import most_different, write_side_by_side
 
     paths = write_report(comparison, out)
     if videos:

@@ -61,7 +61,7 @@ def open_shown(spec: str) -> Dataset:
 
 
 class RichReporter:
-    """Shows the stages of a run as progress bars (see `hmbench.evaluate.Reporter`); use as a context manager."""
+    """Shows the stages of a run as progress bars (see `hmbench.run.evaluate.Reporter`); use as a context manager."""
 
     def __init__(self) -> None:
         self._progress = progress_bar()

@@ -21,7 +21,7 @@ def doctor_command(
     from rich.table import Table
 
     from hmbench.cli.console import out
-    from hmbench.doctor import examine
+    from hmbench.run.doctor import examine
 
     checks = examine(weights=weights)
     colours = {"ok": "green", "note": "yellow", "problem": "red"}

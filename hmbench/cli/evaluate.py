@@ -10,7 +10,7 @@ import typer
 from hmbench.errors import UserError
 
 if TYPE_CHECKING:
-    from hmbench.evaluate import EvalRequest, EvalResult
+    from hmbench.run.evaluate import EvalRequest, EvalResult
 
 RUN, DATA, METRICS = "Run", "Data", "Scoring"
 
@@ -146,7 +146,7 @@ def evaluate_command(
     A run that was stopped goes on where it was when the same command is given again.
     """
     from hmbench.cli.console import RichReporter
-    from hmbench.evaluate import evaluate
+    from hmbench.run.evaluate import evaluate
 
     name = video.stem if video else data
     data = own_video_spec(video, camera, caption, video_size, video_frames) if video else data
@@ -180,7 +180,7 @@ def generate_command(
     """Generate videos only; `hmbench score --run` scores them, on another machine if you like."""
     from hmbench.cli.console import RichReporter
     from hmbench.cli.console import out as screen
-    from hmbench.evaluate import generate
+    from hmbench.run.evaluate import generate
 
     name = video.stem if video else data
     data = own_video_spec(video, camera, caption, video_size, video_frames) if video else data
@@ -221,8 +221,8 @@ def score_command(
     A run knows its clips and its folder; with --predictions, the clips are chosen here.
     """
     from hmbench.cli.console import RichReporter
-    from hmbench.evaluate import score
-    from hmbench.results import RunFolder
+    from hmbench.results.run_folder import RunFolder
+    from hmbench.run.evaluate import score
 
     if (run is None) == (predictions is None):
         raise UserError("Give either --run or --predictions.", "--run RUN_FOLDER, or --predictions DIR --data DATA.")
@@ -291,7 +291,7 @@ def _request(
     shard: str,
     predictions: Path | None = None,
 ) -> EvalRequest:
-    from hmbench.evaluate import EvalRequest
+    from hmbench.run.evaluate import EvalRequest
 
     if profile not in {"mini", "paper"}:
         raise UserError(f"There is no profile {profile!r}.", "Available: mini, paper.")
@@ -376,7 +376,7 @@ def _finish(result: EvalResult, folder: Path, all_metrics: bool) -> None:
 
     from hmbench.cli.console import errors
     from hmbench.cli.console import out as screen
-    from hmbench.tables import screen_table, skipped_reasons
+    from hmbench.report.run_tables import screen_table, skipped_reasons
 
     screen.print(screen_table(result.manifest, result.summary, headline_only=not all_metrics))
     for reason, names in skipped_reasons(result.summary).items():

@@ -10,7 +10,8 @@ import typer
 from hmbench.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
-    from hmbench.results import RunFolder, RunManifest
+    from hmbench.results.records import RunManifest
+    from hmbench.results.run_folder import RunFolder
 
 Run = Annotated[Path, typer.Argument(help="Folder of a scored run.")]
 SampleId = Annotated[str, typer.Argument(help="Id of a sample of that run.")]
@@ -42,9 +43,9 @@ def inspect_command(run: Run, sample: SampleId, out: Out = None, data: Data = No
 
     from hmbench.cli.console import out as screen
     from hmbench.data.dataset import open_dataset
-    from hmbench.metrics.pictures import film_strip, trajectory_plot
-    from hmbench.results import RunFolder
-    from hmbench.stages import read_prediction
+    from hmbench.report.pictures import film_strip, trajectory_plot
+    from hmbench.results.predictions import read_prediction
+    from hmbench.results.run_folder import RunFolder
     from hmbench.subjects import tracks_from_json
 
     folder = RunFolder(run)
@@ -67,7 +68,7 @@ def inspect_command(run: Run, sample: SampleId, out: Out = None, data: Data = No
 
 def _records(folder: RunFolder, manifest: RunManifest, sample: str) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """Scores and tracks of a sample, as the run stored them."""
-    from hmbench.results import read_json
+    from hmbench.files import read_json
 
     if sample not in manifest.samples:
         raise UserError(f"The run {folder.path} has no sample {sample!r}.", did_you_mean(sample, manifest.samples))

@@ -59,9 +59,9 @@ def retrieval(
     from hmbench.cli.evaluate import checked_device, parse_options
     from hmbench.data.dataset import open_dataset
     from hmbench.errors import did_you_mean
+    from hmbench.insight.retrieval import trace_retrieval
+    from hmbench.insight.retrieval_picture import write_retrieval
     from hmbench.registry import create_model
-    from hmbench.retrieval import trace_retrieval
-    from hmbench.retrieval_picture import write_retrieval
 
     clips = open_dataset(data)
     if sample not in (known := clips.ids("all")):
@@ -145,8 +145,8 @@ def _show_cost(preset: str, device: str, measure: bool, out: Path | None) -> Non
     from hmbench.cli.compare import screen_table
     from hmbench.cli.console import out as screen
     from hmbench.cli.evaluate import checked_device
-    from hmbench.cost import cost_cards, cost_table
-    from hmbench.results import write_json, write_text
+    from hmbench.files import write_json, write_text
+    from hmbench.insight.cost import cost_cards, cost_table
 
     cards = cost_cards(preset=preset, device=checked_device(device), measure=measure)
     table = cost_table(cards)

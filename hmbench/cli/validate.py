@@ -48,10 +48,10 @@ def validate_metrics(
     from hmbench.cli.console import progress_bar
     from hmbench.cli.evaluate import checked_device
     from hmbench.data.mini_world import PROBE_KINDS
-    from hmbench.metrics.probe_clips import NUISANCES
-    from hmbench.metrics.validity import StudyConfig, run_study
-    from hmbench.metrics.validity_report import summarise_study, to_markdown
-    from hmbench.results import write_json, write_text
+    from hmbench.files import write_json, write_text
+    from hmbench.study.probe_clips import NUISANCES
+    from hmbench.study.validity import StudyConfig, run_study
+    from hmbench.study.validity_report import summarise_study, to_markdown
 
     if split not in ("train", "test"):
         raise UserError(f"There is no split {split!r} in the mini world.", "Choose train or test.")

@@ -40,7 +40,7 @@ def pull_command(folder: Folder, only: Only = None) -> None:
     HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE work as everywhere with huggingface-hub.
     """
     from hmbench.cli.console import errors, out
-    from hmbench.weights.pull import LOCK, pull
+    from hmbench.networks.pull import LOCK, pull
 
     fetched = pull(folder, only=tuple(only or ()), on_file=lambda name: errors.print(f"fetching {name}"))
     state = f"{len(fetched)} files fetched" if fetched else "everything was there and is what the lock file records"
@@ -53,9 +53,9 @@ def list_command(folder: MaybeFolder = None, verify: Verify = False) -> None:
 
     from hmbench.cli.console import out
     from hmbench.errors import UserError
-    from hmbench.weights.files import shipped
-    from hmbench.weights.pull import statuses
-    from hmbench.weights.pull import verify as check
+    from hmbench.networks.files import shipped
+    from hmbench.networks.pull import statuses
+    from hmbench.networks.pull import verify as check
 
     if verify and folder is None:
         raise UserError("--verify needs a folder to look into.", "Run: hmbench weights list DIR --verify")

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from hmbench.data.cameras import point_from_unreal
 from hmbench.errors import SampleError, UserError
-from hmbench.events import visible_frames
-from hmbench.results import read_json
+from hmbench.files import read_json
 from hmbench.types import Category, SubjectTruth
+from hmbench.video.events import visible_frames
 
 Floats = NDArray[np.float64]
 AGREEMENT = 3

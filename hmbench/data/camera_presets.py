@@ -127,7 +127,7 @@ def draw_preset(name: str, num_context: int = 77, num_target: int = 77) -> Figur
     """
     from matplotlib.figure import Figure
 
-    from hmbench.geometry import yaw
+    from hmbench.video.geometry import yaw
 
     halves = preset_poses(name, num_context, num_target)
     figure = Figure(figsize=(9, 3.6), layout="constrained")

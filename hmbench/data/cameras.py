@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from hmbench.errors import SampleError
-from hmbench.geometry import pose_problem
 from hmbench.types import Poses
+from hmbench.video.geometry import pose_problem
 
 CENTIMETRES = 100.0
 FOCAL_PER_WIDTH = 1.4731

@@ -17,9 +17,9 @@ import numpy as np
 from hmbench.data.captions_file import read_captions
 from hmbench.data.hm_world import HMWorld
 from hmbench.errors import UserError
-from hmbench.results import read_json, write_json, write_text
+from hmbench.files import read_json, write_json, write_text
 from hmbench.types import Video
-from hmbench.video import read_video
+from hmbench.video.files import read_video
 
 QUESTION = (
     "These are frames of one video, in order. Describe in one to three sentences the place, the moving subjects "

@@ -16,9 +16,9 @@ from hmbench.data.annotations import Annotations, SubjectNote
 from hmbench.data.ids import parse_id
 from hmbench.data.labels import subjects_from_labels
 from hmbench.errors import SampleError, UserError, did_you_mean
-from hmbench.events import find_events, visible_frames
-from hmbench.geometry import project
 from hmbench.types import Intrinsics, LabelMaps, Meta, Poses, Prompt, Sample, Truth, Video
+from hmbench.video.events import find_events, visible_frames
+from hmbench.video.geometry import project
 
 Floats = NDArray[np.float64]
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from hmbench.errors import SampleError, UserError
-from hmbench.results import read_json, write_json, write_text
-from hmbench.video import probe, read_video, write_lossless
+from hmbench.files import read_json, write_json, write_text
+from hmbench.video.files import probe, read_video, write_lossless
 
 
 def import_examples(source: Path, target: Path, *, context_frames: int = 37, target_frames: int = 37) -> list[str]:

@@ -22,10 +22,10 @@ from hmbench.data.ids import check_id, parse_id
 from hmbench.data.labels import subjects_from_labels
 from hmbench.data.splits import cell_of, split_ids
 from hmbench.errors import SampleError, UserError, did_you_mean
-from hmbench.events import find_events, visible_frames
-from hmbench.results import read_json
+from hmbench.files import read_json
 from hmbench.types import Event, Intrinsics, LabelMaps, Meta, Prompt, Sample, SubjectTruth, Truth
-from hmbench.video import probe, read_labels, read_video
+from hmbench.video.events import find_events, visible_frames
+from hmbench.video.files import probe, read_labels, read_video
 
 ASPECT = 16 / 9
 """HM-World's frames are 16:9 before they are cropped to the size that they are stored in."""

@@ -195,7 +195,7 @@ def _from_headers(folder: Path) -> dict[str, Any]:
     from hmbench.data.cameras import parse_cameras
     from hmbench.data.inspection import clip_facts
     from hmbench.errors import UserError
-    from hmbench.results import read_json
+    from hmbench.files import read_json
 
     context, target = clip_facts(folder / "cond.mp4"), clip_facts(folder / "tgt.mp4")
     try:

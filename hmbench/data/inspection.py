@@ -53,7 +53,7 @@ def clip_facts(path: Path) -> ClipFacts:
     """
     import av
 
-    from hmbench.video import probe
+    from hmbench.video.files import probe
 
     info = probe(path)  # explains what is wrong with a file that does not open
     with av.open(str(path)) as container:
@@ -103,7 +103,7 @@ def inspect_stream(request: DownloadRequest, watcher: Watcher | None = None) -> 
     """
     from hmbench.data.hub.download import RECORD, download
     from hmbench.data.hub.parts import listing_from_json
-    from hmbench.results import read_json
+    from hmbench.files import read_json
 
     report = download(replace(request, split="all", skip_refused=True), watcher)
     listing = listing_from_json(read_json(request.out / RECORD)["listing"])

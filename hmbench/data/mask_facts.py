@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from hmbench.data.facts import Fact, checked
 from hmbench.data.hm_world import MASK_THRESHOLD
 from hmbench.errors import SampleError
-from hmbench.events import VISIBLE_SHARE, find_events, visible_frames
 from hmbench.types import Video
-from hmbench.video import read_video
+from hmbench.video.events import VISIBLE_SHARE, find_events, visible_frames
+from hmbench.video.files import read_video
 
 MIN_COLOUR_SHARE = 0.02
 """A colour counts from this share of all mask pixels; H.264 smears a few pixels of every other one along the edges."""

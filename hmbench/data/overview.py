@@ -15,9 +15,9 @@ from rich.table import Table
 
 from hmbench.data.dataset import Dataset
 from hmbench.errors import SampleError
-from hmbench.geometry import field_of_view, relative_to, yaw
-from hmbench.results import write_text
+from hmbench.files import write_text
 from hmbench.types import Sample
+from hmbench.video.geometry import field_of_view, relative_to, yaw
 
 HM_WORLD_FRAMES = 77
 """Frames of an HM-World context and of its target."""

@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from hmbench.data.camera_presets import PRESETS, preset_poses
 from hmbench.data.cameras import FOCAL_PER_WIDTH, parse_cameras
 from hmbench.errors import SampleError, UserError, did_you_mean
-from hmbench.geometry import scale_intrinsics
-from hmbench.results import read_json
+from hmbench.files import read_json
 from hmbench.types import Intrinsics, Meta, Poses, Prompt, Sample, Video
-from hmbench.video import probe, resize_video
+from hmbench.video.files import probe, resize_video
+from hmbench.video.geometry import scale_intrinsics
 
 
 @dataclass(frozen=True, kw_only=True)

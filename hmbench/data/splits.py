@@ -22,7 +22,7 @@ from typing import Any, Literal
 
 from hmbench.data.ids import parse_id
 from hmbench.errors import UserError, did_you_mean
-from hmbench.results import write_json
+from hmbench.files import write_json
 
 NAME = "hmworld-test-v1"
 TEST_CLIPS = 1000

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from hmbench.case import Case
 from hmbench.metrics.needs import LABELS, TRUTH
+from hmbench.networks.backbones import Backbone, FrameEncoder
 from hmbench.protocols import MetricInfo
 from hmbench.types import Boxes, LabelMaps, Score, Video
-from hmbench.weights.backbones import Backbone, FrameEncoder
 
 
 class SubjectConsistency:

@@ -3,7 +3,7 @@
 The faults (design of this script, not of this file): CLIP's processor centre-crops, and the boxes, normalised by the
 whole frame, know nothing of it: at 832x480 a subject near the frame's edge, where subjects exit and re-enter, is read
 from the wrong place; one box covers all subjects; clips without any detected subject drop out of the mean, so that the
-worst failures vanish; order does not matter, so that motion cannot be seen. `hmbench.metrics.dynamic_subject` repairs
+worst failures vanish; order does not matter, so that motion cannot be seen. `hmbench.metrics.dsc` repairs
 them.
 """
 
@@ -20,10 +20,10 @@ from torchvision.ops import roi_align
 
 from hmbench.case import Case
 from hmbench.metrics.needs import LABELS, TRACKS, TRUTH
+from hmbench.networks.backbones import Backbone, MapEncoder
 from hmbench.protocols import MetricInfo
 from hmbench.subjects.boxes import label_boxes
 from hmbench.types import Boxes, Score, Video
-from hmbench.weights.backbones import Backbone, MapEncoder
 
 Against = Literal["context", "target"]
 POOLED = 7

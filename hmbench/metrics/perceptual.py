@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from hmbench.case import Case
 from hmbench.metrics.fidelity import Region, check_same_shape, region_masks, region_means
 from hmbench.metrics.needs import LABELS, TRUTH
+from hmbench.networks.backbones import Backbone
 from hmbench.protocols import MetricInfo
 from hmbench.types import Score, Video
-from hmbench.weights.backbones import Backbone
 
 _CHUNK = 8
 

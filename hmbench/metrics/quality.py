@@ -16,10 +16,10 @@ import numpy as np
 import torch
 
 from hmbench.case import Case
+from hmbench.networks.backbones import from_folder
+from hmbench.networks.files import fitting, read_state
 from hmbench.protocols import MetricInfo
 from hmbench.types import Score
-from hmbench.weights.backbones import from_folder
-from hmbench.weights.files import fitting, read_state
 
 EVERY = 4
 """Frames between those that are looked at: picture quality changes slowly, and these networks are slow."""

@@ -5,16 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from hmbench.metrics.consistency import BackgroundConsistency, SubjectConsistency
+from hmbench.metrics.dsc import DynamicSubjectConsistency
 from hmbench.metrics.dsc_reference import DscReference
-from hmbench.metrics.dynamic_subject import DynamicSubjectConsistency
 from hmbench.metrics.fidelity import Psnr, Region, Ssim
 from hmbench.metrics.perceptual import Lpips
-from hmbench.metrics.readings import READINGS
-from hmbench.metrics.reentry import ReentryMetric
-from hmbench.metrics.summary_score import BackgroundFidelity, MemoryScore
+from hmbench.metrics.reentry.metrics import ReentryMetric
+from hmbench.metrics.reentry.readings import READINGS
+from hmbench.metrics.summary import BackgroundFidelity, MemoryScore
 from hmbench.metrics.tracking import TrackingMetric
+from hmbench.networks.backbones import Backbones, find_backbones
 from hmbench.protocols import Metric
-from hmbench.weights.backbones import Backbones, find_backbones
 
 REGIONS: tuple[Region, ...] = ("frame", "subject", "background")
 

@@ -11,12 +11,12 @@ from typing import Literal
 import numpy as np
 
 from hmbench.case import Case
-from hmbench.events import VISIBLE_SHARE
 from hmbench.metrics.hota import Hota, Overlaps, hota, idf1, overlaps
 from hmbench.metrics.needs import LABELS, SEPARATE, TRACKS, TRUTH
 from hmbench.protocols import MetricInfo
 from hmbench.subjects.boxes import pairwise_iou, present
 from hmbench.types import Boxes, Score
+from hmbench.video.events import VISIBLE_SHARE
 
 Name = Literal["hota", "deta", "assa", "idf1"]
 IGNORED_IOU = 0.3

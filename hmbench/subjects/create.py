@@ -36,10 +36,10 @@ def create_tracker(
     chosen = tracking_method(method)
     if tracker_missing(profile=profile, weights=weights):
         return None
+    from hmbench.networks.backbones import FILES, find_backbones
+    from hmbench.networks.pull import verify
     from hmbench.subjects.detect import load_mini_detector, load_yolo11
     from hmbench.subjects.track import TrackerConfig, YoloTracker
-    from hmbench.weights.backbones import FILES, find_backbones
-    from hmbench.weights.pull import verify
 
     encoder = find_backbones(profile=profile, weights=weights, device=device).crops[""].get()
     if profile == "mini":
@@ -69,8 +69,8 @@ def tracker_missing(*, profile: str, weights: Path | None) -> str | None:
     Raises:
         UserError: For an unknown profile or a weights folder that does not exist.
     """
-    from hmbench.weights.backbones import find_backbones, from_folder
-    from hmbench.weights.files import shipped
+    from hmbench.networks.backbones import find_backbones, from_folder
+    from hmbench.networks.files import shipped
 
     encoder = find_backbones(profile=profile, weights=weights, device="cpu").crops[""]
     if profile == "mini":

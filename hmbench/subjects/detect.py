@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hmbench.errors import UserError
+from hmbench.networks.files import read_card, read_shipped
 from hmbench.subjects.quiet_ultralytics import ultralytics_modules
 from hmbench.types import Category, Video
-from hmbench.weights.files import read_card, read_shipped
 
 MINI_CLASSES: tuple[Category, ...] = ("person", "robot", "animal", "other")
 MINI_WIDTH = 0.125
@@ -187,7 +187,7 @@ def load_yolo11(path: Path, device: str, *, any_class: bool = False) -> YoloDete
     """A released YOLO11 (COCO classes).
 
     ultralytics releases it as a pickle of its own classes, so that reading it runs code: check the digest of the file
-    against the lock file first (`hmbench.weights.pull.verify`).
+    against the lock file first (`hmbench.networks.pull.verify`).
 
     Args:
         path: ``yolo11*.pt``.
@@ -197,7 +197,7 @@ def load_yolo11(path: Path, device: str, *, any_class: bool = False) -> YoloDete
     Raises:
         UserError: If the file cannot be read.
     """
-    from hmbench.weights.files import digest
+    from hmbench.networks.files import digest
 
     tasks = ultralytics_modules().tasks
     try:

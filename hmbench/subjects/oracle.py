@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from hmbench.events import VISIBLE_SHARE
+from hmbench.networks.backbones import CropEncoder
 from hmbench.subjects.boxes import label_boxes, present
 from hmbench.subjects.track import numbered
 from hmbench.types import Boxes, Category, LabelMaps, Track, Video
-from hmbench.weights.backbones import CropEncoder
+from hmbench.video.events import VISIBLE_SHARE
 
 
 class OracleTracker:

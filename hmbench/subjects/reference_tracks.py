@@ -25,8 +25,8 @@ import numpy as np
 
 from hmbench.cache import cache_folder
 from hmbench.errors import UserError
+from hmbench.files import read_json, write_json
 from hmbench.protocols import SubjectTracker
-from hmbench.results import read_json, write_json
 from hmbench.subjects.files import tracks_from_json, tracks_to_json
 from hmbench.types import Sample, Track
 
@@ -50,7 +50,7 @@ def reference_tracks(tracker: SubjectTracker, sample: Sample, weights: Mapping[s
     Args:
         tracker: Who finds them. One that is not `Described` (tracks from masks) is asked every time.
         sample: The clip.
-        weights: Weight file to digest (`hmbench.weights.identity.weights_identity`).
+        weights: Weight file to digest (`hmbench.networks.identity.weights_identity`).
     """
     if sample.truth is None:
         return None

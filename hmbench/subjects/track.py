@@ -16,12 +16,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from hmbench.networks.backbones import CropEncoder
 from hmbench.subjects.detect import Detections, Detector
 from hmbench.subjects.files import rounded
 from hmbench.subjects.link import LinkConfig, Tracklet, link
 from hmbench.subjects.quiet_ultralytics import ultralytics_modules
 from hmbench.types import Category, Track, Video
-from hmbench.weights.backbones import CropEncoder
 
 
 @dataclass(frozen=True, kw_only=True)

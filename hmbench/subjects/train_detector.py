@@ -28,10 +28,10 @@ from numpy.typing import NDArray
 from hmbench.data.mini_world.bodies import category
 from hmbench.data.mini_world.looks import LOOKS
 from hmbench.data.mini_world.spec import VERSION
+from hmbench.networks.files import FOLDER, digest, read_state, write_shipped
 from hmbench.subjects.detect import MINI_CLASSES, MINI_INPUT, MINI_WIDTH, mini_network
 from hmbench.subjects.training_data import HALF, TrainingClip, training_clips
 from hmbench.types import Video
-from hmbench.weights.files import FOLDER, digest, read_state, write_shipped
 
 log = logging.getLogger(__name__)
 NAME = "hmbench.subjects.train_detector"

@@ -26,10 +26,10 @@ from numpy.typing import NDArray
 
 from hmbench.data.mini_world.looks import LOOKS
 from hmbench.data.mini_world.spec import VERSION
+from hmbench.networks.embedder import SIDE, Embedder, MiniEncoder, signed
+from hmbench.networks.files import FOLDER, write_shipped
 from hmbench.subjects.train_detector import degraded
 from hmbench.subjects.training_data import TrainingClip, training_clips
-from hmbench.weights.embedder import SIDE, Embedder, MiniEncoder, signed
-from hmbench.weights.files import FOLDER, write_shipped
 
 log = logging.getLogger(__name__)
 _PERMUTATIONS = tuple(itertools.permutations(range(3)))

@@ -13,10 +13,10 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from reference_model.checkpoint import read_weights, state_digest, tensors_digest
-from reference_model.codec import MiniVideoCodec
-from reference_model.config import HydraConfig
-from reference_model.pipeline import HydraPipeline, build_pipeline
+from reference_model.model.codec import MiniVideoCodec
+from reference_model.model.config import HydraConfig
+from reference_model.released.checkpoint import read_weights, state_digest, tensors_digest
+from reference_model.sampling.pipeline import HydraPipeline, build_pipeline
 from reference_model.training.export import DIGESTS
 from reference_model.training.stop import TrainingStoppedError
 

@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn.functional import pad
 
-from reference_model.checkpoint import file_digest
+from reference_model.released.checkpoint import file_digest
 from reference_model.training.clips import ClipSource, TrainingClip
 from reference_model.training.disk import write_atomically
 from reference_model.training.flow import LatentBatch

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from reference_model.checkpoint import file_digest
+from reference_model.released.checkpoint import file_digest
 from reference_model.training.disk import FAILURES, is_disk_full, write_atomically
 from reference_model.training.stop import TrainingStoppedError
 

@@ -17,11 +17,11 @@ from hmbench.data.cameras import parse_cameras
 from hmbench.data.dataset import Dataset, open_dataset
 from hmbench.data.hm_world import HMWorld
 from hmbench.errors import UserError, did_you_mean
-from hmbench.results import read_json
+from hmbench.files import read_json
 from hmbench.types import Video
-from hmbench.video import read_video, resize_video
-from reference_model.memory_kinds import build_memory
-from reference_model.methods import Method, find_method
+from hmbench.video.files import read_video, resize_video
+from reference_model.model.memory_kinds import build_memory
+from reference_model.model.methods import Method, find_method
 from reference_model.training.clips import ClipSource, TrainingClip
 from reference_model.training.config import TRAINING, OptimizerConfig, TrainingConfig
 from reference_model.training.monitor import Listener

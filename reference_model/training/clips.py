@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool3d
 
-from reference_model.camera import camera_condition
+from reference_model.model.camera import camera_condition
 
 Frames = NDArray[np.uint8]
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from reference_model.codec import MiniVideoCodec
-from reference_model.config import CodecConfig
+from reference_model.model.codec import MiniVideoCodec
+from reference_model.model.config import CodecConfig
 from reference_model.training.clips import ClipSource, Frames, as_tensor
 from reference_model.training.codec_checkpoints import EVERY, CodecCheckpoints
 from reference_model.training.config import CodecTrainingConfig

@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 
-from reference_model.checkpoint import file_digest
-from reference_model.pipeline import HydraPipeline
+from reference_model.released.checkpoint import file_digest
+from reference_model.sampling.pipeline import HydraPipeline
 from reference_model.training.config import TrainingConfig
 from reference_model.training.disk import write_atomically
 from reference_model.training.monitor import read_metrics

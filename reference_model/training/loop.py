@@ -18,8 +18,9 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from reference_model.memory_kinds import build_memory
-from reference_model.pipeline import HydraPipeline
+from reference_model.model.memory_kinds import build_memory
+from reference_model.model.transformer import HydraTransformer3DModel, freeze
+from reference_model.sampling.pipeline import HydraPipeline
 from reference_model.training.cache import LatentCache
 from reference_model.training.checkpoints import Checkpoints, read_state
 from reference_model.training.config import TrainingConfig
@@ -31,7 +32,6 @@ from reference_model.training.randomness import clip_order
 from reference_model.training.shards import compute_under, is_sharded, share_out, whole, whole_model
 from reference_model.training.stop import TrainingStoppedError
 from reference_model.training.validation import decode, film_strip, psnr, sample_clip, validation_loss
-from reference_model.transformer import HydraTransformer3DModel, freeze
 
 SHARDS = "pytorch_model_fsdp_0"
 """What accelerate calls a sharded model in a checkpoint."""

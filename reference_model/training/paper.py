@@ -7,11 +7,11 @@ from pathlib import Path
 import torch
 from diffusers import WanTransformer3DModel
 
-from reference_model.checkpoint import load_wan_base
-from reference_model.config import HydraConfig
-from reference_model.pipeline import HydraPipeline, assemble_pipeline
+from reference_model.model.config import HydraConfig
+from reference_model.model.transformer import HydraTransformer3DModel
+from reference_model.released.checkpoint import load_wan_base
+from reference_model.sampling.pipeline import HydraPipeline, assemble_pipeline
 from reference_model.training.stop import TrainingStoppedError
-from reference_model.transformer import HydraTransformer3DModel
 
 _PARTS = ("transformer", "vae", "text_encoder", "tokenizer")
 

@@ -11,11 +11,11 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from reference_model.checkpoint import state_digest
-from reference_model.codec import MiniVideoCodec
-from reference_model.config import HydraConfig
-from reference_model.pipeline import HydraPipeline, build_pipeline
-from reference_model.text import HashedTextEncoder
+from reference_model.model.codec import MiniVideoCodec
+from reference_model.model.config import HydraConfig
+from reference_model.model.text import HashedTextEncoder
+from reference_model.released.checkpoint import state_digest
+from reference_model.sampling.pipeline import HydraPipeline, build_pipeline
 from reference_model.training.base import CODEC_REPORT, continue_from
 from reference_model.training.cache import CacheKey, Encoders, LatentCache, build_cache
 from reference_model.training.codec_checkpoints import CodecCheckpoints

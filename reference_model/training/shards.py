@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor, distribute_tensor
 
-from reference_model.transformer import HydraTransformer3DModel
+from reference_model.model.transformer import HydraTransformer3DModel
 
 
 def is_sharded(model: nn.Module) -> bool:

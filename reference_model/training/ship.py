@@ -13,12 +13,12 @@ from pathlib import Path
 
 import torch
 
-from reference_model.checkpoint import file_digest
-from reference_model.methods import find_method, method_names
+from reference_model.model.methods import find_method, method_names
+from reference_model.model.transformer import HydraTransformer3DModel
+from reference_model.released.checkpoint import file_digest
 from reference_model.training.disk import write_atomically
 from reference_model.training.export import DIGESTS, MODEL_FILE
 from reference_model.training.stop import TrainingStoppedError
-from reference_model.transformer import HydraTransformer3DModel
 
 WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
 LARGEST = 15_000_000

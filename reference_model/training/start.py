@@ -6,7 +6,7 @@ the latents and the output its inverse, values are passed on as they are and add
 predicted), and everything else adds nothing yet. The untrained model thus predicts the mean of what it attends to, and
 the gradient of attention points at whatever would be the better thing to copy.
 
-Where tokens stand in the world (`reference_model.placing`), queries and keys start nearly constant in the channels of
+Where tokens stand in the world (`model.placing`), queries and keys start nearly constant in the channels of
 pitch and yaw, so that rotated they resemble each other by direction, and hold the strongest latents in the channels of
 content: the model begins by attending to what shows the same place and looks alike. The more of the noise is gone, the
 more likeness counts, so that noisy tokens settle for one of the things that may stand there instead of their mean.
@@ -20,8 +20,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from reference_model.placing import world_dims
-from reference_model.transformer import HydraTransformer3DModel
+from reference_model.model.placing import world_dims
+from reference_model.model.transformer import HydraTransformer3DModel
 
 SHARE = 0.4
 """Of what a block attends to, how much it adds."""

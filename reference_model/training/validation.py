@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reference_model.pipeline import TRAIN_TIMESTEPS, HydraPipeline, set_noise_levels
+from reference_model.model.transformer import HydraTransformer3DModel
+from reference_model.sampling.pipeline import TRAIN_TIMESTEPS, HydraPipeline, set_noise_levels
 from reference_model.training.cache import LatentCache
 from reference_model.training.clips import Frames, as_frames
 from reference_model.training.flow import LatentBatch
 from reference_model.training.randomness import generator, normal
-from reference_model.transformer import HydraTransformer3DModel
 
 LEVELS = (0.15, 0.35, 0.55, 0.75, 0.9, 0.98)
 """Noise levels s."""

@@ -10,7 +10,7 @@ from hmbench.data.mini_world import accepted_specs, render_clip
 from hmbench.errors import UserError
 from hmbench.protocols import TruthModel
 from hmbench.types import Intrinsics, Prompt, Truth
-from reference_model.config import nano
+from reference_model.model.config import nano
 from reference_model.training.codec_training import build_codec
 
 
@@ -64,6 +64,6 @@ def test_lengths_and_untrained_codecs_are_refused(clip, tmp_path, monkeypatch):
         untrained.generate_from_truth(
             prompt, Truth(target=truth.target[:8], context_labels=None, target_labels=None), seed=0
         )
-    monkeypatch.setattr("reference_model.world_model.WEIGHTS", tmp_path)
+    monkeypatch.setattr("reference_model.sampling.world_model.WEIGHTS", tmp_path)
     with pytest.raises(UserError, match="no trained small codec for profile nano"):
         codec(profile="nano")

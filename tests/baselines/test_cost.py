@@ -18,9 +18,9 @@ from typer.testing import CliRunner
 
 from baselines.cost import cost_card, cost_cards, measure_step, pairs
 from hmbench.cli.models import register
-from hmbench.cost import cost_table
-from reference_model.memory_kinds import describe_memory, memory_class
-from reference_model.methods import find_method
+from hmbench.insight.cost import cost_table
+from reference_model.model.memory_kinds import describe_memory, memory_class
+from reference_model.model.methods import find_method
 
 PAPER = {
     # method: (tokens of memory, tokens seen); 1560 tokens a latent frame, 20 + 20 latent frames

@@ -10,8 +10,8 @@ from camera_rows import random_cameras
 from tiny_backbone import CHANNELS, METHODS, inputs, kind, tiny, tiny_config
 
 from baselines.dfot import DfotPipeline, DfotSettings
-from reference_model.config import HydraConfig, nano
-from reference_model.pipeline import GenerationRequest, HydraPipeline, build_pipeline
+from reference_model.model.config import HydraConfig, nano
+from reference_model.sampling.pipeline import GenerationRequest, HydraPipeline, build_pipeline
 from reference_model.training.flow import FlowConfig, LatentBatch, add_noise
 
 DFOT = "baselines.dfot:Dfot"

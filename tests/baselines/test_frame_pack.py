@@ -8,11 +8,11 @@ from camera_rows import random_cameras
 from tiny_backbone import inputs, kind, tiny
 
 from baselines.frame_pack import FramePack, FramePackSettings, Part
-from baselines.methods import FRAME_PACK
-from reference_model.config import hydra_wan_1_3b
-from reference_model.memory import Backbone, ContextFrames
-from reference_model.rope import rotation
-from reference_model.sequence import Grid
+from baselines.rivals import FRAME_PACK
+from reference_model.model.config import hydra_wan_1_3b
+from reference_model.model.memory import Backbone, ContextFrames
+from reference_model.model.rope import rotation
+from reference_model.model.sequence import Grid
 
 SMALL = {"first": 1, "quarter": 6, "half": 2, "full": 1}
 

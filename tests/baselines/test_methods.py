@@ -14,13 +14,13 @@ from baselines.factory import MethodFactory
 from hmbench.errors import UserError
 from hmbench.registry import create_model, find_factory
 from hmbench.types import Prompt
-from reference_model.config import RECIPES
-from reference_model.hydra_memory import HydraSettings
-from reference_model.memory_kinds import describe_memory, memory_class
-from reference_model.methods import HYDRA, find_method, method_names
-from reference_model.pipeline import build_pipeline
+from reference_model.model.config import RECIPES
+from reference_model.model.hydra_memory import HydraSettings
+from reference_model.model.memory_kinds import describe_memory, memory_class
+from reference_model.model.methods import HYDRA, find_method, method_names
+from reference_model.model.transformer import HydraTransformer3DModel
+from reference_model.sampling.pipeline import build_pipeline
 from reference_model.training.start import start_with_a_copy
-from reference_model.transformer import HydraTransformer3DModel
 
 SMALL = HydraSettings(tokenizer="depthwise", short_clips="fewer", window=3, top_k=2)
 """The recipe's own memory; what a variant does not say is taken from it."""

@@ -13,7 +13,7 @@ from baselines.fov_retrieval import FovRetrieval, FovSettings, best_of_runs, mos
 from baselines.overlap import ball_points, overlap, rays_meet, seen
 from baselines.recent_window import RecentSettings, RecentWindow
 from baselines.worldmem import WorldMem, WorldMemSettings, greedy_cover
-from reference_model.memory import Backbone
+from reference_model.model.memory import Backbone
 
 BACKBONE = Backbone(24, 2, 2, 4, (1, 2, 2))
 LENS = {"fov": (70.0, 40.0), "radius": 8.0}

@@ -11,7 +11,7 @@ import typer
 from hmbench.cli import app, main
 from hmbench.cli.evaluate import checked_device
 from hmbench.errors import UserError
-from hmbench.video import write_lossless
+from hmbench.video.files import write_lossless
 
 
 @pytest.fixture
@@ -193,7 +193,7 @@ def test_own_video_is_continued_and_scored_without_a_truth(hmbench, tmp_path: Pa
 def test_inspect_shows_events_although_a_metric_broke(hmbench, tmp_path: Path) -> None:
     from toys import Breaks
 
-    from hmbench.evaluate import EvalRequest, generate, score
+    from hmbench.run.evaluate import EvalRequest, generate, score
 
     request = EvalRequest(model="copy-last", data="disc", out=tmp_path / "run", limit=1)
     (sample,) = generate(request).samples
@@ -218,7 +218,7 @@ def test_validate_metrics_resolves_the_device(hmbench, monkeypatch: pytest.Monke
         raise UserError("Enough.")
 
     monkeypatch.setattr("torch.cuda.is_available", lambda: gpu)
-    monkeypatch.setattr("hmbench.metrics.validity.run_study", study)
+    monkeypatch.setattr("hmbench.study.validity.run_study", study)
     code, text = hmbench("validate-metrics", "--device", "auto")
     assert (code, asked) == (2, ["cuda" if gpu else "cpu"]), text
 

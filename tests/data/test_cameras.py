@@ -5,7 +5,7 @@ import pytest
 
 from hmbench.data.cameras import from_unreal, parse_cameras, point_from_unreal, to_unreal
 from hmbench.errors import SampleError
-from hmbench.geometry import pose_problem, relative_to
+from hmbench.video.geometry import pose_problem, relative_to
 
 
 def unreal_path(count: int) -> np.ndarray:

@@ -12,7 +12,7 @@ from hmbench.data.captions import TransformersCaptioner, caption_folder, one_lin
 from hmbench.data.hm_world import HMWorld
 from hmbench.errors import UserError
 from hmbench.types import Video
-from hmbench.video import read_video
+from hmbench.video.files import read_video
 
 
 class Scripted:

@@ -10,7 +10,7 @@ from hmbench.data.disc_world import DiscWorld, DiscWorldConfig
 from hmbench.data.hm_world import HMWorld
 from hmbench.data.ids import check_id, parse_id
 from hmbench.errors import SampleError, UserError
-from hmbench.video import read_video, write_labels, write_lossless
+from hmbench.video.files import read_video, write_labels, write_lossless
 
 FIRST = "00000_Dawn_loc0_Straight_Sweep_0"
 

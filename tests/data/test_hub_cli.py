@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 
 from hmbench.cli import app
 from hmbench.errors import UserError
-from hmbench.results import read_json
+from hmbench.files import read_json
 from tests.hm_world_archive import IDS, make_archive, split_parts
 from tests.hub_server import hub_server
 

@@ -18,7 +18,7 @@ from hmbench.data.hub.extract import SAMPLE_FILES, complete_samples
 from hmbench.data.hub.stream import DigestError, Patience
 from hmbench.data.splits import in_split
 from hmbench.errors import UserError
-from hmbench.results import read_json, write_json
+from hmbench.files import read_json, write_json
 from tests.hm_world_archive import IDS, file_bytes, make_archive, split_parts
 from tests.hub_server import Fault, HubServer, hub_server
 

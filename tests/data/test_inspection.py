@@ -16,7 +16,7 @@ from hmbench.data.inspection import inspect_folder, inspect_stream
 from hmbench.data.json_shape import Shape
 from hmbench.data.mask_facts import mask_colours
 from hmbench.errors import UserError
-from hmbench.video import read_video, write_lossless
+from hmbench.video.files import read_video, write_lossless
 from tests.conftest import write_hm_world
 from tests.hm_world_archive import IDS
 

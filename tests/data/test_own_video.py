@@ -12,9 +12,9 @@ from hmbench.data.camera_presets import PRESETS, draw_presets, preset_poses
 from hmbench.data.cameras import parse_cameras, to_unreal
 from hmbench.data.own_video import OwnVideo, OwnVideoConfig, sample_from_video
 from hmbench.errors import SampleError, UserError
-from hmbench.geometry import field_of_view, pose_problem, relative_to, yaw
 from hmbench.types import Video
-from hmbench.video import write_lossless, write_video
+from hmbench.video.files import write_lossless, write_video
+from hmbench.video.geometry import field_of_view, pose_problem, relative_to, yaw
 
 
 def counting_video(frames: int, height: int = 32, width: int = 48) -> Video:

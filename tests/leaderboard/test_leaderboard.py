@@ -16,7 +16,10 @@ import pytest
 from typer.testing import CliRunner
 
 from hmbench.errors import UserError
-from hmbench.results import Row, RunFolder, RunManifest, read_json, summarise, write_json, write_rows
+from hmbench.files import read_json, write_json
+from hmbench.results.records import Row, RunManifest, write_rows
+from hmbench.results.run_folder import RunFolder
+from hmbench.results.summary import summarise
 from leaderboard.cli import app
 from leaderboard.site import page
 from leaderboard.submission import accept, read_entries, read_entry

@@ -14,9 +14,9 @@ import torch
 from hmbench.case import Case
 from hmbench.data.annotations import Annotations, SubjectNote
 from hmbench.data.labels import subjects_from_labels
-from hmbench.events import find_events, visible_frames
 from hmbench.subjects.oracle import OracleTracker
 from hmbench.types import Intrinsics, Prompt, Sample, Truth
+from hmbench.video.events import find_events, visible_frames
 
 H, W, HALF, FPS = 60, 120, 24, 15.0
 RED, BLUE, GREEN, GOLD = (220, 40, 40), (40, 60, 220), (40, 200, 60), (230, 190, 40)

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from hmbench.metrics.dsc_reference import region_features
-from hmbench.weights.encoders import ClipMaps, ClipSubjects
+from hmbench.networks.encoders import ClipMaps, ClipSubjects
 
 H, W, WIDE = 480, 832, 60
 WALL, RED = (110, 110, 150), (220, 40, 40)

@@ -10,9 +10,9 @@ from hmbench.case import Case
 from hmbench.metrics.fidelity import PSNR_CAP, SSIM_BORDER, Psnr, Ssim, ssim_maps
 from hmbench.metrics.needs import unmet_need
 from hmbench.metrics.perceptual import Lpips, lpips_parts
+from hmbench.networks.backbones import Backbone
+from hmbench.networks.lpips_network import empty_lpips, load_lpips
 from hmbench.types import Intrinsics, Prompt, Sample, SubjectTruth, Truth
-from hmbench.weights.backbones import Backbone
-from hmbench.weights.lpips_network import empty_lpips, load_lpips
 
 H, W, T = 48, 72, 4
 

@@ -11,16 +11,16 @@ import torch
 from hmbench.case import Case
 from hmbench.metrics import default_metrics, unmet_need
 from hmbench.metrics.consistency import BackgroundConsistency, SubjectConsistency, consistency
+from hmbench.metrics.dsc import DynamicSubjectConsistency
 from hmbench.metrics.dsc_reference import DscReference
-from hmbench.metrics.dynamic_subject import DynamicSubjectConsistency
-from hmbench.metrics.pictures import film_strip, trajectory_plot
-from hmbench.metrics.readings import READINGS
-from hmbench.metrics.reentry import event_rows
-from hmbench.metrics.summary_score import BackgroundFidelity, MemoryScore, harmonic_mean
+from hmbench.metrics.reentry.metrics import event_rows
+from hmbench.metrics.reentry.readings import READINGS
+from hmbench.metrics.summary import BackgroundFidelity, MemoryScore, harmonic_mean
 from hmbench.metrics.tracking import TrackingMetric
+from hmbench.networks.backbones import Backbone
+from hmbench.networks.pull import SOURCES
+from hmbench.report.pictures import film_strip, trajectory_plot
 from hmbench.types import Score
-from hmbench.weights.backbones import Backbone
-from hmbench.weights.pull import SOURCES
 from tests.metrics import stage
 
 ENCODER = Backbone("colour", stage.ColourEncoder)

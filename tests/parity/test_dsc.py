@@ -11,10 +11,10 @@ import pytest
 
 from hmbench.case import Case
 from hmbench.metrics.dsc_reference import DscReference, pairwise, red_mask_boxes, region_features
+from hmbench.networks.backbones import Backbone
+from hmbench.networks.encoders import ClipMaps
 from hmbench.types import Intrinsics, Prompt, Sample, Track, Truth
-from hmbench.video import read_video
-from hmbench.weights.backbones import Backbone
-from hmbench.weights.encoders import ClipMaps
+from hmbench.video.files import read_video
 
 SHARED = Path(os.environ.get("HMBENCH_SHARED", Path(__file__).parents[3] / "shared"))
 FOLDER = Path(os.environ.get("HMBENCH_PARITY", SHARED / "parity")) / "dsc"

@@ -13,9 +13,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from reference_model.checkpoint import load_released
-from reference_model.retrieval import local_windows, slices_inside
-from reference_model.transformer import HydraTransformer3DModel
+from reference_model.model.retrieval_attention import local_windows, slices_inside
+from reference_model.model.transformer import HydraTransformer3DModel
+from reference_model.released.checkpoint import load_released
 
 SHARED = Path(os.environ.get("HMBENCH_SHARED", Path(__file__).parents[3] / "shared"))
 FOLDER = Path(os.environ.get("HMBENCH_PARITY", SHARED / "parity")) / "hydra"

@@ -11,10 +11,10 @@ import pytest
 
 from hmbench.case import Case
 from hmbench.metrics.consistency import BackgroundConsistency, SubjectConsistency
+from hmbench.networks.backbones import Backbone
+from hmbench.networks.encoders import ClipFrames, DinoFrames
 from hmbench.types import Intrinsics, Prompt, Sample
-from hmbench.video import read_video
-from hmbench.weights.backbones import Backbone
-from hmbench.weights.encoders import ClipFrames, DinoFrames
+from hmbench.video.files import read_video
 
 SHARED = Path(os.environ.get("HMBENCH_SHARED", Path(__file__).parents[3] / "shared"))
 FOLDER = Path(os.environ.get("HMBENCH_PARITY", SHARED / "parity")) / "vbench"

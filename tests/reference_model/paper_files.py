@@ -15,9 +15,9 @@ from tokenizers.pre_tokenizers import Whitespace
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast, UMT5Config, UMT5EncoderModel
 
-from reference_model.config import TextConfig, TransformerConfig, hydra_wan_1_3b
-from reference_model.paper_weights import ORIGINAL, PaperSizes
-from reference_model.transformer import HydraTransformer3DModel
+from reference_model.model.config import TextConfig, TransformerConfig, hydra_wan_1_3b
+from reference_model.model.transformer import HydraTransformer3DModel
+from reference_model.released.paper_weights import ORIGINAL, PaperSizes
 
 VAE = {"base_dim": 8, "z_dim": 16, "num_res_blocks": 2}
 UMT5 = {

@@ -9,11 +9,11 @@ import torch
 from camera_rows import random_cameras
 from tiny_backbone import inputs, kind
 
-from reference_model import bands
-from reference_model.config import nano
-from reference_model.hydra_memory import HydraSettings
-from reference_model.memory_kinds import describe_memory
-from reference_model.transformer import HydraTransformer3DModel
+from reference_model.model import bands
+from reference_model.model.config import nano
+from reference_model.model.hydra_memory import HydraSettings
+from reference_model.model.memory_kinds import describe_memory
+from reference_model.model.transformer import HydraTransformer3DModel
 
 HYDRA = describe_memory(
     "hydra",

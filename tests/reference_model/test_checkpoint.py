@@ -8,7 +8,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from reference_model.checkpoint import (
+from reference_model.model.config import hydra_wan_1_3b
+from reference_model.model.transformer import HydraTransformer3DModel
+from reference_model.released.checkpoint import (
     CheckpointError,
     align_memory,
     file_digest,
@@ -18,8 +20,6 @@ from reference_model.checkpoint import (
     read_weights,
     state_digest,
 )
-from reference_model.config import hydra_wan_1_3b
-from reference_model.transformer import HydraTransformer3DModel
 
 LINEAR = ("weight", "bias")
 

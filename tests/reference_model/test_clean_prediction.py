@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from reference_model.clean_prediction import SMALLEST, level_of, linear_guess, velocity
+from reference_model.model.clean_prediction import SMALLEST, level_of, linear_guess, velocity
 
 
 @pytest.mark.parametrize("level", [0.2, 0.5, 0.9])

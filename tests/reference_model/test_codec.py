@@ -6,8 +6,8 @@ import pytest
 import torch
 from diffusers import AutoencoderKLWan
 
-from reference_model.codec import MiniVideoCodec, WanCodec, as_codec, latent_frames
-from reference_model.patch_basis import Moments, PatchBasis, align_signs, cosine_basis
+from reference_model.model.codec import MiniVideoCodec, WanCodec, as_codec, latent_frames
+from reference_model.model.patch_basis import Moments, PatchBasis, align_signs, cosine_basis
 
 
 def noise(*shape, seed=0):

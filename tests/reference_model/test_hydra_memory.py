@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from reference_model.hydra_memory import HydraMemory, HydraSettings, MemoryTokenizer
-from reference_model.memory import Backbone
-from reference_model.sequence import Grid
+from reference_model.model.hydra_memory import HydraMemory, HydraSettings, MemoryTokenizer
+from reference_model.model.memory import Backbone
+from reference_model.model.sequence import Grid
 
 PAPER_SIZE = (Grid(20, 30, 52), Grid(20, 30, 52))
 

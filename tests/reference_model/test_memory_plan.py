@@ -10,8 +10,10 @@ from accelerate import init_empty_weights
 from diffusers import AutoencoderKLWan
 from transformers import UMT5Config, UMT5EncoderModel
 
-from reference_model.config import hydra_wan_1_3b, mini
-from reference_model.memory_plan import (
+from reference_model.model.config import hydra_wan_1_3b, mini
+from reference_model.model.transformer import HydraTransformer3DModel
+from reference_model.released.paper_weights import UMT5_XXL
+from reference_model.sampling.ram_plan import (
     GIB,
     UMT5_PARAMETERS,
     WAN_VAE_PARAMETERS,
@@ -23,8 +25,6 @@ from reference_model.memory_plan import (
     transformer_activations,
     transformer_parameters,
 )
-from reference_model.paper_weights import UMT5_XXL
-from reference_model.transformer import HydraTransformer3DModel
 
 
 def test_live_bytes_of_a_known_run() -> None:

@@ -12,11 +12,11 @@ import torch
 from hmbench.errors import UserError
 from hmbench.registry import create_model
 from hmbench.types import Intrinsics, Prompt
-from reference_model.memory_plan import GIB, Component, MemoryPlan
-from reference_model.paper_model import choose_offload, from_folder
-from reference_model.paper_pipeline import TextCache, load_paper_pipeline
-from reference_model.paper_weights import convert
-from reference_model.pipeline import GenerationRequest, HydraPipeline
+from reference_model.released.paper_weights import convert
+from reference_model.sampling.paper_model import choose_offload, from_folder
+from reference_model.sampling.paper_pipeline import TextCache, load_paper_pipeline
+from reference_model.sampling.pipeline import GenerationRequest, HydraPipeline
+from reference_model.sampling.ram_plan import GIB, Component, MemoryPlan
 from tests.reference_model.paper_files import (
     small_sizes,
     to_released,
@@ -137,8 +137,8 @@ def test_offload_follows_the_plan() -> None:
 
 
 def test_missing_weights_have_their_sentence(tmp_path: Path) -> None:
-    name = "reference_model.paper_model:hydra_paper"
-    with pytest.raises(UserError, match=r"exists only as trained weights.*reference_model.paper_weights pull"):
+    name = "reference_model.sampling.paper_model:hydra_paper"
+    with pytest.raises(UserError, match=r"exists only as trained weights.*reference_model.released.paper_weights pull"):
         create_model(name, profile="paper", device="cpu")
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="holds no usable pipeline"):

@@ -15,14 +15,14 @@ from safetensors.torch import load_file, save_file
 from transformers import UMT5Config, UMT5EncoderModel
 
 from hmbench.errors import UserError
-from hmbench.results import read_json
-from reference_model.checkpoint import from_released
-from reference_model.config import hydra_wan_1_3b
-from reference_model.paper_weights import UMT5_XXL, convert, pull
-from reference_model.pipeline import HydraPipeline
-from reference_model.transformer import HydraTransformer3DModel
-from reference_model.wan_names import umt5_from_original, vae_from_original
-from reference_model.weight_files import open_weights
+from hmbench.files import read_json
+from reference_model.model.config import hydra_wan_1_3b
+from reference_model.model.transformer import HydraTransformer3DModel
+from reference_model.released.checkpoint import from_released
+from reference_model.released.paper_weights import UMT5_XXL, convert, pull
+from reference_model.released.wan_names import umt5_from_original, vae_from_original
+from reference_model.released.weight_files import open_weights
+from reference_model.sampling.pipeline import HydraPipeline
 from tests.hub_server import hub_server
 from tests.reference_model.paper_files import (
     original_umt5_names,

@@ -9,8 +9,8 @@ import torch
 from diffusers import AutoencoderKLWan
 from transformers import UMT5Config, UMT5EncoderModel
 
-from reference_model.codec import MiniVideoCodec
-from reference_model.config import (
+from reference_model.model.codec import MiniVideoCodec
+from reference_model.model.config import (
     CodecConfig,
     HydraConfig,
     SamplerConfig,
@@ -20,7 +20,9 @@ from reference_model.config import (
     mini,
     nano,
 )
-from reference_model.pipeline import (
+from reference_model.model.text import encode_umt5
+from reference_model.model.transformer import HydraTransformer3DModel, Velocity
+from reference_model.sampling.pipeline import (
     GenerationRequest,
     HydraPipeline,
     build_pipeline,
@@ -28,9 +30,7 @@ from reference_model.pipeline import (
     guided,
     set_noise_levels,
 )
-from reference_model.saved import load_saved, stored_format
-from reference_model.text import encode_umt5
-from reference_model.transformer import HydraTransformer3DModel, Velocity
+from reference_model.sampling.saved import load_saved, stored_format
 
 SMALL_MEMORY = {"kind": "hydra", "window": 3, "top_k": 2, "kernel": (2, 1, 1), "stride": (2, 1, 1)}
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from reference_model.placing import FINENESS, WORLD_THETA, Placing, world_dims
-from reference_model.rope import grid_positions, rotation
+from reference_model.model.placing import FINENESS, WORLD_THETA, Placing, world_dims
+from reference_model.model.rope import grid_positions, rotation
 
 VIEW, ROWS, COLUMNS = 40.0, 6, 10
 ASPECT = 0.6

@@ -8,8 +8,8 @@ import math
 import pytest
 import torch
 
-from reference_model import retrieval
-from reference_model.retrieval import (
+from reference_model.model import retrieval_attention as retrieval
+from reference_model.model.retrieval_attention import (
     aligned_affinity,
     check_available,
     dense_attention,

@@ -7,9 +7,9 @@ import pytest
 import torch
 from diffusers.models.transformers.transformer_wan import WanRotaryPosEmbed
 
-from reference_model.camera import camera_condition, camera_rows, relative_poses
-from reference_model.rope import axis_dims, grid_positions, rotate, rotation
-from reference_model.text import HashedTextEncoder, word_signs
+from reference_model.model.camera import camera_condition, camera_rows, relative_poses
+from reference_model.model.rope import axis_dims, grid_positions, rotate, rotation
+from reference_model.model.text import HashedTextEncoder, word_signs
 
 
 @pytest.mark.parametrize("head_dim", [12, 32, 48, 128])

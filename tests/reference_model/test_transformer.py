@@ -9,9 +9,9 @@ import pytest
 import torch
 from diffusers import WanTransformer3DModel
 
-from reference_model import retrieval
-from reference_model.memory import FullMemory, FullSettings, MemorySettings
-from reference_model.transformer import (
+from reference_model.model import retrieval_attention as retrieval
+from reference_model.model.memory import FullMemory, FullSettings, MemorySettings
+from reference_model.model.transformer import (
     HydraTransformer3DModel,
     freeze,
     trainable_parameters,

@@ -13,10 +13,10 @@ from safetensors.torch import save_file
 from hmbench.errors import UserError
 from hmbench.protocols import WorldModel
 from hmbench.registry import create_model
-from reference_model import world_model
-from reference_model.config import nano
-from reference_model.pipeline import HydraPipeline
-from reference_model.world_model import hydra, to_tensor, to_video
+from reference_model.model.config import nano
+from reference_model.sampling import world_model
+from reference_model.sampling.pipeline import HydraPipeline
+from reference_model.sampling.world_model import hydra, to_tensor, to_video
 
 
 @pytest.fixture(scope="module", autouse=True)

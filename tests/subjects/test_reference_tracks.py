@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 from hmbench.metrics.fidelity import Psnr
-from hmbench.results import RunFolder
-from hmbench.stages import RowTags, Scorer, score_sample
+from hmbench.results.run_folder import RunFolder
+from hmbench.run.stages import RowTags, Scorer, score_sample
 from hmbench.subjects import create_tracker
 from hmbench.subjects.oracle import OracleTracker
 from hmbench.subjects.reference_tracks import Described, reference_tracks, track_key
 from hmbench.subjects.track import TrackerConfig, YoloTracker
-from hmbench.video import write_lossless
+from hmbench.video.files import write_lossless
 from tests.metrics import stage
 
 WEIGHTS = {"shipped/detector": "aa", "shipped/reid": "bb"}

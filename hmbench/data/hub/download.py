@@ -18,7 +18,7 @@ from hmbench.data.hub.parts import REPO, Listing, list_folder, list_hub
 from hmbench.data.hub.stream import DigestError, FolderSource, HubSource, PartsStream, Patience
 from hmbench.data.splits import in_split
 from hmbench.errors import UserError
-from hmbench.results import read_json, write_json
+from hmbench.files import read_json, write_json
 
 RECORD = "download.json"
 """Written into the output folder: where the samples came from."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from hmbench.data.hub.errors import HubError, explain
 from hmbench.errors import UserError
-from hmbench.results import read_json, write_json
+from hmbench.files import read_json, write_json
 
 REPO = "KlingTeam/HM-World"
 _PART = re.compile(r"HM-World(\.tar|\.tgz|[_.-]).*", re.IGNORECASE)

@@ -11,8 +11,8 @@ import numpy as np
 from hmbench.data.cameras import parse_cameras
 from hmbench.data.mini_world.filter import MIN_HIDDEN, MIN_SEEN
 from hmbench.errors import UserError
-from hmbench.events import find_events, visible_frames
-from hmbench.results import read_json
+from hmbench.files import read_json
+from hmbench.video.events import find_events, visible_frames
 
 QUANTILES = (0.05, 0.5, 0.95)
 

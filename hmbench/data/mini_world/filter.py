@@ -16,7 +16,7 @@ from hmbench.data.mini_world.renderer import Renderer
 from hmbench.data.mini_world.scenes import Scene, build_scene
 from hmbench.data.mini_world.scenes.layout import hits
 from hmbench.data.mini_world.spec import ClipSpec, Plan, make_plan
-from hmbench.events import find_events, visible_frames
+from hmbench.video.events import find_events, visible_frames
 
 LOOK = (112, 64)
 MIN_SEEN = 24

@@ -24,7 +24,7 @@ from hmbench.data.mini_world.splits import SPLITS, SplitName, candidate, cell_of
 from hmbench.data.mini_world.workers import spread
 from hmbench.data.mini_world.writer import sample_id, write_captions, write_clip
 from hmbench.errors import UserError
-from hmbench.results import read_json, write_text
+from hmbench.files import read_json, write_text
 
 MAX_ATTEMPTS = 400
 CHUNK = 6

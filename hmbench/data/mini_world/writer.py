@@ -23,8 +23,8 @@ from hmbench.data.mini_world.looks import LOOKS
 from hmbench.data.mini_world.motion import CAMERA_PATHS, SUBJECT_PATHS
 from hmbench.data.mini_world.scenes import SCENES
 from hmbench.data.mini_world.spec import GENERATOR, VERSION, ClipSpec
-from hmbench.events import find_events, visible_frames
-from hmbench.video import write_labels, write_video
+from hmbench.video.events import find_events, visible_frames
+from hmbench.video.files import write_labels, write_video
 
 MASK_RED = np.uint8(255)
 ROUND = 6

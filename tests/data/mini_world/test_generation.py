@@ -21,8 +21,8 @@ from hmbench.data.mini_world.spec import ClipSpec
 from hmbench.data.mini_world.splits import TEST_CELLS
 from hmbench.data.mini_world.writer import sample_id, write_captions
 from hmbench.errors import UserError
-from hmbench.events import find_events, visible_frames
-from hmbench.video import read_labels, read_video
+from hmbench.video.events import find_events, visible_frames
+from hmbench.video.files import read_labels, read_video
 
 from .conftest import HALF, PAIR, SIZE
 

@@ -20,8 +20,8 @@ from hmbench.data.mini_world.probes import instances
 from hmbench.data.mini_world.renderer import Renderer, focal_length
 from hmbench.data.mini_world.scenes import build_scene
 from hmbench.data.mini_world.spec import make_plan
-from hmbench.geometry import project
 from hmbench.types import Intrinsics
+from hmbench.video.geometry import project
 
 from .conftest import ALONE, FOREST, HALF, PAIR, SIZE
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from training_toys import MEMORY, Waves, pico
 
-from reference_model.codec import MiniVideoCodec
-from reference_model.pipeline import HydraPipeline, build_pipeline
+from reference_model.model.codec import MiniVideoCodec
+from reference_model.sampling.pipeline import HydraPipeline, build_pipeline
 from reference_model.training.base import continue_from
 from reference_model.training.run import TrainingRequest, run_training
 from reference_model.training.stop import TrainingStoppedError

@@ -10,8 +10,8 @@ import pytest
 import torch
 from training_toys import Waves, pico
 
-from reference_model.checkpoint import state_digest
-from reference_model.pipeline import HydraPipeline
+from reference_model.released.checkpoint import state_digest
+from reference_model.sampling.pipeline import HydraPipeline
 from reference_model.training import codec_training
 from reference_model.training.monitor import Silent
 from reference_model.training.run import TrainingRequest, run_training

@@ -13,11 +13,12 @@ from training_toys import LIKE, Waves, pico
 
 from hmbench.registry import create_model
 from hmbench.types import Intrinsics, Prompt
-from reference_model.checkpoint import state_digest
-from reference_model.hydra_memory import HydraMemory
-from reference_model.memory import FullMemory
-from reference_model.pipeline import HydraPipeline, build_scheduler
-from reference_model.saved import load_saved
+from reference_model.model.hydra_memory import HydraMemory
+from reference_model.model.memory import FullMemory
+from reference_model.model.transformer import trainable_parameters
+from reference_model.released.checkpoint import state_digest
+from reference_model.sampling.pipeline import HydraPipeline, build_scheduler
+from reference_model.sampling.saved import load_saved
 from reference_model.training import loop as loop_module
 from reference_model.training.cache import LatentCache
 from reference_model.training.ema import WeightAverage, restore
@@ -27,7 +28,6 @@ from reference_model.training.shards import compute_under
 from reference_model.training.start import start_with_a_copy
 from reference_model.training.stop import TrainingStoppedError
 from reference_model.training.validation import sample_clip
-from reference_model.transformer import trainable_parameters
 
 
 def asked(tmp_path, config, name="run", **changes):
@@ -205,7 +205,7 @@ def test_the_papers_rule_leaves_the_rest_alone(tmp_path, finished):
     job = asked(tmp_path, config, prepared=finished / "prepared")
     run_training(job)
     trained = HydraPipeline.from_pretrained(job.out).transformer.state_dict()
-    from reference_model.pipeline import build_pipeline
+    from reference_model.sampling.pipeline import build_pipeline
 
     fresh = build_pipeline(config.model, 0).transformer
     start_with_a_copy(fresh, 0)

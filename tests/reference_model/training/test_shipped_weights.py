@@ -7,7 +7,7 @@ import json
 import pytest
 
 from hmbench.registry import create_model
-from reference_model.checkpoint import file_digest
+from reference_model.released.checkpoint import file_digest
 from reference_model.training.ship import LARGEST, WEIGHTS
 
 SHIPPED = sorted(folder.parent for folder in WEIGHTS.glob("*/model_index.json"))

@@ -9,10 +9,10 @@ import pytest
 import torch
 from training_toys import MEMORY, pico
 
-from reference_model.pipeline import build_pipeline
+from reference_model.model.transformer import HydraTransformer3DModel
+from reference_model.sampling.pipeline import build_pipeline
 from reference_model.training import start
 from reference_model.training.start import start_with_a_copy
-from reference_model.transformer import HydraTransformer3DModel
 
 
 def model(memory=None, **changes):

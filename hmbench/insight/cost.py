@@ -1,0 +1,109 @@
+"""What a method costs: tokens, parameters, operations, time and memory of one denoising step.
+
+Packages offer cards of their models by an entry point in the group ``hmbench.costs`` that names a function with the
+signature of `CardSource`; `hmbench models --cost` prints them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Protocol
+
+from hmbench.errors import UserError
+from hmbench.report.text_table import TextTable
+
+GROUP = "hmbench.costs"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CostCard:
+    """One method at one size. Counts are exact; time and memory are measured, or there is a reason why not."""
+
+    method: str
+    """Model name."""
+    preset: str
+    """Size, for example ``mini`` or ``paper``."""
+    clip: str
+    """Pixels and frames, for example ``832x480, 77 + 77 frames``."""
+    memory_tokens: int
+    """Key/value tokens of the past (for HyDRA: retrieved memory) that a target frame sees."""
+    tokens_seen: int
+    """All key/value tokens that a target frame sees, the target's own included."""
+    noise_reaches_context: bool
+    """True if features of the context depend on the noisy target, so that they cannot be kept between steps."""
+    parameters: int
+    """Of the transformer."""
+    parameters_added: int
+    """Of these, what the method adds to the backbone."""
+    attention_flops: float
+    """Of self-attention in one evaluation: queries x keys x channels x 4 x layers (a multiply-add is 2)."""
+    evaluations: int
+    """Evaluations of the transformer in one denoising step (guidance needs more than one)."""
+    seconds: float | None
+    """Of one denoising step, measured; None if it was not."""
+    peak_bytes: int | None
+    """Memory that one denoising step adds to weights and inputs, measured; None if it was not."""
+    measured_on: str
+    """Device, threads and number format of the measurement, or why there is none."""
+
+
+class CardSource(Protocol):
+    """What the entry point names."""
+
+    def __call__(self, *, preset: str, device: str, measure: bool) -> Sequence[CostCard]:
+        """Cards at this size; time and memory only if `measure`."""
+        ...
+
+
+def cost_cards(*, preset: str, device: str, measure: bool) -> list[CostCard]:
+    """Cards of every installed package.
+
+    Raises:
+        UserError: If no package offers any.
+    """
+    sources = sorted(entry_points(group=GROUP), key=lambda point: point.name)
+    if not sources:
+        raise UserError("No installed package offers cost cards.", "Install hmbench again: `pip install -e .`")
+    return [card for point in sources for card in point.load()(preset=preset, device=device, measure=measure)]
+
+
+def cost_table(cards: Sequence[CostCard]) -> TextTable:
+    """Cards as a table, a row a method."""
+    return TextTable(
+        title=f"Cost of one denoising step, {cards[0].preset}: {cards[0].clip}",
+        header=[
+            "method",
+            "tokens of memory",
+            "tokens seen",
+            "noise in context",
+            "parameters",
+            "added",
+            "attention GFLOP",
+            "evaluations",
+            "seconds",
+            "peak MiB",
+        ],
+        rows=[_row(card) for card in cards],
+        notes=[
+            "Tokens: keys and values that a target frame sees. Attention: one evaluation, all layers. Peak: what the "
+            "step adds to weights and inputs.",
+            *dict.fromkeys(f"Time and memory: {card.measured_on}." for card in cards),
+        ],
+    )
+
+
+def _row(card: CostCard) -> list[str]:
+    return [
+        card.method,
+        f"{card.memory_tokens:,}",
+        f"{card.tokens_seen:,}",
+        "yes" if card.noise_reaches_context else "no",
+        f"{card.parameters:,}",
+        f"{card.parameters_added:,}",
+        f"{card.attention_flops / 1e9:,.1f}",
+        str(card.evaluations),
+        "–" if card.seconds is None else f"{card.seconds:.2f}",
+        "–" if card.peak_bytes is None else f"{card.peak_bytes / 2**20:,.0f}",
+    ]

@@ -1,0 +1,162 @@
+"""The re-entry family: did the subject come back, when, where, as itself, and moving right.
+
+Every metric is the mean over the clip's events. A subject that never came back counts with the worst value, unless not
+even the real one could be measured (no stranger in the gallery to take it for, a real subject too short in view to have
+a motion): then the event is left out. The mean over those that did come back is `given_return`
+in the details, with `events`, `returned` and `measured` as counts, and `coverage` the share that came back. Metrics
+without a worst value (errors without a bound, numbers without a direction) are means over those alone, and are skipped,
+with that reason, where nobody came back.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from hmbench.case import Case
+from hmbench.metrics.needs import EVENTS, LABELS, SEPARATE, TRACKS, TRUTH, lacks_separate_subjects
+from hmbench.metrics.reentry.path_fit import STORIES
+from hmbench.metrics.reentry.readings import Reading
+from hmbench.metrics.reentry.records import EventRecord, event_records
+from hmbench.networks.backbones import Backbone, CropEncoder
+from hmbench.protocols import MetricInfo
+from hmbench.types import Score
+
+_ENCODER = "re-entry encoder"
+
+
+class ReentryMetric:
+    """One number of the re-entry family, mean over the clip's events.
+
+    Args:
+        reading: Which.
+        encoder: What identity is judged by.
+    """
+
+    def __init__(self, reading: Reading, encoder: Backbone[CropEncoder]) -> None:
+        self.reading = reading
+        self.encoder = encoder
+        self.info = MetricInfo(
+            name=reading.name,
+            version=reading.version,
+            higher_is_better=reading.higher_is_better,
+            unit=reading.unit,
+            bounds=reading.bounds,
+            needs=frozenset({TRUTH, LABELS, SEPARATE, EVENTS, TRACKS, encoder.name}),
+            source=f"hmbench: {reading.what}",
+            headline=reading.headline,
+        )
+
+    def __call__(self, case: Case) -> Score:
+        """The score; skipped without the encoder's weights, or where no event can be measured."""
+        if self.encoder.missing:
+            return Score.skipped(self.encoder.missing)
+        records = records_of(case, self.encoder.get())
+        returned = [r for r in records if r.numbers.seen]
+        measured = records if self.reading.of_all else returned
+        given = [v for v in map(self.reading.read, measured) if not math.isnan(v)]
+        values = list(given)
+        worst = self.reading.worst
+        if worst is not None:
+            missed = map(worst, (r for r in records if not r.numbers.seen))
+            values += [v for v in missed if not math.isnan(v)]
+        details: dict[str, Any] = {
+            "events": len(records),
+            "returned": len(returned),
+            "measured": len(values),
+            "coverage": len(returned) / len(records),
+            "given_return": math.fsum(given) / len(given) if given else None,
+        }
+        if not values:
+            unasked = f"{self.reading.what}: not measurable in any event"
+            why = "no subject came back" if worst is None and not measured else unasked
+            return Score(math.nan, why, details)
+        return Score(math.fsum(values) / len(values), details=details)
+
+
+def records_of(case: Case, encoder: CropEncoder) -> tuple[EventRecord, ...]:
+    """Records of a case, and the note that this encoder made them (`event_rows` reads it)."""
+    used: list[CropEncoder] = case.memo(_ENCODER, list)
+    if not used:
+        used.append(encoder)
+    return event_records(case, encoder)
+
+
+def event_rows(case: Case, encoder: CropEncoder | None = None) -> list[dict[str, Any]]:
+    """Rows for ``events.jsonl``: sample, subject, times, verdict and every number behind it; JSON types, null for NaN.
+
+    Verdict and numbers are left out without tracks, where one mask covers several subjects, and where nobody said what
+    identity is to be judged by: no metric of the family was asked for, or its weights are missing.
+
+    Args:
+        case: The case.
+        encoder: What identity is judged by; by default what the case's metrics used.
+    """
+    if case.sample.truth is None or not case.sample.truth.events:
+        return []
+    used: list[CropEncoder] = case.memo(_ENCODER, list)
+    if encoder is None and used:
+        encoder = used[0]
+    if encoder is None or case.tracks is None or lacks_separate_subjects(case):
+        return [_facts(case, event.label, event.exit, event.reentry) for event in case.truth.events]
+    return [_row(case, record) for record in event_records(case, encoder)]
+
+
+def _facts(case: Case, label: int, exit_frame: int, reentry: int) -> dict[str, Any]:
+    subject = next(s for s in case.truth.subjects if s.label == label)
+    return {
+        "sample": case.sample.id,
+        "label": label,
+        "subject": subject.name,
+        "category": subject.category,
+        "exit": exit_frame,
+        "reentry": reentry,
+        "hidden": reentry - exit_frame,
+        "verdict": None,
+    }
+
+
+def _row(case: Case, record: EventRecord) -> dict[str, Any]:
+    event, n = record.event, record.numbers
+    numbers = {
+        "seen": n.seen,
+        "coverage": record.coverage,
+        "kept": n.kept,
+        "excused": n.excused,
+        "false_presence": record.false_presence,
+        "offset_frames": n.offset_frames,
+        "identity": n.identity,
+        "rank1": n.rank1,
+        "margin": record.margin,
+        "aspect_log": n.aspect,
+        "scale_log": n.scale,
+        "centre_error": record.centre_error,
+        "centre_error_size": record.centre_error_size,
+        "iou": record.iou,
+        "feet_heights": n.feet,
+        "offset_heights": n.offset,
+        "aside_heights": n.aside,
+        "lag_frames": n.lag,
+        "agreement": n.agreement,
+        "direction": record.direction,
+        "speed_target": n.speed_target,
+        "speed_ratio": n.speed_ratio,
+        "articulation": record.articulation,
+        "double_frames": n.double_frames,
+        "success": record.success,
+        **{f"path_{story}": getattr(n.path, story) if n.path else None for story in STORIES},
+        **{f"part_{name}": value for name, value in record.parts.items()},
+    }
+    return {
+        **_facts(case, event.label, event.exit, event.reentry),
+        "verdict": record.verdict,
+        "window": [w + case.sample.num_context_frames for w in record.window],
+        "tracks": list(record.tracks),
+        **{key: _plain(value) for key, value in numbers.items()},
+    }
+
+
+def _plain(value: float | bool | None) -> float | bool | None:
+    if isinstance(value, float):
+        return None if math.isnan(value) else round(value, 5)
+    return value

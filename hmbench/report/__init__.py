@@ -1,0 +1,1 @@
+"""Rows become tables, comparisons and pictures."""

@@ -1,0 +1,326 @@
+"""Compares runs on the clips that all of them have: means, paired differences, breakdowns.
+
+Two runs differ in their models and in nothing else, or the comparison is refused: data, split, profile, tracker and
+metric versions must agree. Differences are taken clip by clip; intervals resample scenes; p-values are corrected by
+Holm over every test of the comparison (metrics times pairs). Breakdowns carry intervals and no p-values: they are for
+looking, and testing each of them would find something by chance.
+
+Runs that cannot win are shown and never ranked: models with untrained weights, and models that were shown the truth.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from hmbench.errors import UserError
+from hmbench.report.compare_inputs import (
+    KINDS,
+    ComparedRun,
+    RunRows,
+    check_comparable,
+    check_versions,
+    choose_metrics,
+    load_runs,
+    metric_info,
+    read_samples,
+    rows_by_metric,
+    shared_samples,
+)
+from hmbench.results.records import Row
+from hmbench.results.statistics import PairedTest, holm, paired_test
+from hmbench.results.summary import bootstrap_interval
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """A mean with its interval."""
+
+    mean: float
+    """Mean over clips."""
+    low: float | None
+    """Lower end of the 95 % interval; None below two scenes."""
+    high: float | None
+    """Upper end."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricMeans:
+    """One metric on the clips on which every run has a value."""
+
+    metric: str
+    """Metric name."""
+    version: int
+    """Metric version."""
+    higher_is_better: bool | None
+    """Direction; None for numbers that describe and must not rank."""
+    unit: str
+    """Unit, empty for a ratio."""
+    clips: int
+    """Clips on which every run has a value."""
+    scored: tuple[int, ...]
+    """Clips on which each run has one, by run."""
+    runs: tuple[Estimate | None, ...]
+    """By run; None if there is no common clip."""
+    reason: str | None
+    """Why there is no common clip, as most rows say; None if there is one."""
+    best: int | None
+    """Index of the best ranked run; None without direction or with fewer than two ranked runs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """One run against another on one metric."""
+
+    metric: str
+    """Metric name."""
+    model: int
+    """Index of the run."""
+    reference: int
+    """Index of the run that it is compared with."""
+    clips: int
+    """Clips on which both have a value."""
+    test: PairedTest | None
+    """None if there is no common clip."""
+    p_holm: float | None
+    """Corrected p-value; None for metrics without direction, which are not tested."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Breakdown:
+    """One metric on the clips of one kind."""
+
+    by: str
+    """What clips are divided by."""
+    value: str
+    """The kind."""
+    metric: str
+    """Metric name."""
+    clips: int
+    """Clips of this kind on which every run has a value."""
+    runs: tuple[Estimate | None, ...]
+    """By run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Everything that is said about a set of runs."""
+
+    runs: tuple[ComparedRun, ...]
+    """In the order given."""
+    samples: tuple[str, ...]
+    """Clips that all runs have."""
+    warnings: tuple[str, ...]
+    """What a reader must know."""
+    means: tuple[MetricMeans, ...]
+    """One entry a metric."""
+    differences: tuple[Difference, ...]
+    """One entry a metric and pair."""
+    breakdowns: tuple[Breakdown, ...]
+    """One entry a kind of clip and metric."""
+    seed: int
+    """Seed of bootstrap and random flips."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareSettings:
+    """What to compare."""
+
+    metrics: Sequence[str] | Literal["headline", "all"] = "headline"
+    """Metric names, or a set of them. Fewer tests are corrected less."""
+    pairs: Literal["first", "all"] = "first"
+    """``first``: every run against the first; ``all``: every pair."""
+    seed: int = 0
+    """Seed of bootstrap and random flips."""
+
+
+def compare_runs(folders: Sequence[Path], settings: CompareSettings | None = None) -> Comparison:
+    """Compares run folders.
+
+    Args:
+        folders: Two or more folders of `hmbench eval`; the first is the reference.
+        settings: What to compare.
+
+    Raises:
+        UserError: If a folder is no run, or the runs must not be compared.
+    """
+    settings = settings or CompareSettings()
+    if len(folders) < 2:
+        raise UserError("A comparison needs at least two runs.", "Give two or more run folders or model names.")
+    runs = load_runs(folders)
+    warnings = check_comparable(runs)
+    samples = shared_samples(runs)
+    rows = [rows_by_metric(run, set(samples)) for run in runs]
+    names = choose_metrics(runs, rows, settings.metrics)
+    check_versions(runs, rows, names)
+    table = _Table(runs=runs, rows=rows, samples=samples, seed=settings.seed)
+    differences = _differences(table, names, settings.pairs)
+    if any(d.test is not None and d.test.unit == "clip" for d in differences):
+        warnings.append(
+            "Fewer than ten scenes: p-values take clips as independent and are too small if clips of a scene resemble "
+            "each other."
+        )
+    warnings += _too_few(differences)
+    metadata = read_samples(runs[0].path)
+    if metadata is None:
+        warnings.append(f"{runs[0].path} has no samples.jsonl: no breakdowns.")
+    return Comparison(
+        runs=tuple(runs),
+        samples=tuple(samples),
+        warnings=tuple(warnings),
+        means=tuple(table.means(name) for name in names),
+        differences=tuple(differences),
+        breakdowns=tuple(_breakdowns(table, names, metadata or {})),
+        seed=settings.seed,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Table:
+    """Values of all runs on the shared clips."""
+
+    runs: Sequence[ComparedRun]
+    rows: Sequence[RunRows]
+    samples: Sequence[str]
+    seed: int
+
+    def common(self, metric: str, which: Sequence[int], samples: Sequence[str] | None = None) -> list[str]:
+        """Clips on which the runs in `which` have a value."""
+        columns = [self.rows[i].get(metric, {}) for i in which]
+        return [
+            s
+            for s in (self.samples if samples is None else samples)
+            if all(_value(column, s) is not None for column in columns)
+        ]
+
+    def values(self, metric: str, run: int, samples: Sequence[str]) -> np.ndarray[Any, np.dtype[np.float64]]:
+        return np.array([self.rows[run][metric][sample].value for sample in samples], dtype=np.float64)
+
+    def clusters(self, metric: str, samples: Sequence[str]) -> list[str]:
+        return [self.rows[0][metric][sample].cluster or sample for sample in samples]
+
+    def estimates(self, metric: str, samples: Sequence[str]) -> tuple[Estimate | None, ...]:
+        if not samples:
+            return (None,) * len(self.runs)
+        clusters = self.clusters(metric, samples)
+        found = []
+        for run in range(len(self.runs)):
+            values = self.values(metric, run, samples)
+            low, high = bootstrap_interval(values, clusters, seed=self.seed) or (None, None)
+            found.append(Estimate(mean=math.fsum(values) / len(values), low=low, high=high))
+        return tuple(found)
+
+    def reason(self, metric: str) -> str:
+        """The commonest reason for a missing value."""
+        given = [row.reason for column in self.rows for row in column.get(metric, {}).values() if row.reason]
+        return max(sorted(set(given)), key=given.count) if given else "no run has a row of it."
+
+    def means(self, metric: str) -> MetricMeans:
+        everyone = range(len(self.runs))
+        samples = self.common(metric, everyone)
+        info = metric_info(self.runs, metric)
+        runs = self.estimates(metric, samples)
+        return MetricMeans(
+            metric=metric,
+            version=_version(self.rows, metric),
+            higher_is_better=info.get("higher_is_better"),
+            unit=str(info.get("unit") or ""),
+            clips=len(samples),
+            scored=tuple(len(self.common(metric, [i])) for i in everyone),
+            runs=runs,
+            reason=None if samples else self.reason(metric),
+            best=_best(self.runs, runs, info.get("higher_is_better")),
+        )
+
+
+def _version(rows: Sequence[RunRows], metric: str) -> int:
+    return next(iter(rows[0][metric].values())).version
+
+
+def _differences(table: _Table, names: Sequence[str], pairs: Literal["first", "all"]) -> list[Difference]:
+    indices = range(len(table.runs))
+    chosen = (
+        [(i, 0) for i in indices[1:]] if pairs == "first" else [(b, a) for a, b in itertools.combinations(indices, 2)]
+    )
+    found = [_difference(table, name, model, reference) for name in names for model, reference in chosen]
+    directed = {name for name in names if metric_info(table.runs, name).get("higher_is_better") is not None}
+    tested = [i for i, d in enumerate(found) if d.test is not None and d.metric in directed]
+    corrected = dict(zip(tested, holm([t.p for i in tested if (t := found[i].test)]), strict=True))
+    return [
+        Difference(
+            metric=d.metric,
+            model=d.model,
+            reference=d.reference,
+            clips=d.clips,
+            test=d.test,
+            p_holm=corrected.get(i),
+        )
+        for i, d in enumerate(found)
+    ]
+
+
+def _difference(table: _Table, metric: str, model: int, reference: int) -> Difference:
+    samples = table.common(metric, (model, reference))
+    test = None
+    if samples:
+        test = paired_test(
+            table.values(metric, model, samples),
+            table.values(metric, reference, samples),
+            table.clusters(metric, samples),
+            higher_is_better=metric_info(table.runs, metric).get("higher_is_better") is not False,
+            seed=table.seed,
+        )
+    return Difference(metric=metric, model=model, reference=reference, clips=len(samples), test=test, p_holm=None)
+
+
+def _too_few(differences: Sequence[Difference]) -> list[str]:
+    """A warning if not even the clearest difference could be significant."""
+    tests = [d.test for d in differences if d.p_holm is not None and d.test is not None]
+    units = max((test.units for test in tests), default=0)
+    smallest = min(1.0, 2.0 ** (1 - units) * len(tests))
+    if not tests or smallest < 0.05:
+        return []
+    return [
+        f"Too few clips to find anything: with {units} and {len(tests)} tests no corrected p-value can be below "
+        f"{smallest:.2f}. Evaluate more clips, or test fewer metrics."
+    ]
+
+
+def _breakdowns(table: _Table, names: Sequence[str], metadata: Mapping[str, Mapping[str, Any]]) -> list[Breakdown]:
+    found = []
+    for by, kind_of in KINDS.items():
+        groups: dict[str, list[str]] = {}
+        for sample in table.samples:
+            kind = kind_of(metadata.get(sample, {}))
+            if kind is not None:
+                groups.setdefault(kind, []).append(sample)
+        if len(groups) < 2:
+            continue
+        for value, metric in itertools.product(sorted(groups), names):
+            samples = table.common(metric, range(len(table.runs)), groups[value])
+            runs = table.estimates(metric, samples)
+            found.append(Breakdown(by=by, value=value, metric=metric, clips=len(samples), runs=runs))
+    return found
+
+
+def _best(
+    runs: Sequence[ComparedRun], estimates: Sequence[Estimate | None], higher_is_better: bool | None
+) -> int | None:
+    """Index of the best ranked run; None if none can be named: no direction, no rival, or a tie."""
+    ranked = {i: e.mean for i, (run, e) in enumerate(zip(runs, estimates, strict=True)) if run.ranked and e}
+    if higher_is_better is None or len(ranked) < 2:
+        return None
+    top = (max if higher_is_better else min)(ranked.values())
+    winners = [i for i, mean in ranked.items() if mean == top]
+    return winners[0] if len(winners) == 1 else None
+
+
+def _value(column: Mapping[str, Row], sample: str) -> float | None:
+    row = column.get(sample)
+    return row.value if row else None

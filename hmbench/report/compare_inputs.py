@@ -1,0 +1,225 @@
+"""What `hmbench.report.compare` reads: runs, whether they may be compared, and what kind of clip each sample is."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hmbench.data.dataset import open_dataset
+from hmbench.errors import UserError, did_you_mean
+from hmbench.results.records import Row, RunManifest
+from hmbench.results.run_folder import RunFolder
+
+RunRows = Mapping[str, Mapping[str, Row]]
+"""Metric to sample to row."""
+MUST_AGREE = {
+    "profile": "profiles",
+    "tracker": "trackers",
+}
+"""Fields of a run's manifest that must be equal, and what to call them."""
+HIDDEN_BINS = ((1, 15, "1 to 15 frames"), (16, 30, "16 to 30 frames"), (31, math.inf, "over 30 frames"))
+"""Longest time out of sight: up to one second at 15 fps, up to two, more."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparedRun:
+    """One run of a comparison."""
+
+    label: str
+    """Name in tables, unique within the comparison."""
+    path: Path
+    """Its folder."""
+    manifest: RunManifest
+    """What it says of itself."""
+    notice: str | None
+    """What must be said beside its numbers."""
+
+    @property
+    def ranked(self) -> bool:
+        """False for untrained models and for models that saw the truth."""
+        return self.notice is None
+
+
+def load_runs(folders: Sequence[Path]) -> list[ComparedRun]:
+    """Manifests of run folders, with a label for each that no other has."""
+    manifests = [RunFolder(folder).read_manifest() for folder in folders]
+    names = [str(manifest.model_info.get("name", manifest.model)) for manifest in manifests]
+    labels = [
+        name if names.count(name) == 1 else f"{name} ({folder.name})"
+        for name, folder in zip(names, folders, strict=True)
+    ]
+    labels = [
+        label if labels.count(label) == 1 else f"{label} #{number}" for number, label in enumerate(labels, start=1)
+    ]
+    return [
+        ComparedRun(label=label, path=folder, manifest=manifest, notice=run_notice(manifest))
+        for label, folder, manifest in zip(labels, folders, manifests, strict=True)
+    ]
+
+
+def run_notice(manifest: RunManifest) -> str | None:
+    """What must be said beside the numbers of a run; None for a model that may win."""
+    info = manifest.model_info
+    if info.get("trained") is False and not info.get("notice"):
+        return f"{info.get('name', manifest.model)} has untrained weights: its numbers are no result."
+    return info.get("notice")
+
+
+def check_comparable(runs: Sequence[ComparedRun]) -> list[str]:
+    """What a reader must know of these runs.
+
+    Raises:
+        UserError: If they differ in more than their models.
+    """
+    first = runs[0]
+    for run in runs[1:]:
+        for key, noun in MUST_AGREE.items():
+            ours, theirs = getattr(first.manifest, key), getattr(run.manifest, key)
+            if ours != theirs:
+                raise UserError(
+                    f"{first.label} and {run.label} cannot be compared: they used different {noun} "
+                    f"({key} {_short(ours)} and {_short(theirs)}).",
+                    "Evaluate both in the same way, for example with `hmbench compare MODEL MODEL --data ...`.",
+                )
+    _check_data(runs)
+    warnings = [run.notice for run in runs if run.notice]
+    seeds = sorted({run.manifest.seed for run in runs})
+    if len(seeds) > 1:
+        warnings.append(f"The runs used different seeds ({', '.join(map(str, seeds))}): chance differs between them.")
+    return list(dict.fromkeys(warnings))
+
+
+def _check_data(runs: Sequence[ComparedRun]) -> None:
+    """Raises unless all runs used the same data, or different clips of the same data."""
+    first = runs[0]
+    for run in runs[1:]:
+        if _same_data(first.manifest, run.manifest):
+            continue
+        same_clips = set(run.manifest.samples) == set(first.manifest.samples)
+        raise UserError(
+            f"{first.label} and {run.label} cannot be compared: they used different data (data_revision "
+            f"{_short(first.manifest.data_revision)} and {_short(run.manifest.data_revision)}).",
+            "Evaluate both on the same data." if same_clips else "Evaluate both with the same --split and --limit.",
+        )
+
+
+def _same_data(ours: RunManifest, theirs: RunManifest) -> bool:
+    """Equal revisions; or different clips of one dataset that still has both revisions."""
+    if ours.data_revision == theirs.data_revision:
+        return True
+    if ours.data != theirs.data or set(ours.samples) == set(theirs.samples):
+        return False
+    try:
+        data = open_dataset(ours.data)
+        known = set(data.ids("all"))
+    except UserError:
+        return False
+    return all(known >= set(m.samples) and data.revision(m.samples) == m.data_revision for m in (ours, theirs))
+
+
+def shared_samples(runs: Sequence[ComparedRun]) -> list[str]:
+    """Clips that all runs have, in the order of the first."""
+    shared = set.intersection(*(set(run.manifest.samples) for run in runs))
+    if not shared:
+        raise UserError("The runs have no clip in common.", "Evaluate the models on the same data and split.")
+    return [sample for sample in runs[0].manifest.samples if sample in shared]
+
+
+def rows_by_metric(run: ComparedRun, samples: set[str]) -> dict[str, dict[str, Row]]:
+    """Rows of the chosen clips."""
+    found: dict[str, dict[str, Row]] = {}
+    for row in RunFolder(run.path).rows():
+        if row.sample in samples:
+            found.setdefault(row.metric, {})[row.sample] = row
+    return found
+
+
+def choose_metrics(runs: Sequence[ComparedRun], rows: Sequence[RunRows], wanted: Sequence[str]) -> list[str]:
+    """Metric names for ``headline``, ``all`` or a list of names, of those that all runs have."""
+    shared = [name for name in rows[0] if all(name in other for other in rows)]
+    if not shared:
+        raise UserError("The runs have no metric in common.", "Score them again with the same hmbench version.")
+    if wanted == "all":
+        return shared
+    if wanted == "headline":
+        return [name for name in shared if metric_info(runs, name).get("headline")] or shared
+    for name in wanted:
+        if name not in shared:
+            raise UserError(f"Not every run has the metric {name!r}.", did_you_mean(name, shared))
+    return list(wanted)
+
+
+def check_versions(runs: Sequence[ComparedRun], rows: Sequence[RunRows], names: Sequence[str]) -> None:
+    """Raises UserError if a metric's numbers mean different things in different runs."""
+    for name in names:
+        versions = [sorted({row.version for row in columns[name].values()}) for columns in rows]
+        backbones = [run.manifest.metrics.get(name, {}).get("backbone") for run in runs]
+        for run, version, backbone in zip(runs, versions, backbones, strict=True):
+            if backbone != backbones[0]:
+                raise UserError(
+                    f"{runs[0].label} and {run.label} cannot be compared: they used different backbones for {name} "
+                    f"({backbones[0]} and {backbone}).",
+                    "Score both again with the same --profile and --weights.",
+                )
+            if version != versions[0]:
+                raise UserError(
+                    f"{runs[0].label} and {run.label} cannot be compared: they used different versions of {name} "
+                    f"({_short(versions[0])} and {_short(version)}).",
+                    "Score both again with one version of hmbench: `hmbench score --run FOLDER`.",
+                )
+
+
+def metric_info(runs: Sequence[ComparedRun], metric: str) -> dict[str, Any]:
+    """Direction, unit and so on of a metric, from the first run that knows it."""
+    return next((run.manifest.metrics[metric] for run in runs if metric in run.manifest.metrics), {})
+
+
+def read_samples(run: Path) -> dict[str, dict[str, Any]] | None:
+    """``samples.jsonl`` of a run by sample id; None if the run has none.
+
+    Raises:
+        UserError: If a line is damaged.
+    """
+    path = run / "samples.jsonl"
+    if not path.is_file():
+        return None
+    try:
+        entries = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        return {str(entry["id"]): entry for entry in entries}
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is damaged: {error!r}.", "Score the run again.") from error
+
+
+def _text(key: str) -> Callable[[Mapping[str, Any]], str | None]:
+    return lambda entry: None if entry.get(key) is None else str(entry[key])
+
+
+def _hidden(entry: Mapping[str, Any]) -> str | None:
+    frames = entry.get("max_hidden")
+    if frames is None:
+        return None
+    return next((name for low, high, name in HIDDEN_BINS if low <= frames <= high), "never hidden")
+
+
+def _category(entry: Mapping[str, Any]) -> str | None:
+    kinds = set(entry.get("categories") or ())
+    return " and ".join(sorted(kinds)) or None
+
+
+KINDS: dict[str, Callable[[Mapping[str, Any]], str | None]] = {
+    "subjects": _text("num_subjects"),
+    "hidden": _hidden,
+    "category": _category,
+    "camera path": _text("camera_path"),
+    "cell": _text("cell"),
+}
+"""What clips are divided by, from their entry in ``samples.jsonl``; None leaves a clip out."""
+
+
+def _short(value: Any) -> str:
+    text = "none" if value is None else ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return text if len(text) <= 20 else text[:12] + "..."

@@ -1,0 +1,256 @@
+"""A comparison on screen, in files and as a plot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hmbench.files import write_json, write_text
+from hmbench.report.compare import Breakdown, Comparison, Difference, Estimate, MetricMeans
+from hmbench.report.text_table import TextTable, number, p_value, to_csv
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+SIGNIFICANT = 0.05
+"""Corrected p-value below which a difference stands out."""
+MARK = "†"
+"""Beside models that are not ranked."""
+
+
+def write_report(comparison: Comparison, out: Path) -> list[Path]:
+    """Writes ``compare.json``, ``compare.md``, ``compare.tex``, ``means.csv``, ``differences.csv``, ``breakdowns.csv``
+    and ``compare.png``; returns their paths.
+    """  # noqa: D205
+    tables = report_tables(comparison)
+    texts = {
+        "compare.md": "\n".join(["# Comparison\n", *(f"* {w}" for w in comparison.warnings), ""])
+        + "\n".join(table.markdown() for table in tables),
+        "compare.tex": "\n".join(table.latex() for table in tables),
+        "means.csv": _means_csv(comparison),
+        "differences.csv": _differences_csv(comparison),
+        "breakdowns.csv": _breakdowns_csv(comparison),
+    }
+    for name, text in texts.items():
+        write_text(out / name, text)
+    write_json(out / "compare.json", comparison_record(comparison))
+    plot_comparison(comparison, out / "compare.png")
+    return [out / name for name in (*texts, "compare.json", "compare.png")]
+
+
+def report_tables(comparison: Comparison) -> list[TextTable]:
+    """Means, differences and one table a breakdown, as people read them."""
+    kinds = list(dict.fromkeys(b.by for b in comparison.breakdowns))
+    return [
+        means_table(comparison),
+        differences_table(comparison),
+        *(breakdown_table(comparison, by) for by in kinds),
+    ]
+
+
+def means_table(comparison: Comparison) -> TextTable:
+    """A row a metric, a column a run; the best ranked run in bold."""
+    shown = [m for m in comparison.means if m.clips]
+    bold = {(i, m.best + 2) for i, m in enumerate(shown) if m.best is not None}
+    return TextTable(
+        title=f"Means on {len(comparison.samples)} shared clips, with 95 % intervals over scenes",
+        header=["metric", "clips", *labels(comparison)],
+        rows=[[_metric_name(m), f"{m.clips} of {len(comparison.samples)}", *map(_estimate, m.runs)] for m in shown],
+        notes=_notes(comparison),
+        bold=frozenset(bold),
+    )
+
+
+def differences_table(comparison: Comparison) -> TextTable:
+    """A row a metric and pair; significant ones in bold. A single pair is named in the title."""
+    names = labels(comparison)
+    pairs = {(d.model, d.reference) for d in comparison.differences}
+    one = next(iter(pairs)) if len(pairs) == 1 else None
+    named = [] if one else ["model", "against"]
+    shown = [d for d in comparison.differences if d.test is not None]
+    column = 1 + len(named)
+    significant = [(i, column) for i, d in enumerate(shown) if d.p_holm is not None and d.p_holm < SIGNIFICANT]
+    tests = sum(d.p_holm is not None for d in shown)
+    units = sorted({d.test.unit for d in shown if d.test})
+    return TextTable(
+        title="Paired differences" + (f": {names[one[0]]} − {names[one[1]]}" if one else ""),
+        header=["metric", *named, "difference", "clips", "win/tie/loss", "p", "p (Holm)"],
+        rows=[
+            [d.metric, *([names[d.model], names[d.reference]] if named else []), *_difference_cells(d)] for d in shown
+        ],
+        notes=[
+            f"Sign-flip test by {' and '.join(units) or 'scene'}, corrected by Holm over {tests} tests; bold: "
+            f"corrected p < {SIGNIFICANT}. Intervals: 95 %, scenes drawn with replacement."
+        ],
+        bold=frozenset(significant),
+        text_columns=column,
+    )
+
+
+def breakdown_table(comparison: Comparison, by: str) -> TextTable:
+    """A row a kind of clip and metric, a column a run."""
+    return TextTable(
+        title=f"By {by}",
+        header=[by, "metric", "clips", *labels(comparison)],
+        rows=[
+            [b.value, b.metric, str(b.clips), *map(_estimate, b.runs)]
+            for b in comparison.breakdowns
+            if b.by == by and b.clips
+        ],
+        notes=["For looking: intervals, no tests."],
+        text_columns=2,
+    )
+
+
+def labels(comparison: Comparison) -> list[str]:
+    """Names of the runs, marked where they are not ranked."""
+    return [run.label if run.ranked else f"{run.label} {MARK}" for run in comparison.runs]
+
+
+def comparison_record(comparison: Comparison) -> dict[str, Any]:
+    """Everything, as JSON types."""
+    return {
+        "format": 1,
+        "runs": [
+            {
+                "label": run.label,
+                "path": str(run.path),
+                "model": run.manifest.model,
+                "notice": run.notice,
+                "ranked": run.ranked,
+                "data_revision": run.manifest.data_revision,
+                "profile": run.manifest.profile,
+                "seed": run.manifest.seed,
+            }
+            for run in comparison.runs
+        ],
+        "samples": list(comparison.samples),
+        "warnings": list(comparison.warnings),
+        "means": [asdict(m) for m in comparison.means],
+        "differences": [asdict(d) for d in comparison.differences],
+        "breakdowns": [asdict(b) for b in comparison.breakdowns],
+        "seed": comparison.seed,
+    }
+
+
+def plot_comparison(comparison: Comparison, path: Path) -> None:
+    """A row a metric: left the means, right the paired differences, each with its 95 % interval."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    shown = [m for m in comparison.means if m.clips]
+    count = max(1, len(shown))
+    pairs = max(1, len(comparison.differences) // len(comparison.means))
+    height = 0.5 + count * (0.55 + 0.22 * max(len(comparison.runs), pairs))
+    figure = Figure(figsize=(11, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(count, 2, squeeze=False)
+    for (axis_means, axis_differences), means in zip(axes, shown, strict=False):
+        found = [d for d in comparison.differences if d.metric == means.metric]
+        _plot_means(axis_means, comparison, means)
+        _plot_differences(axis_differences, comparison, found)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
+
+
+def _plot_means(axis: Axes, comparison: Comparison, means: MetricMeans) -> None:
+    for i, estimate in enumerate(means.runs):
+        _dot(axis, estimate, i, f"C{i}" if comparison.runs[i].ranked else "0.6")
+    _finish(axis, labels(comparison), f"{_metric_name(means)}, {means.clips} clips")
+
+
+def _plot_differences(axis: Axes, comparison: Comparison, found: Sequence[Difference]) -> None:
+    for i, d in enumerate(found):
+        estimate = Estimate(mean=d.test.difference, low=d.test.low, high=d.test.high) if d.test else None
+        _dot(axis, estimate, i, "black" if d.p_holm is not None and d.p_holm < SIGNIFICANT else "0.6")
+    axis.axvline(0.0, color="0.5", linewidth=0.8, linestyle=":")
+    names = [f"{comparison.runs[d.model].label} − {comparison.runs[d.reference].label}" for d in found]
+    _finish(axis, names, "paired difference (black: corrected p < 0.05)")
+
+
+def _dot(axis: Axes, estimate: Estimate | None, place: int, colour: str) -> None:
+    if estimate is None:
+        return
+    if estimate.low is not None and estimate.high is not None:
+        axis.plot([estimate.low, estimate.high], [place, place], color=colour, linewidth=2)
+    axis.plot([estimate.mean], [place], "o", color=colour, markersize=5)
+
+
+def _finish(axis: Axes, names: Sequence[str], title: str) -> None:
+    axis.set_yticks(range(len(names)), names, fontsize=8)
+    axis.set_ylim(len(names) - 0.5, -0.5)
+    axis.set_title(title, fontsize=9, loc="left")
+    axis.tick_params(axis="x", labelsize=8)
+
+
+def _metric_name(means: MetricMeans) -> str:
+    arrow = {True: " ↑", False: " ↓", None: ""}[means.higher_is_better]
+    return f"{means.metric}{arrow}" + (f" ({means.unit})" if means.unit else "")
+
+
+def _estimate(estimate: Estimate | None) -> str:
+    if estimate is None:
+        return number(None)
+    interval = f" [{number(estimate.low)}, {number(estimate.high)}]" if estimate.low is not None else ""
+    return number(estimate.mean) + interval
+
+
+def _difference_cells(d: Difference) -> list[str]:
+    assert d.test is not None, d
+    estimate = Estimate(mean=d.test.difference, low=d.test.low, high=d.test.high)
+    tested = d.p_holm is not None
+    return [
+        _estimate(estimate),
+        str(d.clips),
+        f"{d.test.wins}/{d.test.ties}/{d.test.losses}" if tested else "–",
+        p_value(d.test.p if tested else None),
+        p_value(d.p_holm),
+    ]
+
+
+def _notes(comparison: Comparison) -> list[str]:
+    notes = [f"{MARK} {run.label}: {run.notice} Not ranked." for run in comparison.runs if run.notice]
+    notes += [f"{m.metric} has no value that all runs share: {m.reason}" for m in comparison.means if not m.clips]
+    partly = [m for m in comparison.means if m.clips and len(set(m.scored)) > 1]
+    for m in partly:
+        counts = ", ".join(f"{run.label} {n}" for run, n in zip(comparison.runs, m.scored, strict=True))
+        notes.append(f"{m.metric} has values on unequal numbers of clips ({counts}); its mean is over the common ones.")
+    return notes
+
+
+def _means_csv(comparison: Comparison) -> str:
+    header = ["metric", "version", "unit", "run", "ranked", "clips", "scored", "mean", "low", "high"]
+    rows = [
+        [m.metric, m.version, m.unit, run.label, run.ranked, m.clips, m.scored[i], *_numbers(m.runs[i])]
+        for m in comparison.means
+        for i, run in enumerate(comparison.runs)
+    ]
+    return to_csv(header, rows)
+
+
+def _differences_csv(comparison: Comparison) -> str:
+    header = ["metric", "model", "reference", "clips", "difference", "low", "high", "wins", "ties", "losses", "unit"]
+    rows = []
+    for d in comparison.differences:
+        names = [d.metric, comparison.runs[d.model].label, comparison.runs[d.reference].label, d.clips]
+        t = d.test
+        values = [t.difference, t.low, t.high, t.wins, t.ties, t.losses, t.unit, t.p, d.p_holm] if t else [None] * 9
+        rows.append([*names, *values])
+    return to_csv([*header, "p", "p_holm"], rows)
+
+
+def _breakdowns_csv(comparison: Comparison) -> str:
+    header = ["by", "value", "metric", "clips", "run", "mean", "low", "high"]
+    return to_csv(header, [row for b in comparison.breakdowns for row in _breakdown_rows(b, comparison)])
+
+
+def _breakdown_rows(b: Breakdown, comparison: Comparison) -> list[list[object]]:
+    return [
+        [b.by, b.value, b.metric, b.clips, run.label, *_numbers(b.runs[i])] for i, run in enumerate(comparison.runs)
+    ]
+
+
+def _numbers(estimate: Estimate | None) -> list[float | None]:
+    return [estimate.mean, estimate.low, estimate.high] if estimate else [None, None, None]

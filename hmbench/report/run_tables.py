@@ -1,0 +1,130 @@
+"""One run as a table: on screen, and as Markdown, CSV and LaTeX beside its rows.
+
+A mean stands with its 95 % interval and, where samples were skipped, with how many were scored: ``0.812 (118 of 120)``.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hmbench.files import write_text
+from hmbench.results.records import RunManifest
+from hmbench.results.summary import MetricSummary
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+HEADER = ("metric", "better", "mean", "95 % interval", "scored")
+CSV_HEADER = "model trained data data_revision split profile metric version higher_is_better mean low high scored total"
+
+
+def write_run_tables(folder: Path, manifest: RunManifest, summary: Mapping[str, MetricSummary]) -> None:
+    """Writes ``table.md``, ``table.csv`` and ``table.tex``."""
+    lines = table_lines(manifest, summary, headline_only=False)
+    title = run_title(manifest)
+    notice = manifest.model_info.get("notice")
+    write_text(folder / "table.md", markdown(HEADER, lines, title=title, notice=notice))
+    write_text(folder / "table.csv", csv_text(manifest, summary))
+    write_text(folder / "table.tex", latex(HEADER, lines, caption=title, notice=notice))
+
+
+def run_title(manifest: RunManifest) -> str:
+    """What a table's numbers are of: model, data, how many samples."""
+    count = len(manifest.samples)
+    return (
+        f"{manifest.model_info['name']} on {manifest.data_name} ({manifest.split}, {count} "
+        f"sample{'s' if count != 1 else ''}, {manifest.profile} profile, data {manifest.data_revision})"
+    )
+
+
+def table_lines(
+    manifest: RunManifest, summary: Mapping[str, MetricSummary], *, headline_only: bool
+) -> list[tuple[str, ...]]:
+    """Cells, one line a metric.
+
+    Metrics that no sample has a value for come last, with a dash; among the headline ones they are left out (the
+    reasons are told beside the table).
+    """
+    shown = list(summary.values())
+    if headline_only:
+        shown = [s for s in shown if manifest.metrics[s.metric]["headline"] and s.scored]
+    return [_line(manifest.metrics[s.metric], s) for s in sorted(shown, key=lambda s: s.mean is None)]
+
+
+def screen_table(manifest: RunManifest, summary: Mapping[str, MetricSummary], *, headline_only: bool = True) -> Table:
+    """The table for a terminal."""
+    from rich.table import Table
+
+    table = Table(title=run_title(manifest), title_justify="left", header_style="bold")
+    for name, justify in zip(HEADER, ("left", "center", "right", "center", "right"), strict=True):
+        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    for line in table_lines(manifest, summary, headline_only=headline_only):
+        table.add_row(*line)
+    return table
+
+
+def skipped_reasons(summary: Mapping[str, MetricSummary]) -> dict[str, list[str]]:
+    """Reason to the metrics that were skipped for it, so that a reader sees each reason once."""
+    reasons: dict[str, list[str]] = {}
+    for found in summary.values():
+        for reason in found.reasons:
+            reasons.setdefault(reason, []).append(found.metric)
+    return reasons
+
+
+def number(value: float | None, unit: str = "") -> str:
+    """A value as tables print it; a dash for none."""
+    if value is None:
+        return "-"
+    text = f"{value:.2f}" if unit in {"dB", "frames", "px", "deg"} else f"{value:.4f}"
+    return f"{text} {unit}".strip()
+
+
+def markdown(header: Sequence[str], lines: Sequence[Sequence[str]], *, title: str, notice: str | None = None) -> str:
+    """A Markdown table with its title, and its notice if there is one."""
+    rows = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    rows += ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines]
+    warning = f"> **{notice}**\n\n" if notice else ""
+    return f"{title}\n\n{warning}" + "\n".join(rows) + "\n"
+
+
+def latex(header: Sequence[str], lines: Sequence[Sequence[str]], *, caption: str, notice: str | None = None) -> str:
+    """A LaTeX table (booktabs)."""
+    columns = "l" + "r" * (len(header) - 1)
+    body = [" & ".join(_escape(cell) for cell in line) + r" \\" for line in lines]
+    text = [r"\begin{table}", r"\centering", rf"\begin{{tabular}}{{{columns}}}", r"\toprule"]
+    text += [" & ".join(_escape(name) for name in header) + r" \\", r"\midrule", *body, r"\bottomrule"]
+    full = f"{caption}. {notice}" if notice else caption
+    return "\n".join([*text, r"\end{tabular}", rf"\caption{{{_escape(full)}}}", r"\end{table}", ""])
+
+
+def csv_text(manifest: RunManifest, summary: Mapping[str, MetricSummary]) -> str:
+    """A CSV file at full precision, with everything that tells unequal rows apart."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(CSV_HEADER.split())
+    for s in summary.values():
+        info = manifest.metrics[s.metric]
+        model, data = manifest.model_info, (manifest.data_name, manifest.data_revision, manifest.split)
+        kind = (manifest.profile, s.metric, s.version, info["higher_is_better"])
+        writer.writerow([model["name"], model["trained"], *data, *kind, s.mean, s.low, s.high, s.scored, s.total])
+    return out.getvalue()
+
+
+def _line(info: Mapping[str, Any], s: MetricSummary) -> tuple[str, ...]:
+    arrow = {True: "↑", False: "↓", None: ""}[info["higher_is_better"]]
+    unit = str(info["unit"])
+    interval = f"{number(s.low)} .. {number(s.high)}" if s.low is not None else "-"
+    if unit in {"dB", "frames", "px", "deg"} and s.low is not None and s.high is not None:
+        interval = f"{s.low:.2f} .. {s.high:.2f}"
+    return s.metric, arrow, number(s.mean, unit), interval, f"{s.scored} of {s.total}"
+
+
+def _escape(text: str) -> str:
+    for plain, escaped in (("\\", r"\textbackslash{}"), ("_", r"\_"), ("%", r"\%"), ("&", r"\&"), ("#", r"\#")):
+        text = text.replace(plain, escaped)
+    return text.replace("↑", r"$\uparrow$").replace("↓", r"$\downarrow$")

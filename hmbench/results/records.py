@@ -1,0 +1,107 @@
+"""What stands in a run's files: rows and the manifest, as records."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from hmbench.errors import UserError
+from hmbench.files import plain, write_text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One metric on one sample."""
+
+    sample: str
+    """Sample id."""
+    metric: str
+    """Metric name."""
+    version: int
+    """Metric version."""
+    value: float | None
+    """The measurement; None if it was skipped."""
+    reason: str | None = None
+    """Why it was skipped."""
+    cluster: str = ""
+    """Scene, by which intervals are clustered."""
+    model: str = ""
+    """Model name."""
+    trained: bool | None = None
+    """False: the model's weights are untrained and this is no result."""
+    profile: str = ""
+    """``mini`` or ``paper``."""
+    data_revision: str = ""
+    """Digest of the run's samples."""
+    details: dict[str, Any] = field(default_factory=dict)
+    """Numbers behind the value."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunManifest:
+    """What was asked and what it resolved to: enough to repeat a run and to refuse unfair comparisons."""
+
+    model: str
+    """As given: a name, ``module:factory`` or folder."""
+    options: dict[str, str]
+    """Model options as given."""
+    model_info: dict[str, Any]
+    """What the model says of itself: settings, weights' digests, whether it was trained."""
+    data: str
+    """As given: ``mini``, a folder, ..."""
+    data_name: str
+    """Resolved name of the data."""
+    data_revision: str
+    """Digest of the samples used."""
+    split: str
+    """Split name."""
+    samples: tuple[str, ...]
+    """Ids of all samples of the run, in order."""
+    seed: int
+    """Seed of the run; each sample's seed follows from it and the sample's id."""
+    profile: str
+    """``mini`` or ``paper``: which backbones the metrics use."""
+    device: str
+    """Torch device."""
+    metrics: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Metric name to its version, direction, unit and bounds."""
+    tracker: str | None = None
+    """Name of the tracker, None if none ran."""
+    tracker_settings: dict[str, Any] = field(default_factory=dict)
+    """Everything that decides the tracks besides frames and weights; empty for a tracker that does not say."""
+    metric_weights: dict[str, str] = field(default_factory=dict)
+    """Weight file to digest, of everything that metrics and tracker use."""
+    environment: dict[str, str] = field(default_factory=dict)
+    """Versions of Python, hmbench and the libraries that carry numbers; git revision."""
+    format: int = 1
+    """Version of this file's schema."""
+
+    def identity(self) -> dict[str, Any]:
+        """The part that must agree for a run to be resumed: another value means another run."""
+        keys = ("model", "options", "model_info", "data_revision", "split", "samples", "seed")
+        return {key: plain(getattr(self, key)) for key in keys}
+
+
+def read_rows(path: Path) -> Iterator[Row]:
+    """Rows of a ``rows.jsonl`` file.
+
+    Raises:
+        UserError: If the file is missing or a line is damaged.
+    """
+    if not path.is_file():
+        raise UserError(f"There are no scores at {path}.", "Run `hmbench score --run` on this folder first.")
+    names = {f.name for f in fields(Row)}
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                yield Row(**{k: v for k, v in json.loads(line).items() if k in names})
+            except (json.JSONDecodeError, TypeError) as error:
+                raise UserError(f"{path}, line {number} is damaged: {error}.", "Score the run again.") from error
+
+
+def write_rows(path: Path, rows: Iterable[Row]) -> None:
+    """Writes rows, an object a line, atomically."""
+    write_text(path, "".join(json.dumps(asdict(row), allow_nan=False) + "\n" for row in rows))

@@ -1,0 +1,1 @@
+"""A run: what was asked, and its three stages generate, track, score."""

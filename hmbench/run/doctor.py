@@ -1,0 +1,129 @@
+"""What this machine can run: device, memory needed against memory there, weights, codecs, network settings."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import av
+import psutil
+
+from hmbench.run.environment import environment
+
+GIB = 1024**3
+Verdict = Literal["ok", "note", "problem"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One line of the report."""
+
+    name: str
+    """What was looked at."""
+    verdict: Verdict
+    """``problem`` stops the main job, ``note`` limits something."""
+    found: str
+    """What was found, and the remedy if there is one."""
+
+
+def examine(*, weights: Path | None = None) -> list[Check]:
+    """Looks at the machine; computes nothing, writes nothing, uses no network.
+
+    Args:
+        weights: Folder of backbone weights to look into.
+    """
+    return [_software(), *_devices(), _memory(), _disk(), _codecs(), _lap(), _backbones(weights), _hub()]
+
+
+def _software() -> Check:
+    found = environment()
+    shown = ("hmbench", "python", "torch", "diffusers", "transformers", "ultralytics")
+    missing = [name for name, version in found.items() if version == "not installed"]
+    text = ", ".join(f"{name} {found[name]}" for name in shown)
+    if missing:
+        return Check(name="software", verdict="problem", found=f"missing: {', '.join(missing)}; pip install hmbench")
+    return Check(name="software", verdict="ok", found=text)
+
+
+def _devices() -> list[Check]:
+    import torch
+
+    cores = Check(name="processor", verdict="ok", found=f"{os.cpu_count()} cores, torch uses {torch.get_num_threads()}")
+    if not torch.cuda.is_available():
+        text = "none: the mini profile runs on the processor; HyDRA at paper scale needs a GPU"
+        return [cores, Check(name="GPU", verdict="note", found=text)]
+    cards = []
+    for index in range(torch.cuda.device_count()):
+        properties = torch.cuda.get_device_properties(index)
+        cards.append(
+            Check(
+                name=f"GPU {index}", verdict="ok", found=f"{properties.name}, {properties.total_memory / GIB:.0f} GiB"
+            )
+        )
+    return [cores, *cards]
+
+
+def _memory() -> Check:
+    free, needed = psutil.virtual_memory().available / GIB, 2.0
+    verdict: Verdict = "ok" if free >= needed else "problem"
+    return Check(
+        name="memory",
+        verdict=verdict,
+        found=f"{free:.1f} GiB free; evaluating one 832x480 clip takes about {needed:.0f}",
+    )
+
+
+def _disk() -> Check:
+    free = shutil.disk_usage(Path.cwd()).free / GIB
+    return Check(
+        name="disk",
+        verdict="ok" if free > 5 else "note",
+        found=f"{free:.0f} GiB free here; an 832x480 prediction takes about 0.05",
+    )
+
+
+def _codecs() -> Check:
+    missing = [name for name in ("h264", "libx264", "libx264rgb", "ffv1") if name not in av.codecs_available]
+    if missing:
+        return Check(
+            name="codecs", verdict="problem", found=f"PyAV lacks {', '.join(missing)}; pip install --force-reinstall av"
+        )
+    return Check(name="codecs", verdict="ok", found=f"H.264 (lossless too) and FFV1, PyAV {av.__version__}")
+
+
+def _lap() -> Check:
+    from importlib.util import find_spec
+
+    if find_spec("lap") is None:
+        return Check(
+            name="tracking",
+            verdict="problem",
+            found="'lap' is missing and ultralytics would install it at run time; pip install lap",
+        )
+    return Check(name="tracking", verdict="ok", found="ultralytics and lap are installed")
+
+
+def _backbones(weights: Path | None) -> Check:
+    if weights is None:
+        text = "no --weights folder given: paper-profile metrics are skipped; get one with `hmbench weights pull DIR`"
+        return Check(name="metric weights", verdict="note", found=text)
+    files = sorted(p.name for p in weights.glob("*")) if weights.is_dir() else []
+    if not files:
+        return Check(
+            name="metric weights",
+            verdict="problem",
+            found=f"{weights} is empty or missing; `hmbench weights pull {weights}`",
+        )
+    return Check(name="metric weights", verdict="ok", found=f"{weights}: {', '.join(files[:8])}")
+
+
+def _hub() -> Check:
+    from huggingface_hub import constants
+
+    mode = "offline (HF_HUB_OFFLINE)" if constants.HF_HUB_OFFLINE else "online"
+    return Check(
+        name="Hub", verdict="ok", found=f"{mode}, endpoint {constants.ENDPOINT}, cache {constants.HF_HUB_CACHE}"
+    )

@@ -1,0 +1,139 @@
+"""Builds what scores a run: metrics and tracker of a profile, and the record of what they are."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from hmbench.errors import UserError, did_you_mean
+from hmbench.networks.identity import weights_identity
+from hmbench.protocols import Metric, SubjectTracker
+from hmbench.results.records import RunManifest
+from hmbench.run.request import EvalRequest, Reporter
+from hmbench.run.stages import RowTags, Scorer
+
+STRANGERS = (
+    "The mini profile's detector knows the mini world's subjects only. On these data it finds pieces of bodies: read "
+    "no number that rests on tracks (DSC, re-entry, HOTA, memory_score). Use --profile paper with `hmbench weights "
+    "pull`."
+)
+
+
+def make_scorer(
+    request: EvalRequest,
+    manifest: RunManifest,
+    metrics: Sequence[Metric] | None,
+    tracker: SubjectTracker | None,
+    reporter: Reporter,
+) -> tuple[Scorer, RunManifest]:
+    """Metrics and tracker of the request, and the manifest that records them."""
+    no_tracker = None if tracker else "none was given"
+    if metrics is None:
+        metrics = _default_metrics(request)
+        if tracker is None:
+            tracker, no_tracker = _default_tracker(request, manifest.samples, reporter)
+    described = {metric.info.name: _describe_metric(metric) for metric in metrics}
+    manifest = replace(
+        manifest,
+        profile=request.profile,
+        metrics=described,
+        tracker=tracker.name if tracker else None,
+        tracker_settings=_settings(tracker),
+        metric_weights=weights_identity(request.weights),
+    )
+    scored_by = [
+        described,
+        manifest.tracker,
+        manifest.tracker_settings,
+        no_tracker,  # rows carry it
+        manifest.profile,
+        manifest.data_revision,
+        manifest.metric_weights,
+    ]
+    fingerprint = hashlib.sha256(json.dumps(scored_by, sort_keys=True).encode()).hexdigest()[:16]
+    tags = RowTags(
+        str(manifest.model_info["name"]), manifest.model_info["trained"], manifest.profile, manifest.data_revision
+    )
+    scorer = Scorer(
+        metrics=metrics,
+        tracker=tracker,
+        no_tracker=no_tracker,
+        tags=tags,
+        fingerprint=fingerprint,
+        weights=manifest.metric_weights,
+    )
+    return scorer, manifest
+
+
+def check_scoring(request: EvalRequest) -> None:
+    """Refuses a request that could not be scored, before hours of generating and not after them.
+
+    Raises:
+        UserError: If there is no such metric, profile, tracker or weights folder.
+    """
+    from hmbench.subjects.create import tracking_method
+
+    _default_metrics(request)
+    tracking_method(request.tracker)
+
+
+def _default_tracker(
+    request: EvalRequest, samples: Sequence[str], reporter: Reporter
+) -> tuple[SubjectTracker | None, str | None]:
+    """The profile's tracker, or why there is none."""
+    from hmbench.subjects import create_tracker, tracker_missing
+
+    if not request.tracking:
+        return None, "--no-tracking was given"
+    tracker = create_tracker(
+        profile=request.profile,
+        weights=request.weights,
+        device=request.device,
+        method=request.tracker,
+        any_class=request.any_class,
+    )
+    if tracker is None:
+        why = tracker_missing(profile=request.profile, weights=request.weights)
+        reporter.notice(f"Subjects are not tracked: {why}")
+        return None, why
+    if request.profile == "mini" and not _mini_world(request.data, samples):
+        reporter.notice(STRANGERS)
+    return tracker, None
+
+
+def _settings(tracker: SubjectTracker | None) -> dict[str, Any]:
+    from hmbench.subjects.reference_tracks import Described
+
+    return dict(tracker.settings()) if isinstance(tracker, Described) else {}
+
+
+def _mini_world(data: str, samples: Sequence[str]) -> bool:
+    """Whether the subjects are those that the shipped detector was trained on; the unit tests' discs pass, too."""
+    if data in ("mini", "disc"):
+        return True
+    folders = (Path(data), Path(data) / "HM-World")
+    return not data.startswith("{") and any((f / i / "truth.json").is_file() for f in folders for i in samples[:1])
+
+
+def _default_metrics(request: EvalRequest) -> tuple[Metric, ...]:
+    from hmbench.metrics import default_metrics
+
+    found = default_metrics(
+        profile=request.profile, weights=request.weights, device=request.device, quality=request.quality
+    )
+    names = {metric.info.name for metric in found}
+    for name in request.metrics:
+        if name not in names:
+            raise UserError(f"There is no metric {name!r}.", did_you_mean(name, names))
+    return tuple(metric for metric in found if not request.metrics or metric.info.name in request.metrics)
+
+
+def _describe_metric(metric: Metric) -> dict[str, Any]:
+    described = asdict(metric.info)
+    described["needs"] = sorted(described["needs"])
+    described["bounds"] = list(described["bounds"])
+    return described

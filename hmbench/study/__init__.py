@@ -1,0 +1,1 @@
+"""What metrics can see: clips with one known fault, and how every metric answers to them."""

@@ -1,0 +1,249 @@
+"""Do the metrics measure what they claim? Every metric on clips with exactly one known thing wrong.
+
+    study = run_study(StudyConfig(clips=8), on_case=print)
+    summary = summarise_study(study)
+
+For each metric and fault: the AUC, that is the probability that a clean clip scores better than a faulty one (all pairs
+of clips, ties count half), the same within pairs of one clip, and whether the value falls as the fault grows. For each
+nuisance: the AUC again, where 0.5 is what a metric should give. A metric that cannot see a fault says so here.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from hmbench.case import Case
+from hmbench.data.mini_world import PROBE_KINDS, Probe
+from hmbench.data.mini_world.splits import SplitName
+from hmbench.metrics.needs import unmet_need
+from hmbench.metrics.reentry.metrics import event_rows
+from hmbench.metrics.table import default_metrics
+from hmbench.networks.identity import weights_identity
+from hmbench.protocols import Metric, SubjectTracker
+from hmbench.study.probe_clips import FORGOTTEN, NUISANCES, ProbeSource, Shown, clean_samples, shown_variants
+from hmbench.subjects.boxes import present
+from hmbench.subjects.reference_tracks import reference_tracks
+from hmbench.types import Sample, Score, Track
+
+EXPECTED = {
+    "clean": "returned",
+    "frozen": "frozen",
+    "vanished": "vanished",
+    "swapped": "changed identity",
+    "distorted": "distorted",
+    "delayed": "late",
+    "displaced": "displaced",
+    "duplicated": "duplicated",
+    "wrongway": "wrong way",
+    FORGOTTEN: "returned",
+}
+"""Variant to the verdict that is right for it."""
+SIZE_BINS = (0.0012, 0.005, 0.01, 0.03, 1.0)
+"""Visible share of the frame: edges of the bins of the tracker's recall."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyConfig:
+    """What is studied."""
+
+    clips: int = 8
+    """Clean clips."""
+    split: SplitName = "test"
+    """Split of the mini world; thresholds were set on ``train``."""
+    seed: int = 0
+    """Seed of the split."""
+    size: tuple[int, int] = (224, 128)
+    """(width, height) of the clips."""
+    strengths: tuple[float, ...] = (0.5, 1.0)
+    """Strengths of every fault and nuisance; the last one is the full one."""
+    profile: str = "mini"
+    """Whose backbones."""
+    weights: Path | None = None
+    """Weights folder."""
+    device: str = "cpu"
+    """Torch device."""
+    cache: Path | None = None
+    """Folder that keeps rendered clips."""
+    oracle: bool = False
+    """Tracks from masks instead of the real tracker, to separate its errors from the metrics'."""
+
+
+class Measured(NamedTuple):
+    """One metric on one variant of one clip."""
+
+    sample: str
+    kind: str
+    strength: float
+    metric: str
+    value: float | None
+    reason: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """All raw results."""
+
+    config: StudyConfig
+    """What was studied."""
+    tracker: str
+    """Name of the tracker."""
+    directions: dict[str, bool | None]
+    """Metric to whether higher is better."""
+    values: list[Measured] = field(default_factory=list)
+    """Every metric on every variant."""
+    events: list[dict[str, Any]] = field(default_factory=list)
+    """Event rows, with `kind`, `strength` and `probed` (the event is the faulty subject's)."""
+    recalls: list[tuple[float, bool]] = field(default_factory=list)
+    """Of clean clips: visible share of a subject in a frame, and whether a track has it (IoU >= 0.5)."""
+
+
+def run_study(config: StudyConfig, on_case: Callable[[str], None] | None = None) -> Study:
+    """Renders, tracks and scores all variants.
+
+    Args:
+        config: What.
+        on_case: Called with a line after each variant.
+
+    Raises:
+        UserError: For an unknown profile or a weights folder that does not exist.
+    """
+    metrics = default_metrics(profile=config.profile, weights=config.weights, device=config.device)
+    trackers = _Trackers(config)
+    study = Study(
+        config=config, tracker=trackers.name, directions={m.info.name: m.info.higher_is_better for m in metrics}
+    )
+    source = ProbeSource(split=config.split, seed=config.seed, size=config.size, cache=config.cache)
+    probes = tuple(Probe(kind, strength) for kind in PROBE_KINDS for strength in config.strengths)
+    for spec, sample in clean_samples(source, config.clips):
+        reference = trackers.reference(sample)
+        first: Case | None = None
+        for shown in shown_variants(source, spec, sample, probes, config.strengths):
+            if config.oracle and shown.labels is None:
+                continue
+            case = Case(sample, shown.video, trackers.track(shown), reference)
+            first = _with_truth_of(first, case, trackers.encoder.name)
+            _score(study, metrics, case, shown)
+            if on_case:
+                on_case(f"{sample.id} {shown.variant.kind} {shown.variant.strength:g}")
+    return study
+
+
+class _Trackers:
+    """The real tracker, or one that reads each variant's own masks."""
+
+    def __init__(self, config: StudyConfig) -> None:
+        from hmbench.errors import UserError
+        from hmbench.networks.backbones import find_backbones
+        from hmbench.subjects import create_tracker, tracker_missing
+
+        self.real: SubjectTracker | None = None
+        self.name = "oracle"
+        self.weights = weights_identity(config.weights)
+        self.encoder = find_backbones(profile=config.profile, weights=config.weights, device=config.device).crops[""]
+        if not config.oracle:
+            self.real = create_tracker(profile=config.profile, weights=config.weights, device=config.device)
+            if self.real is None:
+                missing = tracker_missing(profile=config.profile, weights=config.weights)
+                raise UserError(f"There is no tracker: {missing}", "Or study the metrics alone: --oracle")
+            self.name = self.real.name
+
+    def track(self, shown: Shown) -> tuple[Track, ...]:
+        if self.real is not None:
+            return self.real.track(shown.video)
+        from hmbench.subjects.oracle import OracleTracker
+
+        assert shown.labels is not None, "nuisances have no masks"
+        return OracleTracker(shown.labels, encoder=self.encoder.get()).track(shown.video)
+
+    def reference(self, sample: Sample) -> tuple[Track, ...] | None:
+        return None if self.real is None else reference_tracks(self.real, sample, self.weights)
+
+
+def _with_truth_of(first: Case | None, case: Case, encoder: str) -> Case:
+    """Hands a clip's first case's features of the truth to its later cases; returns the first case."""
+    if first is None:
+        return case
+    for key in (("parts", encoder), ("dsc_ref", "context"), ("dsc_ref", "target"), "copy_last"):
+        known: Any = first.memo(key, lambda: None)
+        if known is not None:
+            case.memo(key, functools.partial(_known, known))
+    return first
+
+
+def _known(value: Any) -> Any:
+    return value
+
+
+def _score(study: Study, metrics: Iterable[Metric], case: Case, shown: Shown) -> None:
+    kind, strength = shown.variant
+    for metric in metrics:
+        reason = unmet_need(metric.info, case)
+        score = Score.skipped(reason) if reason else metric(case)
+        value = None if score.reason else score.value
+        study.values.append(Measured(case.sample.id, kind, strength, metric.info.name, value, score.reason))
+    for row in event_rows(case):
+        study.events.append({**row, "kind": kind, "strength": strength, "probed": row["label"] == 1})
+    if kind == "clean":
+        study.recalls.extend(detections(case))
+
+
+def detections(case: Case) -> list[tuple[float, bool]]:
+    """Of every subject in every target frame: its visible share of the frame, and whether a track has it."""
+    from hmbench.subjects.boxes import framewise_iou
+
+    num_context = case.sample.num_context_frames
+    pixels = case.prediction[0, :, :, 0].size
+    out = []
+    for subject in case.truth.subjects:
+        boxes, area = subject.boxes[num_context:], subject.visible_area[num_context:]
+        best = np.zeros(len(boxes))
+        for track in case.tracks or ():
+            best = np.fmax(best, framewise_iou(track.boxes, boxes))
+        shown = present(boxes) & (area >= SIZE_BINS[0] * pixels)
+        out += [(float(a) / pixels, bool(b >= 0.5)) for a, b in zip(area[shown], best[shown], strict=True)]
+    return out
+
+
+def auc(better: Sequence[float], worse: Sequence[float]) -> float:
+    """Probability that one of `better` is larger than one of `worse`; ties count half; NaN without values."""
+    if not len(better) or not len(worse):
+        return math.nan
+    a, b = np.asarray(better, float)[:, None], np.asarray(worse, float)[None]
+    return float((a > b).mean() + 0.5 * (a == b).mean())
+
+
+def monotonicity(curves: Sequence[Sequence[float]]) -> float:
+    """Share of steps of growing strength at which the value does not rise; NaN without steps."""
+    steps = [later <= earlier for curve in curves for earlier, later in itertools.pairwise(curve)]
+    return float(np.mean(steps)) if steps else math.nan
+
+
+def signed_values(study: Study, metric: str, kind: str, strength: float) -> dict[str, float]:
+    """Sample to value, turned so that higher is better; what was skipped is left out.
+
+    Numbers without a direction (an offset, a speed ratio) are turned into closeness to the clean clip's.
+    """
+    found = {
+        v.sample: v.value
+        for v in study.values
+        if (v.metric, v.kind, v.strength) == (metric, kind, strength) and v.value is not None
+    }
+    direction = study.directions[metric]
+    if direction is not None:
+        return {sample: value if direction else -value for sample, value in found.items()}
+    clean = {v.sample: v.value for v in study.values if (v.metric, v.kind) == (metric, "clean") and v.value is not None}
+    return {sample: -abs(value - clean[sample]) for sample, value in found.items() if sample in clean}
+
+
+def kinds_of(study: Study) -> tuple[list[str], list[str]]:
+    """Faults and nuisances that the study has."""
+    seen = {v.kind for v in study.values}
+    return [k for k in (*PROBE_KINDS, FORGOTTEN) if k in seen], [k for k in NUISANCES if k in seen]

@@ -1,0 +1,145 @@
+"""Tables of a validity study: JSON for programs, Markdown for the documentation."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+from hmbench.data.mini_world import PROBE_KINDS
+from hmbench.study.summary_choice import summary_lines, weigh_summaries
+from hmbench.study.validity import (
+    EXPECTED,
+    SIZE_BINS,
+    Study,
+    auc,
+    kinds_of,
+    monotonicity,
+    signed_values,
+)
+from hmbench.study.validity_targets import BLIND, target_lines, targets
+
+
+def summarise_study(study: Study) -> dict[str, Any]:
+    """Everything that the tables show, JSON types, null for what could not be measured."""
+    faults, nuisances = kinds_of(study)
+    full = study.config.strengths[-1]
+    metrics = {}
+    for name in study.directions:
+        clean = signed_values(study, name, "clean", 0.0)
+        entry: dict[str, Any] = {"clean": _mean(clean), "scored": len(clean), "faults": {}, "nuisances": {}}
+        for kind in faults:
+            entry["faults"][kind] = _against(study, name, kind, full, clean)
+        for kind in nuisances:
+            entry["nuisances"][kind] = _against(study, name, kind, full, clean)
+        metrics[name] = entry
+    return {
+        "clips": study.config.clips,
+        "split": study.config.split,
+        "size": list(study.config.size),
+        "profile": study.config.profile,
+        "strengths": list(study.config.strengths),
+        "tracker": study.tracker,
+        "metrics": metrics,
+        "verdicts": verdicts(study),
+        "tracker_recall": recall_by_size(study),
+        "targets": targets(study, metrics, verdicts(study)),
+        "summaries": weigh_summaries(study),
+    }
+
+
+def verdicts(study: Study) -> dict[str, dict[str, int]]:
+    """Variant at full strength to the verdicts of the faulty subject (clean and nuisances: of all subjects)."""
+    out: dict[str, dict[str, int]] = {}
+    full = study.config.strengths[-1]
+    for row in study.events:
+        kind = row["kind"]
+        if row["strength"] in (0.0, full) and (row["probed"] or kind not in PROBE_KINDS):
+            out.setdefault(kind, Counter())[str(row["verdict"])] += 1
+    return {kind: dict(Counter(counts).most_common()) for kind, counts in out.items()}
+
+
+def recall_by_size(study: Study) -> list[dict[str, float | int | None]]:
+    """The tracker's recall on clean clips by a subject's visible share of the frame."""
+    out: list[dict[str, float | int | None]] = []
+    for low, high in itertools.pairwise(SIZE_BINS):
+        hits = [hit for share, hit in study.recalls if low <= share < high]
+        out.append({"from": low, "to": high, "frames": len(hits), "recall": float(np.mean(hits)) if hits else None})
+    return out
+
+
+def to_markdown(summary: dict[str, Any]) -> str:
+    """The tables as Markdown."""
+    faults = list(next(iter(summary["metrics"].values()))["faults"])
+    nuisances = list(next(iter(summary["metrics"].values()))["nuisances"])
+    lines = [
+        f"{summary['clips']} clips of the mini world's {summary['split']} split at "
+        f"{summary['size'][0]}x{summary['size'][1]}, profile {summary['profile']}, tracker {summary['tracker']}.",
+        "",
+        "AUC at full strength: probability that a clean clip scores better than a faulty one. In brackets: share of "
+        f"steps of strength {summary['strengths']} at which the value does not rise. An AUC up to {BLIND} is blind. "
+        "Before them the mean over clean clips.",
+        "",
+        _line(["metric", "clean", *faults]),
+        _line(["---"] * (len(faults) + 2)),
+    ]
+    for name, entry in summary["metrics"].items():
+        cells = (_cell(entry["faults"][k]) for k in faults)
+        lines.append(_line([f"`{name}`", _number(entry["clean"]), *cells]))
+    if nuisances:
+        lines += ["", "False alarms: AUC of clean against nuisance; 0.5 is right.", ""]
+        lines += [_line(["metric", *nuisances]), _line(["---"] * (len(nuisances) + 1))]
+        for name, entry in summary["metrics"].items():
+            lines.append(_line([f"`{name}`", *(_number(entry["nuisances"][k]["auc"]) for k in nuisances)]))
+    lines += ["", "Verdicts at full strength (right one first in brackets):", ""]
+    for kind, counts in summary["verdicts"].items():
+        shown = ", ".join(f"{verdict} {count}" for verdict, count in counts.items())
+        lines.append(f"* {kind} ({EXPECTED.get(kind, 'returned')}): {shown}")
+    lines += ["", "The tracker's recall (IoU >= 0.5) on clean clips by visible share of the frame:", ""]
+    for row in summary["tracker_recall"]:
+        recall = _number(row["recall"])
+        lines.append(f"* {100 * row['from']:.2g} % to {100 * row['to']:.3g} %: {recall} ({row['frames']} frames)")
+    lines += ["", *target_lines(summary["targets"]), "", *summary_lines(summary["summaries"])]
+    return "\n".join(lines) + "\n"
+
+
+def _against(study: Study, name: str, kind: str, strength: float, clean: dict[str, float]) -> dict[str, Any]:
+    faulty = signed_values(study, name, kind, strength)
+    both = sorted(set(clean) & set(faulty))
+    curves = []
+    steps = {s: signed_values(study, name, kind, s) for s in study.config.strengths}
+    for sample in both:
+        curves.append([clean[sample], *(steps[s][sample] for s in study.config.strengths if sample in steps[s])])
+    paired = [auc([clean[s]], [faulty[s]]) for s in both]
+    return {
+        "auc": _null(auc(list(clean.values()), list(faulty.values()))),
+        "paired": _null(float(np.mean(paired)) if paired else math.nan),
+        "monotone": _null(monotonicity(curves)),
+        "mean": _mean(faulty),
+        "skipped": len(clean) - len(faulty),
+    }
+
+
+def _mean(values: dict[str, float]) -> float | None:
+    return round(float(np.mean(list(values.values()))), 5) if values else None
+
+
+def _null(value: float) -> float | None:
+    return None if math.isnan(value) else round(value, 4)
+
+
+def _cell(entry: dict[str, Any]) -> str:
+    if entry["auc"] is None:
+        return "-"
+    return f"{entry['auc']:.2f} ({_number(entry['monotone'])})"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _line(cells: list[str]) -> str:
+    return "| " + " | ".join(cells) + " |"

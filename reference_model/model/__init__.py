@@ -1,0 +1,1 @@
+"""The transformer, its memories, its codec and its settings."""

@@ -1,0 +1,1 @@
+"""The released files: fetched, checked, renamed, converted."""

@@ -1,0 +1,1 @@
+"""From a prompt to frames: the sampler, and the world models that hmbench meets."""

@@ -1,0 +1,63 @@
+"""``--model hydra`` at every scale: the small models of `world_model`, or the released one of `paper_model`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from hmbench.errors import UserError
+from reference_model.sampling.paper_model import hydra_paper
+from reference_model.sampling.world_model import HydraWorldModel
+from reference_model.sampling.world_model import hydra as hydra_small
+
+
+def hydra(
+    *,
+    profile: str = "mini",
+    device: str = "cpu",
+    checkpoint: Path | None = None,
+    steps: int | None = None,
+    guidance: float | None = None,
+    seed_weights: int = 0,
+    shift: float | None = None,
+    stochastic: bool | None = None,
+    variant: Literal["released", "paper"] | None = None,
+    top_k: int | None = None,
+    offload: Literal["auto", "none", "model", "sequential"] | None = None,
+    tiling: bool | None = None,
+    text_cache: Path | None = None,
+) -> HydraWorldModel:
+    """HyDRA (arXiv 2603.25716): hybrid memory by retrieval attention.
+
+    Args:
+        profile: ``mini``, ``nano`` (smaller still) or ``paper`` (Wan 2.1 1.3B; needs `checkpoint`).
+        device: Torch device.
+        checkpoint: Folder of a saved model; at paper scale one written by `reference_model.released.paper_weights`.
+        steps: Sampling steps instead of the model's own.
+        guidance: Weight of the text instead of the model's own; 1 is none.
+        seed_weights: Of untrained weights (mini, nano).
+        shift: How far noise levels are pushed towards noise (mini, nano) instead of the model's own.
+        stochastic: Whether noise is drawn anew at every step (mini, nano) instead of the model's own.
+        variant: Which reading of the method (mini, nano); None: the model's own.
+        top_k: Memory slices to retrieve (mini, nano) instead of the model's own.
+        offload: What of the model waits in the machine's memory (paper); None takes the fastest that fits.
+        tiling: Codec in tiles (paper); None is yes.
+        text_cache: Folder of text tokens (paper); None is huggingface-hub's assets cache.
+
+    Raises:
+        UserError: If an option belongs to the other scale, or weights or device cannot be used.
+    """
+    small: dict[str, Any] = {"shift": shift, "stochastic": stochastic, "variant": variant, "top_k": top_k}
+    large: dict[str, Any] = {"offload": offload, "tiling": tiling, "text_cache": text_cache}
+    common: dict[str, Any] = {"device": device, "checkpoint": checkpoint, "steps": steps, "guidance": guidance}
+    if profile == "paper":
+        _refuse(small, profile)
+        return hydra_paper(**common, **{name: value for name, value in large.items() if value is not None})
+    _refuse(large, profile)
+    return hydra_small(profile=profile, seed_weights=seed_weights, **common, **small)
+
+
+def _refuse(options: dict[str, Any], profile: str) -> None:
+    for name, value in options.items():
+        if value is not None:
+            raise UserError(f"The option {name} does not apply to profile {profile}.", "Leave it out.")

@@ -1,0 +1,346 @@
+"""HyDRA as a `WorldModel`: the one file of this package that knows hmbench.
+
+The prompt is resized to the size that the model works at and the generated frames back to the prompt's, both by plain
+scaling, so that the whole picture is kept. Clips may have any 4k + 1 frames that the memory's settings allow.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from hmbench.errors import UserError, did_you_mean
+from hmbench.protocols import ModelInfo
+from hmbench.types import Prompt, Video
+from hmbench.video.files import resize_video
+from reference_model.model.camera import camera_condition
+from reference_model.model.codec import MiniVideoCodec, latent_frames
+from reference_model.model.config import RECIPES, HydraConfig, SamplerConfig
+from reference_model.model.memory_kinds import memory_settings
+from reference_model.model.methods import HYDRA
+from reference_model.model.transformer import with_memory
+from reference_model.released.checkpoint import file_digest, load_released, read_weights, state_digest
+from reference_model.sampling.pipeline import (
+    GenerationRequest,
+    HydraPipeline,
+    StepListener,
+    build_pipeline,
+    build_scheduler,
+)
+from reference_model.sampling.saved import load_saved
+
+WEIGHTS = Path(__file__).parent.parent / "weights"
+"""Trained weights shipped with the package: a saved pipeline for each recipe that has them."""
+
+
+class HydraWorldModel:
+    """A pipeline behind hmbench's interface.
+
+    Args:
+        pipeline: The model.
+        info: What runs record of it.
+        on_step: Told of each finished sampling step.
+    """
+
+    def __init__(self, pipeline: HydraPipeline, info: ModelInfo, on_step: StepListener | None = None) -> None:
+        self.pipeline = pipeline
+        self.info = info
+        self.on_step = on_step
+
+    def generate(self, prompt: Prompt, *, seed: int) -> Video:
+        """The target frames at the prompt's size; equal prompt and seed give equal frames.
+
+        Raises:
+            UserError: If the clip's length does not suit the model.
+        """
+        self._check(len(prompt.context), prompt.num_target_frames)
+        height, width = int(self.pipeline.config["height"]), int(self.pipeline.config["width"])
+        request = GenerationRequest(
+            context=to_tensor(resize_video(prompt.context, height, width)),
+            cameras=camera_condition(prompt.context_poses, prompt.target_poses, self.pipeline.codec.time_stride),
+            captions=[prompt.caption],
+        )
+        video = self.pipeline(request, torch.Generator().manual_seed(seed), self.on_step)
+        return resize_video(to_video(video), *prompt.size)
+
+    def _check(self, context_frames: int, target_frames: int) -> None:
+        try:
+            check_length(self.pipeline, context_frames, target_frames)
+        except ValueError as error:
+            raise UserError(
+                f"{self.info.name} cannot continue {context_frames} frames by {target_frames}: {error}.",
+                "Use clips of 4k + 1 context and 4k + 1 target frames, long enough for the memory, "
+                "or set a smaller memory (--option top_k=N).",
+            ) from error
+
+
+def hydra(
+    *,
+    profile: str = "mini",
+    device: str = "cpu",
+    checkpoint: Path | None = None,
+    seed_weights: int = 0,
+    steps: int | None = None,
+    guidance: float | None = None,
+    shift: float | None = None,
+    stochastic: bool | None = None,
+    variant: Literal["released", "paper"] | None = None,
+    top_k: int | None = None,
+) -> HydraWorldModel:
+    """HyDRA (arXiv 2603.25716): hybrid memory by retrieval attention.
+
+    Args:
+        profile: ``mini``, ``nano`` (smaller still) or ``paper`` (Wan 2.1 1.3B; needs `checkpoint`).
+        device: Torch device.
+        checkpoint: Folder of a saved pipeline, or a file of transformer weights (released or own names) for the mini
+            profiles. Without it, the weights shipped for the profile (nano's where mini has none); where there are none
+            at all, untrained ones.
+        seed_weights: Of untrained weights.
+        steps: Sampling steps instead of the model's own.
+        guidance: Weight of the text instead of the model's own; 1 is none.
+        shift: How far noise levels are pushed towards noise instead of the model's own.
+        stochastic: Whether noise is drawn anew at every step instead of the model's own.
+        variant: Which reading of the method; None: the model's own (``released`` unless trained otherwise).
+        top_k: Memory slices to retrieve instead of the model's own.
+    """
+    target = usable_device(device)
+    recipe(profile)
+    config = HYDRA.apply(profile)
+    pipeline, weights, trained = load_pipeline(config, checkpoint, seed_weights)
+    changes = {"variant": variant, "top_k": top_k}
+    change_memory(pipeline, {name: value for name, value in changes.items() if value is not None})
+    set_sampler(pipeline, {"steps": steps, "guidance": guidance, "shift": shift, "stochastic": stochastic})
+    pipeline.to(target)
+    about = ("hydra", "HyDRA: retrieves compressed memory tokens by affinity, beside a local window")
+    info = model_info(about, pipeline, weights, None if trained else seed_weights)
+    return HydraWorldModel(pipeline, tell_stand_in(info, config, checkpoint))
+
+
+def tell_stand_in(info: ModelInfo, config: HydraConfig, checkpoint: Path | None) -> ModelInfo:
+    """`info`, with a notice if smaller shipped weights stand in for those of the recipe that was asked for.
+
+    Args:
+        info: What is recorded of the model.
+        config: The recipe that was asked for.
+        checkpoint: As given; weights that somebody chose need no notice.
+    """
+    folder = shipped_folder(config.name)
+    if checkpoint is not None or folder is None or folder.name == config.name:
+        return info
+    return replace(
+        info,
+        notice=f"No weights ship for {config.name} yet; {folder.name} stands in for it, trained for a few hours "
+        "on a processor: it shows that everything works, not what the method can do.",
+    )
+
+
+def model_info(
+    about: tuple[str, str], pipeline: HydraPipeline, weights: dict[str, str], untrained_seed: int | None
+) -> ModelInfo:
+    """What a run records of a pipeline.
+
+    Args:
+        about: Name and description of the model.
+        pipeline: The model.
+        weights: Digests of its weight files; ignored if it is untrained.
+        untrained_seed: Seed of untrained weights; None if they were trained.
+    """
+    transformer, config = pipeline.transformer, pipeline.config
+    width, height = config["width"], config["height"]
+    context, target = clip_grids(pipeline, config["context_frames"], config["target_frames"])
+    facts = transformer.memory.facts(context, target)
+    trained = untrained_seed is None
+    if not trained:
+        weights = {
+            "untrained transformer": state_digest(pipeline.transformer),
+            "untrained codec": state_digest(pipeline.vae),
+        }
+    return ModelInfo(
+        name=about[0],
+        description=about[1],
+        trained=trained,
+        notice=None if untrained_seed is None else untrained_notice(about[0], untrained_seed),
+        weights=weights,
+        settings={
+            "works_at": f"{width}x{height}; other sizes are scaled to it and the result back",
+            "made_for_frames": [config["context_frames"], config["target_frames"]],
+            "steps": config["steps"],
+            "guidance": config["guidance"],
+            "shift": pipeline.scheduler.config["shift"],
+            "stochastic": pipeline.scheduler.config["stochastic_sampling"],
+            "memory": dict(transformer.config["memory_settings"]),
+            "conditioning": transformer.config["conditioning"],
+            "tokens": (context.tokens + target.tokens) * transformer.bands,
+            "tokens_seen_by_a_query": facts.tokens_seen,
+            "noise_reaches_context": facts.noise_reaches_context,
+            "parameters": sum(parameter.numel() for parameter in transformer.parameters()),
+            "parameters_of_memory": facts.parameters,
+            "device": str(pipeline.device),
+            "dtype": str(transformer.dtype).removeprefix("torch."),
+        },
+    )
+
+
+def untrained_notice(name: str, seed: int) -> str:
+    """The sentence that every surface shows beside numbers of untrained weights."""
+    return f"{name} runs with untrained weights (seed {seed}): its numbers are no result of the method."
+
+
+def clip_grids(pipeline: HydraPipeline, context_frames: int, target_frames: int) -> Any:
+    """Token grids of context and target, of one band, for a clip of this many pixel frames."""
+    codec = pipeline.codec
+    frames = [latent_frames(n, codec.time_stride) for n in (context_frames, target_frames)]
+    size = [int(pipeline.config[side]) // codec.space_stride for side in ("height", "width")]
+    return pipeline.transformer.grids(frames[0], frames[1], size[0], size[1])
+
+
+def check_length(pipeline: HydraPipeline, context_frames: int, target_frames: int) -> None:
+    """Raises ValueError if the pipeline cannot work on a clip of this many frames."""
+    pipeline.transformer.memory.settings.check(*clip_grids(pipeline, context_frames, target_frames))
+
+
+def to_tensor(video: Video) -> torch.Tensor:
+    """uint8 ``[T, H, W, 3]`` to float32 ``[1, 3, T, H, W]`` in [-1, 1]."""
+    return torch.from_numpy(video).permute(3, 0, 1, 2).unsqueeze(0).float() / 127.5 - 1
+
+
+def to_video(frames: torch.Tensor) -> Video:
+    """Float ``[1, 3, T, H, W]`` in [-1, 1] to uint8 ``[T, H, W, 3]``, rounded."""
+    levels = ((frames[0].clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+    return np.ascontiguousarray(levels.permute(1, 2, 3, 0).numpy())
+
+
+def recipe(profile: str) -> HydraConfig:
+    """The recipe of a profile.
+
+    Raises:
+        UserError: If there is none of that name.
+    """
+    if profile not in RECIPES:
+        raise UserError(f"There is no profile {profile!r}.", did_you_mean(profile, RECIPES))
+    return RECIPES[profile]()
+
+
+def usable_device(name: str) -> torch.device:
+    """The device of that name.
+
+    Raises:
+        UserError: If torch does not know it or cannot use it here.
+    """
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UserError(f"{name!r} is no torch device.", "Use cpu, cuda, cuda:1 or mps.") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise UserError(f"The device {name} is not available: torch finds no CUDA.", "Use --device cpu.")
+    return device
+
+
+def load_pipeline(
+    config: HydraConfig, checkpoint: Path | None, seed: int, kind: type[HydraPipeline] = HydraPipeline
+) -> tuple[HydraPipeline, dict[str, str], bool]:
+    """The pipeline, digests of its weight files, and whether they were trained.
+
+    Args:
+        config: The recipe.
+        checkpoint: Folder or file; None: shipped weights under the recipe's name, or untrained ones.
+        seed: Of untrained weights.
+        kind: Class of the pipeline, for rival samplers.
+
+    Raises:
+        UserError: If there are no such weights, or they do not fit.
+    """
+    folder = checkpoint if checkpoint is not None and checkpoint.is_dir() else None
+    if checkpoint is None:
+        folder = shipped_folder(config.name)
+    if folder is not None:
+        pipeline = _load_folder(folder, kind)
+        if isinstance(pipeline.vae, MiniVideoCodec):
+            pipeline.transformer.float()  # small models are stored in bfloat16 and computed in float32 everywhere
+        return pipeline, _digests(folder), True
+    if config.codec.kind != "mini":
+        raise UserError(
+            f"The model {config.name} exists only as trained weights, and {checkpoint or 'none'} was given.",
+            "Fetch them with `python -m reference_model.released.paper_weights pull FOLDER` and give "
+            "--option checkpoint=FOLDER, or use --profile mini.",
+        )
+    pipeline = build_pipeline(config, seed, kind)
+    if checkpoint is None:
+        return pipeline, {}, False
+    if not checkpoint.is_file():
+        raise UserError(f"There is no checkpoint {checkpoint}.", "Check the path: a saved pipeline's folder or a file.")
+    try:
+        load_released(pipeline.transformer, read_weights(checkpoint), str(checkpoint))
+    except (ValueError, OSError, RuntimeError) as error:
+        raise UserError(
+            f"{checkpoint} cannot be used: {error}.", f"Give weights of the profile it was made for, not {config.name}."
+        ) from error
+    return pipeline, {checkpoint.name: file_digest(checkpoint)}, True
+
+
+def shipped_folder(name: str) -> Path | None:
+    """Weights shipped under a name ``<preset>-<method>``, or None.
+
+    As long as nobody trained ``mini-hydra``, ``nano-hydra`` stands in for it: the record says at which size it works.
+    """
+    for candidate in (name, name.replace("mini-", "nano-", 1)):
+        if (WEIGHTS / candidate / "model_index.json").is_file():
+            return WEIGHTS / candidate
+    return None
+
+
+def _load_folder(folder: Path, kind: type[HydraPipeline]) -> HydraPipeline:
+    try:
+        return load_saved(folder, kind)
+    except (OSError, ValueError, TypeError, AttributeError, struct.error) as error:
+        raise UserError(
+            f"The folder {folder} holds no usable pipeline: {error}", "Give a folder that save_pretrained wrote."
+        ) from error
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    return {str(file.relative_to(folder)): file_digest(file) for file in sorted(folder.glob("*/*.safetensors"))}
+
+
+def set_sampler(pipeline: HydraPipeline, options: dict[str, Any]) -> None:
+    """Changes how a pipeline samples, in place.
+
+    Args:
+        pipeline: The pipeline.
+        options: ``steps``, ``guidance``, ``shift`` and ``stochastic`` (`SamplerConfig`); None
+            leaves the model's own.
+
+    Raises:
+        UserError: If a value is impossible.
+    """
+    own = {
+        "steps": pipeline.config["steps"],
+        "guidance": pipeline.config["guidance"],
+        "shift": pipeline.scheduler.config["shift"],
+        "stochastic": pipeline.scheduler.config["stochastic_sampling"],
+    }
+    try:
+        wanted = SamplerConfig(**{**own, **{name: value for name, value in options.items() if value is not None}})
+    except ValueError as error:
+        raise UserError(f"The model cannot sample so: {error}.", "Change or leave out these options.") from error
+    pipeline.register_to_config(steps=wanted.steps, guidance=wanted.guidance)
+    pipeline.register_modules(scheduler=build_scheduler(wanted.shift, wanted.stochastic))
+
+
+def change_memory(pipeline: HydraPipeline, changes: dict[str, Any]) -> None:
+    """Changes settings of the memory in place; nothing happens without changes."""
+    if not changes:
+        return
+    described = {**pipeline.transformer.config["memory_settings"], **changes}
+    try:
+        settings = memory_settings(described)
+    except ValueError as error:
+        raise UserError(f"The memory cannot be set so: {error}.", "Change or leave out these options.") from error
+    pipeline.register_modules(
+        transformer=with_memory(pipeline.transformer, {"kind": described["kind"], **asdict(settings)})
+    )

@@ -1,0 +1,329 @@
+"""Association, re-entry numbers and verdicts on a stage where everything is known by hand."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from hmbench.case import Case
+from hmbench.metrics.needs import unmet_need
+from hmbench.metrics.reentry.matching import cast, parts_of
+from hmbench.metrics.reentry.metrics import ReentryMetric, event_rows
+from hmbench.metrics.reentry.readings import READINGS
+from hmbench.metrics.reentry.records import event_records, out_of_sight_from
+from hmbench.metrics.tracking import TrackingMetric
+from hmbench.networks.backbones import Backbone
+from hmbench.subjects.oracle import OracleTracker
+from hmbench.types import Track
+from tests.metrics import stage
+
+WORST = {
+    "return_recall": 0,
+    "return_coverage": 0,
+    "return_delay": 45,
+    "place_error": 1,
+    "place_iou": 0,
+    "identity_similarity": 0,
+    "identity_rank1": 0,
+    "identity_single": 0,
+    "motion_agreement": 0,
+    "motion_direction": -1,
+    "verdict_returned": 0,
+    "reentry_success": 0,
+}
+UNBOUNDED = (
+    "return_offset",
+    "place_error_size",
+    "place_offset",
+    "scale_error",
+    "shape_error",
+    "identity_margin",
+    "motion_speed",
+    "articulation",
+)
+ENCODER = stage.ColourEncoder()
+HERO, FRIEND, changed, make_case = stage.HERO, stage.FRIEND, stage.changed, stage.make_case
+
+
+def record(case, label=1):
+    return next(r for r in event_records(case, ENCODER) if r.event.label == label)
+
+
+def test_the_truth_itself_returns_with_full_marks():
+    got = record(make_case([HERO, FRIEND], [HERO, FRIEND]))
+    assert got.verdict == "returned"
+    assert got.coverage == 1
+    assert got.numbers.offset_frames == 0
+    assert got.iou == pytest.approx(1)
+    assert got.numbers.rank1 is True
+    assert got.numbers.agreement == pytest.approx(1)
+    assert got.articulation == pytest.approx(1)
+    assert got.success == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "fault, verdict",
+    [
+        ({"hidden": (14, 60)}, "vanished"),
+        ({"colour": stage.GREEN}, "changed identity"),
+        ({"x": 20 + 37, "speed": 0.0}, "frozen"),
+        ({"x": 20 + 2 * 36, "speed": -1.0}, "wrong way"),
+        ({"y": 34.0}, "displaced"),
+        ({"x": 20 - 9.0}, "late"),
+        ({"hidden": (14, 40)}, "late"),
+        ({"width": 17}, "distorted"),
+    ],
+)
+def test_each_fault_has_its_verdict(fault, verdict):
+    got = record(make_case([HERO, FRIEND], [changed(HERO, **fault), FRIEND]))
+    assert got.verdict == verdict, got.numbers
+    assert got.success < 0.96
+
+
+def test_a_second_copy_is_a_duplicate():
+    twin = changed(HERO, label=3, y=2.0, x=60)
+    got = record(make_case([HERO, FRIEND], [HERO, FRIEND, twin]))
+    assert got.verdict == "duplicated"
+    assert got.numbers.double_frames >= 10
+
+
+def test_a_companion_is_never_mistaken_for_the_missing_subject():
+    # the friend walks exactly where the hero should be; it is still the friend, seen elsewhere by nobody
+    impostor = changed(FRIEND, x=HERO.x, speed=HERO.speed)
+    case = make_case([HERO, FRIEND], [changed(HERO, hidden=(14, 60)), FRIEND])
+    assert record(case).verdict == "vanished"
+    assert record(case, label=2).verdict == "returned"
+    case = make_case([HERO, FRIEND], [changed(HERO, hidden=(14, 60)), impostor])
+    assert record(case, label=2).verdict != "vanished"
+
+
+def test_crossing_subjects_keep_their_tracks():
+    hero, friend = changed(HERO, x=10, speed=1.5), changed(FRIEND, x=90, speed=-0.8)
+    case = make_case([hero, friend], [hero, friend])
+    casting = cast(case, ENCODER, 0, stage.HALF)
+    colours = {t.id: ENCODER.crops(case.prediction, t.boxes).mean(dim=0) for t in case.tracks}
+    for label, colour in ((1, 0), (2, 2)):
+        track = case.tracks[casting.played[label][0]]
+        assert int(colours[track.id].argmax()) == colour
+
+
+def test_pieces_of_a_broken_track_are_put_together():
+    case = make_case([HERO], [HERO])
+    whole = case.tracks[0]
+    halves = []
+    for number, keep in enumerate((slice(0, 12), slice(12, None)), 1):
+        boxes = np.full_like(whole.boxes, np.nan)
+        boxes[keep] = whole.boxes[keep]
+        scores = np.where(np.isnan(boxes[:, 0]), np.float32(np.nan), np.float32(1))
+        halves.append(Track(id=number, boxes=boxes, scores=scores, category="person"))
+    got = record(make_case([HERO], [HERO], tracks=tuple(halves)))
+    assert got.coverage == 1
+    assert len(got.tracks) == 2
+
+
+def test_showing_a_hidden_subject_is_a_false_presence():
+    got = record(make_case([HERO], [changed(HERO, hidden=(14, 20))]))
+    assert got.false_presence == pytest.approx(1)
+    assert got.numbers.offset_frames < 0
+
+
+def test_what_is_seen_before_the_exit_is_no_return():
+    """The second before the re-entry reaches back to where the subject has not left yet: that is not coming back."""
+    leaves = changed(HERO, hidden=(30, 40))  # in view for the target's first six frames
+    truth = record(make_case([leaves], [leaves]))
+    assert (truth.verdict, truth.numbers.offset_frames, truth.coverage) == ("returned", 0, 1)
+    gone = record(make_case([leaves], [changed(leaves, hidden=(30, 60))]))
+    assert gone.verdict == "vanished"
+    assert not gone.numbers.seen
+
+
+def test_the_first_return_is_not_the_second():
+    twice = changed(HERO, hidden=(14, 28), again=(32, 40))
+    truth = make_case([twice], [twice])
+    assert [(e.exit, e.reentry) for e in truth.truth.events] == [(14, 28), (32, 40)]
+    assert [r.verdict for r in event_records(truth, ENCODER)] == ["returned", "returned"]
+    assert [r.numbers.offset_frames for r in event_records(truth, ENCODER)] == [0, 0]
+    once = make_case([twice], [changed(twice, again=(32, 60))])
+    assert event_records(once, ENCODER)[1].verdict == "vanished"
+
+
+def test_gone_again_after_a_few_frames_is_vanished():
+    briefly = record(make_case([HERO], [changed(HERO, again=(34, 60))]))  # 4 of the 18 frames that are asked for
+    assert briefly.verdict == "vanished"
+    assert briefly.coverage == briefly.numbers.kept == pytest.approx(4 / 18)
+    assert not briefly.numbers.excused
+    at_the_edge = changed(HERO, x=stage.W - 8, speed=0.0)
+    gone = record(make_case([at_the_edge], [changed(at_the_edge, again=(34, 60))]))
+    assert gone.numbers.excused
+    assert gone.verdict == "vanished"
+
+
+def test_the_wrong_way_out_of_sight_is_the_wrong_way():
+    """Out through the edge, or behind somebody whom the tracker sees instead."""
+    out = changed(HERO, x=6 + 3 * 30, speed=-3.0, width=14)
+    case = make_case([changed(out, x=6 - 30, speed=1.0)], [changed(out, again=(38, 60))])
+    assert record(case).numbers.kept < 0.5
+    assert record(case).verdict == "wrong way"
+    friend = changed(FRIEND, x=30, speed=0.0, y=30)
+    case = make_case([HERO, friend], [changed(HERO, x=50 + 60, speed=-2.0, again=(38, 60)), friend])
+    assert record(case).numbers.kept < 0.5
+    assert record(case).verdict == "wrong way"
+
+
+def test_a_tracker_that_misses_a_third_is_no_vanishing():
+    case = make_case([HERO], [HERO])
+    boxes = case.tracks[0].boxes.copy()
+    boxes[7::3] = np.nan
+    blinking = Track(id=1, boxes=boxes, scores=np.where(np.isnan(boxes[:, 0]), np.nan, 1).astype(np.float32))
+    assert record(make_case([HERO], [HERO], tracks=(blinking,))).verdict == "returned"
+
+
+def test_being_there_only_before_the_return_is_vanished():
+    early = record(make_case([HERO], [changed(HERO, hidden=(14, 24), again=(30, 60))]))
+    assert early.verdict == "vanished"
+    assert early.coverage == early.success == 0
+    assert metric("return_recall")(make_case([HERO], [changed(HERO, hidden=(14, 24), again=(30, 60))])).value == 0
+
+
+def test_late_for_good_is_late_not_vanished():
+    late = record(make_case([HERO], [changed(HERO, hidden=(14, 42))]))  # there in a third of the frames
+    assert late.coverage < 0.5
+    assert late.numbers.kept == 1
+    assert late.verdict == "late"
+
+
+def test_early_is_from_where_nothing_of_the_subject_shows():
+    area = np.array([90, 90, 90, 4, 4, 0, 0, 0, 3, 90, 90])
+    assert out_of_sight_from(area, 10, reentry=9) == 5  # slivers of the one that leaves are not its return
+    assert out_of_sight_from(np.array([90, 4, 4, 4, 90]), 10, reentry=4) == 4  # never quite out of sight
+
+
+def metric(name):
+    reading = next(r for r in READINGS if r.name == name)
+    return ReentryMetric(reading, Backbone("colour", lambda: ENCODER))
+
+
+def test_every_number_says_what_a_vanished_subject_is_worth():
+    assert {*WORST, *UNBOUNDED, "false_presence"} == {r.name for r in READINGS}
+    assert set(WORST) == {r.name for r in READINGS if r.worst is not None}
+
+
+def test_no_detection_anywhere_is_the_worst_score_with_no_coverage():
+    case = make_case([HERO, FRIEND], [], tracks=())
+    for name, worst in WORST.items():
+        score = metric(name)(case)
+        assert score.value == worst, name
+        low, high = metric(name).info.bounds
+        assert worst in (low, high) or name == "return_delay", name
+        assert score.details["coverage"] == score.details["returned"] == 0
+        assert score.details["given_return"] is None
+    for name in UNBOUNDED:
+        score = metric(name)(case)
+        assert score.reason == "no subject came back", name
+        assert (score.details["events"], score.details["returned"]) == (2, 0)
+    assert TrackingMetric("hota")(case).value == 0
+    assert TrackingMetric("idf1")(case).value == 0
+
+
+def test_who_vanished_does_not_leave_the_means_of_bounded_errors():
+    half = make_case([HERO, FRIEND], [HERO, changed(FRIEND, hidden=(14, 60))])
+    assert metric("place_error")(half).value == pytest.approx(0.5, abs=1e-3)
+    assert metric("return_delay")(half).value == pytest.approx(45 / 2)
+    assert metric("motion_direction")(half).value == pytest.approx(0, abs=1e-3)
+    for name in UNBOUNDED:  # a mean over those that came back, which the details say
+        score = metric(name)(half)
+        details = score.details
+        assert (details["events"], details["returned"], details["measured"], details["coverage"]) == (2, 1, 1, 0.5), (
+            name
+        )
+        assert score.value == details["given_return"]
+
+
+def test_without_strangers_nobody_is_asked_who_is_nearest():
+    for played in ([HERO], [changed(HERO, hidden=(14, 60))]):
+        score = metric("identity_rank1")(make_case([HERO], played))
+        assert score.reason == "nearest in the gallery is itself: not measurable in any event"
+
+
+def test_a_motion_that_the_real_subject_does_not_show_is_asked_of_nobody():
+    briefly = changed(HERO, hidden=(14, 45))  # three frames in view
+    for played in ([briefly], [changed(HERO, hidden=(14, 60))]):
+        for name in ("motion_agreement", "motion_direction"):
+            assert "not measurable" in (metric(name)(make_case([briefly], played)).reason or ""), name
+    stands = changed(HERO, speed=0.0)
+    for played in ([stands], [changed(stands, hidden=(14, 60))]):
+        assert "not measurable" in (metric("motion_direction")(make_case([stands], played)).reason or "")
+
+
+def test_what_is_given_return_is_published_beside_what_counts_everybody():
+    case = make_case([HERO, FRIEND], [HERO, changed(FRIEND, hidden=(14, 60))])
+    score = metric("identity_similarity")(case)
+    assert score.value == pytest.approx(0.5, abs=0.01)
+    assert score.details["given_return"] == pytest.approx(1, abs=0.01)
+    assert score.details["coverage"] == 0.5
+
+
+def test_frames_in_which_the_tracker_misses_the_real_subject_are_not_asked_for():
+    blind = changed(HERO, hidden=(14, 38))
+    case = make_case([HERO], [blind])
+    assert record(case).coverage < 0.7
+    video, labels = stage.film([blind])
+    reference = OracleTracker(labels).track(video)
+    fair = Case(case.sample, case.prediction, case.tracks, reference)
+    assert record(fair).coverage == 1
+
+
+def test_a_companions_box_is_no_sight_of_the_subject_behind():
+    """The real clip's tracker loses the hero behind a smaller friend: the box that lies on both is the friend's.
+
+    The truth itself was vanished then, since it was asked for in frames in which nobody can see it.
+    """
+    friend = changed(HERO, label=2, colour=stage.BLUE, x=HERO.x + 2, y=HERO.y + 4, width=6, height=16)
+    case = make_case([HERO, friend], [HERO, friend])
+    video, labels = stage.film([HERO, friend])
+    labels[36:][labels[36:] == 1] = 0
+    assert not (labels[36:] == 1).any()
+    seen = OracleTracker(labels[stage.HALF :], encoder=ENCODER).track(case.prediction)
+    blind = Case(case.sample, case.prediction, seen, OracleTracker(labels).track(video))
+    hero = next(part for part in parts_of(blind, ENCODER) if part.truth.label == 1)
+    assert np.flatnonzero(hero.tracked).tolist() == [*range(6, 12)]
+    assert record(blind).coverage == 1
+    assert record(blind).verdict == "returned"
+
+
+def test_event_rows_are_json_and_say_everything():
+    rows = event_rows(make_case([HERO, FRIEND], [HERO]), ENCODER)
+    json.dumps(rows, allow_nan=False)
+    by_subject = {row["subject"]: row for row in rows}
+    assert by_subject["actor-1"]["verdict"] == "returned"
+    assert by_subject["actor-2"]["verdict"] == "vanished"
+    assert by_subject["actor-1"]["hidden"] == 16
+    assert by_subject["actor-1"]["reentry"] == 30
+    assert by_subject["actor-2"]["identity"] is None
+    assert by_subject["actor-1"]["path_shift"] == 0
+    assert by_subject["actor-2"]["path_still"] is None
+
+
+def test_without_a_tracker_events_are_listed_without_a_verdict():
+    rows = event_rows(make_case([HERO], [HERO], oracle=False))
+    assert [row["verdict"] for row in rows] == [None]
+
+
+def test_events_have_the_verdict_of_the_profile_or_none():
+    """A shipped network that knows the mini world must not judge who is who in a run of another profile."""
+    assert [row["verdict"] for row in event_rows(make_case([HERO], [HERO]))] == [None]
+    missing = make_case([HERO], [HERO])
+    reading = READINGS[0]
+    assert ReentryMetric(reading, Backbone("dino", lambda: ENCODER, "no weights"))(missing).reason == "no weights"
+    assert [row["verdict"] for row in event_rows(missing)] == [None]
+    judged = make_case([HERO], [HERO])
+    metric("return_recall")(judged)
+    assert [row["verdict"] for row in event_rows(judged)] == ["returned"]
+
+
+def test_a_clip_without_events_is_a_skip():
+    case = make_case([changed(HERO, hidden=(0, 0))], [HERO])
+    reason = unmet_need(metric("return_recall").info, case)
+    assert reason == "no subject leaves the view and returns in this clip"

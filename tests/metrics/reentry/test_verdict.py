@@ -1,0 +1,103 @@
+"""The verdict's rules on numbers written by hand."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from hmbench.metrics.reentry.path_fit import PathFit
+from hmbench.metrics.reentry.verdict import Numbers, Thresholds, decide
+
+RIGHT = Numbers(
+    seen=True,
+    offset_frames=0,
+    kept=1.0,
+    excused=False,
+    identity=1.0,
+    rank1=True,
+    aspect=0.0,
+    scale=0.0,
+    feet=0.0,
+    offset=0.0,
+    aside=0.0,
+    lag=0.0,
+    agreement=1.0,
+    speed_target=0.04,
+    speed_ratio=1.0,
+    double_frames=0,
+    standing=0.017,
+    path=PathFit(on_time=0.02, late=0.02, shift=0.0, beside=0.02, still=0.3, turned=0.6),
+)
+STANDS = replace(
+    RIGHT,
+    offset=0.31,
+    agreement=0.3,
+    speed_ratio=0.07,
+    path=PathFit(on_time=0.31, late=0.1, shift=45.0, beside=0.06, still=0.01, turned=0.06),
+)
+TRAILS = replace(
+    RIGHT,
+    offset=0.12,
+    agreement=0.3,
+    path=PathFit(on_time=0.11, late=0.04, shift=25.0, beside=0.04, still=0.06, turned=0.11),
+)
+
+
+def test_nothing_wrong_is_returned():
+    assert decide(RIGHT) == "returned"
+
+
+def test_soon_gone_again_is_vanished():
+    briefly = Thresholds().kept - 0.01
+    assert decide(replace(RIGHT, kept=Thresholds().kept)) == "returned"
+    assert decide(replace(RIGHT, kept=briefly)) == "vanished"
+    assert decide(replace(STANDS, kept=briefly)) == "vanished"
+    assert decide(replace(RIGHT, kept=math.nan)) == "returned"  # nothing was asked since
+
+
+def test_who_may_have_walked_out_of_sight_is_vanished_only_if_nothing_else_is_wrong():
+    assert decide(replace(RIGHT, kept=0.2, excused=True)) == "vanished"
+    assert decide(replace(STANDS, kept=0.2, excused=True)) == "frozen"
+
+
+@pytest.mark.parametrize("speed", [2.0, 0.7])
+def test_a_slow_walk_says_as_much_as_a_fast_one(speed):
+    """A subject slower than a hundredth of its height a frame still goes half a body height in three seconds."""
+    for numbers, verdict in ((STANDS, "frozen"), (TRAILS, "late")):
+        assert decide(replace(numbers, speed_target=speed * numbers.standing)) == verdict
+
+
+def test_who_stands_on_its_path_is_on_time_whatever_explains_the_rest_better():
+    """A coarse codec leaves boxes a few hundredths beside their place, and some shift always explains that better."""
+    wobbles = PathFit(on_time=0.06, late=0.02, shift=8.0, beside=0.05, still=0.2, turned=0.4)
+    assert decide(replace(RIGHT, offset=0.06, path=wobbles)) == "returned"
+    assert decide(replace(RIGHT, offset=0.16, path=replace(wobbles, on_time=0.16))) == "late"
+
+
+def test_a_standing_target_cannot_be_frozen_or_late():
+    barely = Thresholds().moves * RIGHT.standing * 0.9
+    assert decide(replace(STANDS, speed_target=barely)) == "returned"
+    assert decide(replace(TRAILS, speed_target=barely)) == "returned"
+
+
+def test_a_body_far_away_is_seen_from_another_side():
+    elsewhere = replace(
+        RIGHT,
+        aspect=-0.27,
+        feet=1.2,
+        offset=2.0,
+        agreement=0.0,
+        path=PathFit(on_time=1.4, late=0.8, shift=45.0, beside=0.2, still=0.2, turned=0.1),
+    )
+    assert decide(elsewhere) == "wrong way"
+    assert decide(replace(elsewhere, feet=0.1)) == "distorted"
+    assert decide(replace(elsewhere, aspect=-0.5)) == "distorted"
+
+
+def test_first_things_are_said_first():
+    both = replace(STANDS, double_frames=20)
+    assert decide(both) == "duplicated"
+    assert decide(replace(both, identity=0.2)) == "changed identity"
+    assert decide(replace(both, seen=False)) == "vanished"

@@ -1,0 +1,359 @@
+"""`compare` on run folders made here, so that every number is known."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+from scipy import stats
+from typer.testing import CliRunner
+
+from hmbench.cli.compare import register
+from hmbench.errors import UserError
+from hmbench.report.compare import CompareSettings, compare_runs
+from hmbench.report.compare_report import (
+    MARK,
+    breakdown_table,
+    comparison_record,
+    means_table,
+    report_tables,
+    write_report,
+)
+from hmbench.report.side_by_side import GAP, LABEL_HEIGHT, most_different, side_by_side
+from hmbench.results.records import Row, RunManifest, write_rows
+from hmbench.results.run_folder import RunFolder
+from hmbench.results.summary import bootstrap_interval
+
+SAMPLES = tuple(f"clip{i:02d}" for i in range(24))
+METRICS = {
+    "psnr": {"version": 1, "higher_is_better": True, "unit": "dB", "headline": True, "backbone": None},
+    "lpips": {"version": 2, "higher_is_better": False, "unit": "", "headline": True, "backbone": "alex"},
+    "return_delay": {"version": 1, "higher_is_better": None, "unit": "frames", "headline": True, "backbone": None},
+    "detail": {"version": 1, "higher_is_better": True, "unit": "", "headline": False, "backbone": None},
+}
+MANIFEST = RunManifest(
+    model="a",
+    options={},
+    model_info={"name": "a", "trained": None, "notice": None},
+    data="disc",
+    data_name="disc",
+    data_revision="rev1",
+    split="all",
+    samples=SAMPLES,
+    seed=0,
+    profile="mini",
+    device="cpu",
+    metrics=METRICS,
+    tracker=None,
+)
+
+
+def make_run(path: Path, name: str, shift: float = 0.0, *, skip: frozenset[str] = frozenset(), **changes) -> Path:
+    """A run whose PSNR is a base value a clip, plus `shift`, plus a little noise of its own."""
+    info = {"name": name, "trained": changes.pop("trained", None), "notice": changes.pop("notice", None)}
+    manifest = replace(MANIFEST, model=name, model_info=info, **changes)
+    RunFolder(path).write_manifest(manifest)
+    base = np.random.default_rng(0).normal(20, 3, len(SAMPLES))
+    own = np.random.default_rng(len(name)).normal(0, 0.2, len(SAMPLES))
+    rows = []
+    for i, sample in enumerate(SAMPLES):
+        if sample not in manifest.samples:
+            continue
+        psnr = float(base[i] + own[i] + shift)
+        values = {"psnr": psnr, "lpips": 0.6 - psnr / 50, "return_delay": float(i % 3), "detail": psnr / 40}
+        for metric, value in values.items():
+            missing = sample in skip and metric == "psnr"
+            rows.append(
+                Row(
+                    sample=sample,
+                    metric=metric,
+                    version=manifest.metrics[metric]["version"],
+                    value=None if missing else value,
+                    reason="no subject" if missing else None,
+                    cluster=f"scene{i % 12}",
+                )
+            )
+    write_rows(path / "rows.jsonl", rows)
+    lines = [
+        {
+            "id": sample,
+            "scene": f"scene{i % 12}",
+            "num_subjects": 1 + i % 2,
+            "max_hidden": (None, 10, 20, 40)[i % 4],
+            "categories": ["person"] if i % 3 else ["animal", "person"],
+            "camera_path": "Follow",
+            "cell": "seen",
+        }
+        for i, sample in enumerate(SAMPLES)
+    ]
+    (path / "samples.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+def values_of(path: Path, metric: str) -> dict[str, float]:
+    return {r.sample: r.value for r in RunFolder(path).rows() if r.metric == metric and r.value is not None}
+
+
+def test_same_run_twice(tmp_path) -> None:
+    run = make_run(tmp_path / "a", "a")
+    comparison = compare_runs([run, run], CompareSettings(metrics="all"))
+    for d in comparison.differences:
+        assert d.test is not None
+        assert (d.test.difference, d.test.low, d.test.high, d.test.p) == (0.0, 0.0, 0.0, 1.0)
+        assert d.p_holm == (None if d.metric == "return_delay" else 1.0)
+        assert d.test.ties == len(SAMPLES)
+    assert all(m.best is None for m in comparison.means)
+    assert len({run.label for run in comparison.runs}) == 2
+
+
+def test_a_large_difference_is_significant_on_every_metric_with_a_direction(tmp_path) -> None:
+    runs = [make_run(tmp_path / "a", "a"), make_run(tmp_path / "better", "better", 5.0)]
+    comparison = compare_runs(runs, CompareSettings(metrics="all"))
+    tested = [d for d in comparison.differences if d.p_holm is not None]
+    assert {d.metric for d in tested} == {"psnr", "lpips", "detail"}
+    for d in tested:
+        assert d.p_holm < 0.01
+        assert (d.test.wins, d.test.losses) == (len(SAMPLES), 0)
+    by_name = {m.metric: m for m in comparison.means}
+    assert by_name["psnr"].best == by_name["lpips"].best == 1
+    assert by_name["return_delay"].best is None
+
+
+def test_numbers_equal_direct_computation(tmp_path) -> None:
+    a, b = make_run(tmp_path / "a", "a"), make_run(tmp_path / "bb", "bb", 0.1)
+    comparison = compare_runs([a, b], CompareSettings(metrics=["psnr"], seed=3))
+    ours, theirs = values_of(b, "psnr"), values_of(a, "psnr")
+    difference = np.array([ours[s] - theirs[s] for s in SAMPLES])
+    found = comparison.differences[0]
+    assert found.test.difference == pytest.approx(difference.mean(), rel=1e-12)
+    scenes = [f"scene{i % 12}" for i in range(len(SAMPLES))]
+    assert (found.test.low, found.test.high) == pytest.approx(bootstrap_interval(difference, scenes, seed=3))
+    assert comparison.means[0].runs[1].mean == pytest.approx(np.mean(list(ours.values())), rel=1e-12)
+    sums = difference.reshape(2, 12).sum(axis=0)
+    exact = stats.permutation_test((sums,), np.sum, permutation_type="samples", n_resamples=np.inf).pvalue
+    assert found.test.unit == "scene"
+    assert found.test.p == found.p_holm == pytest.approx(exact)
+
+
+def test_order_of_rows_does_not_matter(tmp_path) -> None:
+    a, b = make_run(tmp_path / "a", "a"), make_run(tmp_path / "bb", "bb", 0.1)
+    first = comparison_record(compare_runs([a, b]))
+    rows = RunFolder(b).rows()
+    write_rows(b / "rows.jsonl", rows[::-1])
+    assert comparison_record(compare_runs([a, b])) == first
+
+
+def test_only_shared_values_are_compared_and_counted(tmp_path) -> None:
+    a = make_run(tmp_path / "a", "a", skip=frozenset(SAMPLES[:3]))
+    b = make_run(tmp_path / "bb", "bb", skip=frozenset(SAMPLES[2:5]))
+    comparison = compare_runs([a, b], CompareSettings(metrics=["psnr"]))
+    means = comparison.means[0]
+    assert (means.clips, means.scored) == (19, (21, 21))
+    expected = math.fsum(values_of(a, "psnr")[s] for s in SAMPLES[5:]) / 19
+    assert means.runs[0].mean == pytest.approx(expected, rel=1e-12)
+    assert "19 of 24" in means_table(comparison).rows[0]
+
+
+def test_unequal_counts_are_said(tmp_path) -> None:
+    runs = [make_run(tmp_path / "a", "a"), make_run(tmp_path / "bb", "bb", skip=frozenset(SAMPLES[:3]))]
+    notes = means_table(compare_runs(runs, CompareSettings(metrics=["psnr"]))).notes
+    assert "psnr has values on unequal numbers of clips (a 24, bb 21); its mean is over the common ones." in notes
+
+
+def test_nothing_in_common_is_no_number(tmp_path) -> None:
+    runs = [make_run(tmp_path / "a", "a"), make_run(tmp_path / "bb", "bb", skip=frozenset(SAMPLES))]
+    comparison = compare_runs(runs, CompareSettings(metrics=["psnr"]))
+    assert comparison.differences[0].test is None
+    assert comparison.means[0].runs == (None, None)
+    table = means_table(comparison)
+    assert table.rows == []
+    assert "psnr has no value that all runs share: no subject" in table.notes
+    write_report(comparison, tmp_path / "out")
+
+
+def test_too_few_clips_are_said(tmp_path) -> None:
+    runs = [make_run(tmp_path / name, name, shift, samples=SAMPLES[:4]) for name, shift in (("a", 0.0), ("bb", 9.0))]
+    comparison = compare_runs(runs, CompareSettings(metrics=["psnr", "lpips"]))
+    text = "Too few clips to find anything: with 4 and 2 tests no corrected p-value can be below 0.25."
+    assert any(warning.startswith(text) for warning in comparison.warnings)
+    assert min(d.p_holm for d in comparison.differences) == pytest.approx(0.25)
+    enough = compare_runs([make_run(tmp_path / "c", "c"), make_run(tmp_path / "dd", "dd")])
+    assert not any("Too few" in warning for warning in enough.warnings)
+
+
+def test_untrained_and_truth_models_are_shown_and_never_ranked(tmp_path) -> None:
+    runs = [
+        make_run(tmp_path / "a", "a"),
+        make_run(tmp_path / "bb", "bb", -1.0),
+        make_run(tmp_path / "hydra", "hydra", 9.0, trained=False),
+        make_run(tmp_path / "oracle", "oracle", 20.0, notice="oracle is shown the truth."),
+    ]
+    comparison = compare_runs(runs)
+    assert all(m.best in (0, None) for m in comparison.means)
+    assert comparison.means[0].best == 0
+    text = means_table(comparison).markdown()
+    assert f"hydra {MARK}" in text and f"oracle {MARK}" in text and f" a {MARK}" not in text
+    for file in (table.markdown() for table in report_tables(comparison)[:2]):
+        assert f"hydra {MARK}" in file
+    assert "hydra has untrained weights: its numbers are no result." in comparison.warnings
+    assert "oracle is shown the truth." in comparison.warnings
+
+
+def refusal(*runs: Path) -> UserError:
+    with pytest.raises(UserError) as caught:
+        compare_runs(list(runs))
+    return caught.value
+
+
+def test_refusals(tmp_path) -> None:
+    a = make_run(tmp_path / "a", "a")
+    data = refusal(a, make_run(tmp_path / "b", "b", data_revision="rev2"))
+    assert data.what == ("a and b cannot be compared: they used different data (data_revision rev1 and rev2).")
+    assert data.hint == "Evaluate both on the same data."
+    profile = refusal(a, make_run(tmp_path / "c", "c", profile="paper"))
+    assert "they used different profiles (profile mini and paper)" in profile.what
+    tracker = refusal(a, make_run(tmp_path / "d", "d", tracker="oracle"))
+    assert "different trackers (tracker none and oracle)" in tracker.what
+    newer = {**METRICS, "psnr": {**METRICS["psnr"], "version": 7}}
+    version = refusal(a, make_run(tmp_path / "e", "e", metrics=newer))
+    assert "different versions of psnr (1 and 7)" in version.what
+    other = {**METRICS, "lpips": {**METRICS["lpips"], "backbone": "vgg"}}
+    backbone = refusal(a, make_run(tmp_path / "f", "f", metrics=other))
+    assert "different backbones for lpips (alex and vgg)" in backbone.what
+    assert "needs at least two runs" in refusal(a).what
+    (tmp_path / "empty").mkdir()
+    assert "is not a run" in refusal(a, tmp_path / "empty").what
+
+
+def test_other_seeds_are_warned_of(tmp_path) -> None:
+    comparison = compare_runs([make_run(tmp_path / "a", "a"), make_run(tmp_path / "b", "b", seed=5)])
+    assert "The runs used different seeds (0, 5): chance differs between them." in comparison.warnings
+
+
+class FakeData:
+    """Data whose revision of some clips is their names and a secret."""
+
+    name = "fake"
+
+    def __init__(self, secret: str = "a") -> None:
+        self.secret = secret
+
+    def ids(self, split: str) -> tuple[str, ...]:
+        return SAMPLES
+
+    def revision(self, ids: tuple[str, ...]) -> str:
+        return self.secret + "".join(sample[-2:] for sample in ids)
+
+
+def test_different_clips_of_the_same_data_compare(tmp_path, monkeypatch) -> None:
+    data = FakeData()
+    a = make_run(tmp_path / "a", "a", data_revision=data.revision(SAMPLES))
+    b = make_run(tmp_path / "b", "b", samples=SAMPLES[4:], data_revision=data.revision(SAMPLES[4:]))
+    monkeypatch.setattr("hmbench.report.compare_inputs.open_dataset", lambda spec: data)
+    assert compare_runs([a, b]).samples == SAMPLES[4:]
+    monkeypatch.setattr("hmbench.report.compare_inputs.open_dataset", lambda spec: FakeData("changed since"))
+    error = refusal(a, b)
+    assert "they used different data" in error.what
+    assert error.hint == "Evaluate both with the same --split and --limit."
+
+
+def test_metric_choice(tmp_path) -> None:
+    runs = [make_run(tmp_path / "a", "a"), make_run(tmp_path / "b", "b")]
+    assert [m.metric for m in compare_runs(runs).means] == ["psnr", "lpips", "return_delay"]
+    assert len(compare_runs(runs, CompareSettings(metrics="all")).means) == 4
+    with pytest.raises(UserError, match="Did you mean 'psnr'"):
+        compare_runs(runs, CompareSettings(metrics=["psrn"]))
+
+
+def test_pairs_and_their_correction(tmp_path) -> None:
+    runs = [make_run(tmp_path / name, name, shift) for name, shift in (("a", 0.0), ("bb", 0.1), ("ccc", 0.2))]
+    first = compare_runs(runs, CompareSettings(metrics=["psnr"]))
+    assert [(d.model, d.reference) for d in first.differences] == [(1, 0), (2, 0)]
+    every = compare_runs(runs, CompareSettings(metrics=["psnr"], pairs="all"))
+    assert [(d.model, d.reference) for d in every.differences] == [(1, 0), (2, 0), (2, 1)]
+    smallest = min(every.differences, key=lambda d: d.test.p)
+    assert smallest.p_holm == pytest.approx(min(1.0, 3 * smallest.test.p))
+
+
+def test_breakdowns(tmp_path) -> None:
+    a, b = make_run(tmp_path / "a", "a"), make_run(tmp_path / "bb", "bb", 0.1)
+    comparison = compare_runs([a, b], CompareSettings(metrics=["psnr"]))
+    kinds = {(x.by, x.value): x for x in comparison.breakdowns}
+    assert {by for by, _ in kinds} == {"subjects", "hidden", "category"}  # one camera path and one cell divide nothing
+    assert {value for by, value in kinds if by == "hidden"} == {"1 to 15 frames", "16 to 30 frames", "over 30 frames"}
+    assert {value for by, value in kinds if by == "category"} == {"person", "animal and person"}
+    lost = make_run(tmp_path / "lost", "lost", skip=frozenset(SAMPLES[::2]))
+    halved = breakdown_table(compare_runs([a, lost], CompareSettings(metrics=["psnr"])), "subjects")
+    assert [row[0] for row in halved.rows] == ["2"]  # nobody has a value on clips with one subject
+    two = kinds["subjects", "2"]
+    expected = [values_of(b, "psnr")[s] for s in SAMPLES[1::2]]
+    assert two.clips == 12
+    assert two.runs[1].mean == pytest.approx(np.mean(expected), rel=1e-12)
+
+
+def test_report_files(tmp_path) -> None:
+    runs = [make_run(tmp_path / "a", "a_b"), make_run(tmp_path / "bb", "bb", 3.0, trained=False)]
+    paths = write_report(compare_runs(runs), tmp_path / "out")
+    assert {p.name for p in paths} == {
+        "compare.md",
+        "compare.tex",
+        "means.csv",
+        "differences.csv",
+        "breakdowns.csv",
+        "compare.json",
+        "compare.png",
+    }
+    assert all(p.stat().st_size > 100 for p in paths)
+    record = json.loads((tmp_path / "out" / "compare.json").read_text())
+    assert record["runs"][1]["ranked"] is False
+    assert record["differences"][0]["test"]["p"] < 0.01
+    assert r"a\_b" in (tmp_path / "out" / "compare.tex").read_text()
+    header, *lines = (tmp_path / "out" / "differences.csv").read_text().splitlines()
+    assert all(line.count(",") == header.count(",") for line in lines)
+    assert (tmp_path / "out" / "compare.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_most_different_clips(tmp_path) -> None:
+    a, b = make_run(tmp_path / "a", "a"), make_run(tmp_path / "bb", "bb", 0.1)
+    comparison = compare_runs([a, b])
+    ours, theirs = values_of(a, "psnr"), values_of(b, "psnr")
+    expected = sorted(SAMPLES, key=lambda s: -abs(ours[s] - theirs[s]))[:4]
+    assert most_different(comparison, "psnr", 4) == expected
+
+
+def test_side_by_side_places_each_video(tmp_path) -> None:
+    short = np.full((2, 20, 30, 3), 10, dtype=np.uint8)
+    short[1] = 50
+    long = np.full((5, 20, 30, 3), 200, dtype=np.uint8)
+    video = side_by_side({"context": short, "modèle": long})
+    assert video.shape == (5, LABEL_HEIGHT + 20, 2 * 30 + GAP, 3)
+    assert (video[0, LABEL_HEIGHT:, :30] == 10).all()
+    assert (video[4, LABEL_HEIGHT:, :30] == 50).all()
+    assert (video[:, LABEL_HEIGHT:, 30 + GAP :] == 200).all()
+    assert (video[0, :LABEL_HEIGHT, :30] < 100).any()
+
+
+def run_cli(*arguments: str):
+    app = typer.Typer()
+    app.callback()(lambda: None)
+    register(app)
+    return CliRunner().invoke(app, ["compare", *arguments], env={"COLUMNS": "200"})
+
+
+def test_command(tmp_path) -> None:
+    runs = [str(make_run(tmp_path / "a", "a")), str(make_run(tmp_path / "bb", "bb", 3.0))]
+    result = run_cli(*runs, "--out", str(tmp_path / "out"))
+    assert result.exit_code == 0, result.output
+    assert "Paired differences" in result.output
+    assert (tmp_path / "out" / "compare.md").is_file()
+
+
+def test_command_says_what_models_need(tmp_path) -> None:
+    result = run_cli(str(make_run(tmp_path / "a", "a")), "oracle")
+    assert isinstance(result.exception, UserError)
+    assert str(result.exception).startswith("oracle is no run folder, and to evaluate it as a model --data")

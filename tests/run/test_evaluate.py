@@ -1,0 +1,288 @@
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from toys import Breaks, Followed, Follower, MeanError, Sometimes, Unstorable
+
+from hmbench.data.disc_world import DiscWorld
+from hmbench.errors import UserError
+from hmbench.results.records import read_rows
+from hmbench.results.run_folder import RunFolder
+from hmbench.run.evaluate import EvalRequest, EvalResult, generate, score
+from hmbench.types import Score
+from hmbench.video.files import write_lossless
+
+RESULT_FILES = ("rows.jsonl", "events.jsonl", "samples.jsonl", "summary.json", "table.md", "table.csv", "table.tex")
+
+
+def run(out: Path, **changes) -> EvalResult:
+    request = EvalRequest(**{"model": "toys:toy", "data": "disc", "out": out, **changes})
+    if request.predictions is None:
+        generate(request)
+    return score(request, metrics=[MeanError(), Sometimes()])
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in RESULT_FILES}
+
+
+def test_a_run_leaves_rows_that_a_machine_reads(tmp_path: Path) -> None:
+    result = run(tmp_path / "a", seed=5)
+    rows = list(read_rows(tmp_path / "a" / "rows.jsonl"))
+    assert len(rows) == 4 * 2
+    assert {r.sample for r in rows} == set(DiscWorld().ids("all"))
+    skipped = [r for r in rows if r.value is None]
+    assert len(skipped) == 2 and all(r.reason == "two discs" and r.metric == "sometimes" for r in skipped)
+    assert all(r.version == 3 and r.model == "toy" and r.data_revision for r in rows if r.metric == "mae")
+    assert result.summary["sometimes"].scored == 2 and result.summary["mae"].mean is not None
+    by_hand = np.mean([r.value for r in rows if r.metric == "mae"])
+    assert result.summary["mae"].mean == pytest.approx(by_hand)
+    manifest = json.loads((tmp_path / "a" / "run.json").read_text())
+    assert manifest["seed"] == 5 and manifest["environment"]["torch"] and manifest["metrics"]["mae"]["version"] == 3
+    table = (tmp_path / "a" / "table.md").read_text()
+    assert "1.0000 |" in table and "2 of 4" in table
+
+
+def test_shards_in_any_order_give_the_same_bytes(tmp_path: Path) -> None:
+    run(tmp_path / "whole")
+    for shard in ((2, 3), (0, 3), (1, 3)):
+        result = run(tmp_path / "parts", shard=shard)
+    assert result.missing == ()
+    assert files(tmp_path / "parts") == files(tmp_path / "whole")
+
+
+def test_scoring_again_computes_nothing_and_changes_nothing(tmp_path: Path) -> None:
+    run(tmp_path)
+    before = {p: p.stat().st_mtime_ns for p in (tmp_path / "scores").iterdir()}
+    first = files(tmp_path)
+    run(tmp_path)
+    assert {p: p.stat().st_mtime_ns for p in (tmp_path / "scores").iterdir()} == before
+    assert files(tmp_path) == first
+
+
+def test_a_changed_prediction_is_scored_again(tmp_path: Path) -> None:
+    before = run(tmp_path).summary["mae"].mean
+    sample = DiscWorld().ids("all")[0]
+    write_lossless(RunFolder(tmp_path).prediction(sample), np.zeros((21, 48, 80, 3), np.uint8), fps=15)
+    assert run(tmp_path).summary["mae"].mean > before
+
+
+def test_a_killed_run_goes_on_and_ends_the_same(tmp_path: Path) -> None:
+    """kill -9 in the middle: complete samples are kept, nothing is generated twice, and every byte is the same."""
+    log = tmp_path / "log.txt"
+    code = (
+        "from hmbench.run.evaluate import *; from pathlib import Path; from toys import *; import sys;"
+        "r = EvalRequest(model='toys:toy', data='disc', out=Path(sys.argv[1]),"
+        " options={'pause': '0.4', 'log': sys.argv[2]});"
+        "generate(r); score(r, metrics=[MeanError(), Sometimes()])"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "killed"), str(log)]
+    where = str(Path(__file__).parent)
+    victim = subprocess.Popen(command, cwd=where)
+    deadline = time.monotonic() + 60
+    while len(list((tmp_path / "killed" / "predictions").glob("0*.mp4"))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    victim.send_signal(signal.SIGKILL)
+    victim.wait()
+    done = {p.name: p.stat().st_mtime_ns for p in (tmp_path / "killed" / "predictions").glob("0*.mp4")}
+    assert 2 <= len(done) < 4, "the kill came too late to test anything"
+    subprocess.run(command, cwd=where, check=True)
+    for name, when in done.items():
+        assert (tmp_path / "killed" / "predictions" / name).stat().st_mtime_ns == when
+    assert len(log.read_text().splitlines()) <= 5, "a complete sample was generated again"
+    options = {"pause": "0.4", "log": str(log)}
+    run(tmp_path / "whole", options=options)
+    assert files(tmp_path / "killed") == files(tmp_path / "whole")
+
+
+def test_one_bad_clip_does_not_stop_the_others(tmp_path: Path) -> None:
+    result = run(tmp_path, options={"fail_at": "Noon"})
+    bad = "00001_Noon_loc0_Straight_Sweep_0"
+    assert result.failures == {bad: "generate: RuntimeError: the toy broke"}
+    rows = [r for r in read_rows(tmp_path / "rows.jsonl") if r.sample == bad]
+    assert len(rows) == 2 and all(r.value is None and "generate failed: RuntimeError" in str(r.reason) for r in rows)
+    assert result.summary["mae"].scored == 3 and result.summary["mae"].total == 4
+    assert "Traceback" in json.loads((tmp_path / "errors" / f"{bad}.generate.json").read_text())["traceback"]
+
+
+def test_a_model_of_the_wrong_length_is_told(tmp_path: Path) -> None:
+    result = run(tmp_path, options={"shape": "short"}, limit=1)
+    (text,) = result.failures.values()
+    assert "returned uint8 (18, 48, 80, 3)" in text and "expected uint8 (21, 48, 80, 3)" in text
+
+
+def test_another_run_is_never_mixed_in(tmp_path: Path) -> None:
+    run(tmp_path, seed=1)
+    with pytest.raises(UserError, match="holds another run: its seed differ"):
+        run(tmp_path, seed=2)
+    shutil.rmtree(tmp_path / "predictions")
+    (tmp_path / "run.json").unlink()
+    with pytest.raises(UserError, match="is not empty and holds no run"):
+        run(tmp_path)
+
+
+def test_seeds_follow_from_run_and_sample(tmp_path: Path) -> None:
+    run(tmp_path / "a", seed=1)
+    run(tmp_path / "b", seed=1, limit=2)
+    run(tmp_path / "c", seed=2, limit=2)
+    sample = DiscWorld().ids("all")[1]
+    a, b, c = (RunFolder(tmp_path / n).prediction(sample).read_bytes() for n in "abc")
+    assert a == b != c
+
+
+def write_predictions(folder: Path, frames: int, size: tuple[int, int] = (48, 80)) -> None:
+    for sample in DiscWorld().ids("all"):
+        write_lossless(folder / f"{sample}.mp4", np.full((frames, *size, 3), 99, np.uint8), fps=15)
+
+
+def test_anyones_videos_target_alone_or_whole(tmp_path: Path) -> None:
+    write_predictions(tmp_path / "target", 21)
+    write_predictions(tmp_path / "whole", 42)
+    a = run(tmp_path / "a", model=None, predictions=tmp_path / "target")
+    b = run(tmp_path / "b", model=None, predictions=tmp_path / "whole")
+    assert a.summary["mae"].mean == b.summary["mae"].mean
+    assert json.loads((tmp_path / "b" / "samples.jsonl").read_text().splitlines()[0])["context_frames_dropped"] == 21
+
+
+def test_videos_of_another_size_are_resized_and_recorded(tmp_path: Path) -> None:
+    write_predictions(tmp_path / "small", 21, (24, 40))
+    result = run(tmp_path / "a", model=None, predictions=tmp_path / "small")
+    assert result.failures == {}
+    assert json.loads((tmp_path / "a" / "samples.jsonl").read_text().splitlines()[0])["resized_from"] == [40, 24]
+
+
+def test_videos_that_do_not_fit_are_counted_not_dropped(tmp_path: Path) -> None:
+    write_predictions(tmp_path / "p", 20)
+    first, second = DiscWorld().ids("all")[:2]
+    (tmp_path / "p" / f"{first}.mp4").unlink()
+    (tmp_path / "p" / f"{second}.mp4").write_bytes(b"nothing")
+    result = run(tmp_path / "a", model=None, predictions=tmp_path / "p")
+    assert "There is no video" in result.failures[first] or "no prediction" in result.failures[first]
+    assert "damaged or no video" in result.failures[second]
+    others = [t for s, t in result.failures.items() if s not in {first, second}]
+    assert all("has 20 frames, expected 21 (the target) or 42" in t for t in others) and len(others) == 2
+    assert result.summary["mae"].total == 4 and result.summary["mae"].mean is None
+
+
+def test_untrained_models_say_so_on_every_surface(tmp_path: Path) -> None:
+    result = run(tmp_path, model="toys:untrained", limit=1)
+    sentence = "Untrained weights: no result."
+    assert result.manifest.model_info["notice"] == sentence
+    for name in ("run.json", "summary.json", "table.md", "table.tex"):
+        assert sentence in (tmp_path / name).read_text(), name
+    assert all(row.trained is False for row in read_rows(tmp_path / "rows.jsonl"))
+    assert ",False," in (tmp_path / "table.csv").read_text()
+
+
+def test_unknown_names_are_answered_with_what_there_is(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no model named 'hydrra'.*Did you mean 'hydra'"):
+        run(tmp_path, model="hydrra")
+    with pytest.raises(UserError, match=r"no option 'fail_att'.*Did you mean 'fail_at'"):
+        run(tmp_path, options={"fail_att": "x"})
+    with pytest.raises(UserError, match="is not float"):
+        run(tmp_path, options={"pause": "soon"})
+    with pytest.raises(UserError, match="no data folder"):
+        run(tmp_path, data="nowhere")
+    with pytest.raises(UserError, match="no sample"):
+        run(tmp_path, samples=("x",))
+    with pytest.raises(UserError, match="no shard 3 of 3"):
+        run(tmp_path, shard=(3, 3))
+    assert not (tmp_path / "predictions").exists()
+
+
+def test_other_metric_weights_make_scores_stale(tmp_path: Path) -> None:
+    run(tmp_path / "run", limit=1)
+    stored = next((tmp_path / "run" / "scores").iterdir())
+    before = json.loads(stored.read_text())["stamp"]
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    (weights / "alexnet.pth").write_bytes(b"one")
+    request = EvalRequest(data="disc", out=tmp_path / "run", weights=weights)
+    score(request, metrics=[MeanError(), Sometimes()])
+    first = json.loads(stored.read_text())["stamp"]
+    (weights / "alexnet.pth").write_bytes(b"two")
+    result = score(request, metrics=[MeanError(), Sometimes()])
+    assert len({before, first, json.loads(stored.read_text())["stamp"]}) == 3
+    assert "alexnet.pth" in result.manifest.metric_weights
+
+
+def by_metric(folder: Path) -> dict[str, list]:
+    found: dict[str, list] = {}
+    for row in read_rows(folder / "rows.jsonl"):
+        found.setdefault(row.metric, []).append(row)
+    return found
+
+
+def test_one_broken_metric_costs_its_own_rows_alone(tmp_path: Path) -> None:
+    request = EvalRequest(model="toys:toy", data="disc", out=tmp_path, limit=2)
+    generate(request)
+    result = score(request, metrics=[Breaks(), MeanError(), Unstorable()])
+    rows = by_metric(tmp_path)
+    assert all(row.value is not None for row in rows["mae"])
+    text = "OSError: no file named model.safetensors"
+    assert {row.reason for row in rows["breaks"]} == {f"score failed: {text}"}
+    assert all(row.value is None and "not JSON" in row.reason for row in rows["unstorable"])
+    first, second = DiscWorld().ids("all")[:2]
+    assert set(result.failures) == {first, second}, "the exit code and the leaderboard rest on these"
+    assert result.failures[first].startswith(f"score: breaks: {text}; unstorable: ")
+    lines = [json.loads(line) for line in (tmp_path / "samples.jsonl").read_text().splitlines()]
+    assert [line["failed"]["breaks"] for line in lines] == [text, text]
+    assert lines[0]["scene"] is not None, "the clip itself is described as any other"
+    assert json.loads((tmp_path / "summary.json").read_text())["scored_samples"] == 0
+    record = json.loads((tmp_path / "errors" / f"{first}.score.json").read_text())
+    assert "Traceback" in record["traceback"] and "breaks" in record["message"]
+
+
+def test_a_mended_metric_is_scored_again(tmp_path: Path) -> None:
+    request = EvalRequest(model="toys:toy", data="disc", out=tmp_path, limit=1)
+    generate(request)
+    metric = Breaks()
+    assert score(request, metrics=[metric]).failures
+    metric.__class__ = type("Mended", (Breaks,), {"__call__": lambda self, case: Score(1.0)})
+    result = score(request, metrics=[metric])
+    assert result.failures == {} and result.summary["breaks"].mean == 1
+    assert list((tmp_path / "errors").iterdir()) == []
+    assert "failed" not in json.loads((tmp_path / "samples.jsonl").read_text())
+
+
+def test_metrics_that_break_for_one_reason_are_told_once(tmp_path: Path) -> None:
+    request = EvalRequest(model="toys:toy", data="disc", out=tmp_path, limit=1)
+    generate(request)
+    others = [Breaks(), Breaks()]
+    others[1].info = replace(Breaks.info, name="breaks_too")
+    (text,) = score(request, metrics=others).failures.values()
+    assert text == "score: breaks, breaks_too: OSError: no file named model.safetensors"
+
+
+def test_a_broken_tracker_costs_the_rows_that_need_tracks(tmp_path: Path) -> None:
+    request = EvalRequest(model="toys:toy", data="disc", out=tmp_path, limit=1)
+    generate(request)
+    result = score(request, metrics=[MeanError(), Followed()], tracker=Follower(RuntimeError("no GPU")))
+    rows = by_metric(tmp_path)
+    assert rows["mae"][0].value is not None
+    assert rows["followed"][0].reason == "no tracker ran on the prediction: it failed: RuntimeError: no GPU"
+    assert list(result.failures.values()) == ["score: tracker: RuntimeError: no GPU"]
+
+
+def test_events_that_cannot_be_read_are_a_failure_not_an_empty_list(tmp_path: Path, monkeypatch) -> None:
+    def broken(case: object) -> list[object]:
+        raise IndexError("event 7")
+
+    monkeypatch.setattr("hmbench.run.stages.event_rows", broken)
+    result = run(tmp_path, limit=1)
+    assert list(result.failures.values()) == ["score: events: IndexError: event 7"]
+    assert result.summary["mae"].scored == 1
+
+
+def test_a_sample_that_failed_says_so_in_samples(tmp_path: Path) -> None:
+    run(tmp_path, options={"fail_at": "Noon"})
+    lines = [json.loads(line) for line in (tmp_path / "samples.jsonl").read_text().splitlines()]
+    failed = {line["id"]: line["failed"] for line in lines if "failed" in line}
+    assert failed == {"00001_Noon_loc0_Straight_Sweep_0": {"generate": "RuntimeError: the toy broke"}}

@@ -1,0 +1,120 @@
+"""How the one score is chosen, and the targets of a study, on made-up studies whose answers are known."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from hmbench.metrics.summary import harmonic_mean
+from hmbench.study.summary_choice import CANDIDATES, PUBLISHED, Weighed, ranked, summary_lines, weigh_summaries
+from hmbench.study.validity import Measured, Study, StudyConfig
+from hmbench.study.validity_targets import quiet_metrics, target_lines, targets
+
+DIRECTIONS = {"background_fidelity": True, "reentry_success": True, "verdict_returned": True}
+
+
+CLIPS = tuple("abcdefgh")
+
+
+def study(**kinds: tuple[float, float, float]) -> Study:
+    """Eight equal clips; kind to background, re-entry, verdict at full strength, half way to clean at half of it."""
+    made = Study(config=StudyConfig(clips=8, strengths=(0.5, 1.0)), tracker="none", directions=dict(DIRECTIONS))
+    for sample in CLIPS:
+        for kind, values in {"clean": (1.0, 1.0, 1.0), **kinds}.items():
+            for strength in (0.0,) if kind == "clean" else (0.5, 1.0):
+                for metric, value in zip(DIRECTIONS, values, strict=True):
+                    shown = 1 - (1 - value) * strength if strength else value
+                    made.values.append(Measured(sample, kind, strength, metric, shown, None))
+    return made
+
+
+LOST = {"vanished": (0.95, 0.0, 0.0), "frozen": (0.98, 0.4, 0.0), "forgotten": (0.1, 1.0, 1.0), "crf": (0.8, 1.0, 1.0)}
+
+
+def by_name(rows: list[dict]) -> dict[tuple, dict]:
+    return {(row["name"], *row["of"]): row for row in rows}
+
+
+def test_what_is_published_is_the_first_candidate():
+    first = CANDIDATES[0]
+    assert first.name == PUBLISHED and first.of == ("background_fidelity", "reentry_success")
+    for a, b in ((0.3, 0.9), (0.0, 1.0), (1.0, 1.0)):
+        assert first.combine((a, b)) == pytest.approx(harmonic_mean(a, b))
+
+
+def test_a_score_of_one_memory_alone_is_blind_to_the_other():
+    rows = by_name(weigh_summaries(study(**LOST)))
+    subjects, background = rows["alone", "reentry_success"], rows["alone", "background_fidelity"]
+    assert (subjects["worst_fault"], subjects["worst_fault_kind"]) == (0.5, "forgotten")
+    assert background["robust"] == pytest.approx(1 / 3)  # the codec costs more than a lost subject
+    assert background["lead"] == pytest.approx(-2 / 3) and background["p"] < 0.01
+    both = rows[PUBLISHED, "background_fidelity", "reentry_success"]
+    assert (both["worst_fault"], both["robust"], both["monotone"]) == (1, 1, 1)
+    mean = rows["arithmetic mean", "background_fidelity", "reentry_success"]
+    assert both["robust"] == mean["robust"] == 1 and mean["p"] == 1
+    assert weigh_summaries(study(**LOST))[0]["name"] == PUBLISHED
+
+
+def test_a_mean_that_lets_one_memory_pay_for_the_other_loses():
+    rows = by_name(weigh_summaries(study(crf=(0.5, 0.8, 1.0), swapped=(1.0, 0.38, 0.0))))
+    harmonic, arithmetic = (rows[name, *CANDIDATES[0].of] for name in (PUBLISHED, "arithmetic mean"))
+    assert harmonic["robust"] == 1 and arithmetic["robust"] == 0
+    assert weigh_summaries(study(crf=(0.5, 0.8, 1.0), swapped=(1.0, 0.38, 0.0)))[0]["name"] != "arithmetic mean"
+
+
+def test_ties_keep_what_is_published_and_a_better_one_goes_before():
+    def weighed(name: str, *, worst: float = 1.0, lead: float = 0.0, p: float = 1.0, monotone=(0.0, 1.0)) -> Weighed:
+        return Weighed(name, ("x",), worst, "frozen", 0.9 + lead, lead, p, 0.9 + monotone[0], *monotone)
+
+    def order(*found: Weighed) -> list[str]:
+        return [w.name for w in ranked(list(found))]
+
+    assert order(weighed("old"), weighed("new", lead=0.04, p=0.2)) == ["old", "new"]
+    assert order(weighed("old"), weighed("new", lead=0.04, p=0.01)) == ["new", "old"]
+    assert order(weighed("worse", lead=-0.04, p=0.01), weighed("old")) == ["old", "worse"]
+    assert order(weighed("old"), weighed("new", worst=0.9, lead=0.1, p=0.01)) == ["old", "new"]
+    assert order(weighed("old"), weighed("new", monotone=(0.05, 0.03))) == ["new", "old"]
+    assert order(weighed("old"), weighed("new", monotone=(0.05, 0.2))) == ["old", "new"]
+    assert order(weighed("worse", lead=-0.04, p=0.01, monotone=(0.1, 0.01)), weighed("old")) == ["old", "worse"]
+
+
+def test_a_study_without_the_parts_has_no_candidates():
+    made = study()
+    made.directions.pop("reentry_success")
+    assert weigh_summaries(made) == []
+    text = "\n".join(summary_lines(weigh_summaries(study(**LOST))))
+    assert "| harmonic mean | `background_fidelity`, `reentry_success` | 1.00 (" in text
+    json.dumps(weigh_summaries(study()), allow_nan=False)
+
+
+def entry(clean: float, fault: float | None, nuisance: float | None) -> dict:
+    return {"clean": clean, "faults": {"frozen": {"auc": fault}}, "nuisances": {"crf": {"auc": nuisance}}}
+
+
+METRICS = {
+    "return_recall": entry(1.0, 0.5, 0.5),
+    "identity_rank1": entry(0.9, 0.5, 0.5),
+    "verdict_returned": entry(0.95, 0.97, 0.55),
+    "place_error": entry(0.0, 1.0, 1.0),
+    "motion_agreement": entry(0.9, 0.99, 0.35),
+    "articulation": entry(1.0, 1.0, None),
+    "psnr": entry(99.0, 1.0, 0.5),
+}
+
+
+def test_only_what_no_nuisance_moves_may_see_a_fault():
+    assert quiet_metrics(METRICS) == ["return_recall", "identity_rank1", "verdict_returned"]
+    found = targets(study(), METRICS, {"frozen": {"frozen": 3, "late": 2}})
+    assert found["faults"]["frozen"] == {"auc": 0.97, "best": ["verdict_returned"], "met": True}
+    assert [found["clean"][name]["met"] for name in found["clean"]] == [True, False, True]
+    assert found["verdicts"]["frozen"] == {"right": 3, "events": 5, "most": "frozen", "met": True}
+    text = "\n".join(target_lines(found))
+    assert "* frozen: named rightly 3 of 5, most often frozen (met)" in text
+    assert "`identity_rank1`: 0.900, asked 0.95 (not met)" in text
+
+
+def test_a_tie_of_verdicts_is_not_the_right_one():
+    found = targets(study(), METRICS, {"frozen": {"late": 2, "frozen": 2}})
+    assert found["verdicts"]["frozen"]["most"] == "late and frozen"
+    assert not found["verdicts"]["frozen"]["met"]

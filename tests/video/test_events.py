@@ -1,0 +1,38 @@
+import numpy as np
+import pytest
+
+from hmbench.video.events import find_events, visible_frames
+
+
+def seen(text: str) -> np.ndarray:
+    return np.array([c == "#" for c in text])
+
+
+@pytest.mark.parametrize(
+    ("clip", "num_context", "expected"),
+    [
+        ("#####.....#####", 10, [(5, 10)]),  # returns in the first target frame
+        ("#####......####", 10, [(5, 11)]),
+        ("#####.....#####", 11, []),  # back before the target begins: nothing to remember
+        (".....######.....", 8, []),  # never comes back
+        ("..........#####", 8, []),  # first seen in the target: an entry, no re-entry
+        ("###....########", 7, []),  # four frames are too short a gap
+        ("###.....#####.....##", 8, [(3, 8), (13, 18)]),  # twice
+        (".....###.....###", 9, [(8, 13)]),  # absent at first
+    ],
+)
+def test_gaps_that_count(clip: str, num_context: int, expected: list[tuple[int, int]]) -> None:
+    events = find_events(seen(clip), num_context, 1)
+    assert [(e.exit, e.reentry) for e in events] == expected
+    assert all(e.hidden == e.reentry - e.exit for e in events)
+
+
+def test_slivers_and_flicker_do_not_count_as_visible() -> None:
+    area = np.array([0, 50, 50, 2, 50, 50, 50, 1, 1, 1, 1, 1, 1, 40, 1, 1], dtype=float)
+    got = visible_frames(area, 1000, share=0.01, min_run=3)
+    assert "".join(".#"[int(v)] for v in got) == ".######........."
+
+
+def test_visibility_of_a_constant_clip() -> None:
+    assert visible_frames(np.zeros(5), 100).sum() == 0
+    assert visible_frames(np.full(5, 100.0), 100).sum() == 5
