@@ -27,8 +27,13 @@ AREA = (0.006, 0.30)
 """Its median visible share of the frame."""
 
 
-def rejection(spec: ClipSpec) -> str | None:
-    """Return why a candidate is not a clip of the mini world, or None if it is."""
+def rejection(spec: ClipSpec, *, least: float | None = None) -> str | None:
+    """Return why a candidate is not a clip of the mini world, or None if it is.
+
+    Args:
+        spec: The candidate.
+        least: Least median share of the frame that its first subject must fill while in view; None for `AREA`'s.
+    """
     scene = build_scene(spec.scene)
     plan = make_plan(spec, scene)
     if _collides(spec, plan, scene):
@@ -44,7 +49,7 @@ def rejection(spec: ClipSpec) -> str | None:
     if seen[: event.exit].sum() < MIN_SEEN or seen[event.reentry :].sum() < MIN_SEEN:
         return "too short in view"
     share = float(np.median(area[seen])) / (LOOK[0] * LOOK[1])
-    if not AREA[0] <= share <= AREA[1]:
+    if not (AREA[0] if least is None else least) <= share <= AREA[1]:
         return "too small or too large"
     return None
 

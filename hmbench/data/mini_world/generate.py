@@ -19,8 +19,8 @@ from hmbench.data.mini_world.filter import rejection
 from hmbench.data.mini_world.motion import CONTEXT
 from hmbench.data.mini_world.probes import Probe
 from hmbench.data.mini_world.scenes import build_scene
-from hmbench.data.mini_world.spec import GENERATOR, VERSION, ClipSpec, make_plan
-from hmbench.data.mini_world.splits import SPLITS, SplitName, candidate, cell_of
+from hmbench.data.mini_world.spec import GENERATOR, ClipSpec, make_plan
+from hmbench.data.mini_world.splits import SPLITS, SplitName, candidate, cell_of, least_share, version_of
 from hmbench.data.mini_world.workers import spread
 from hmbench.data.mini_world.writer import sample_id, write_captions, write_clip
 from hmbench.errors import UserError
@@ -152,7 +152,13 @@ def make_slot(config: GenerateConfig, slot: int) -> Made:
         return old
     spec, reasons = _accepted(config, slot)
     name = sample_id(slot + 1, spec, make_plan(spec, build_scene(spec.scene)).location)
-    extra = {"slot": slot, "attempts": len(reasons) + 1, "split": config.split, "seed": config.seed}
+    extra = {
+        "slot": slot,
+        "attempts": len(reasons) + 1,
+        "split": config.split,
+        "seed": config.seed,
+        "version": version_of(config.split),
+    }
     with _writing(config):
         for folder, probe in _variants(config, name):
             if not (folder / "truth.json").is_file():
@@ -196,7 +202,7 @@ def _accepted(config: GenerateConfig, slot: int) -> tuple[ClipSpec, list[str]]:
     reasons: list[str] = []
     for attempt in range(MAX_ATTEMPTS):
         spec = candidate(config.split, config.seed, slot, attempt)
-        reason = rejection(spec)
+        reason = rejection(spec, least=least_share(config.split))
         if reason is None:
             return spec, reasons
         reasons.append(reason)
@@ -242,7 +248,7 @@ def warm_up() -> None:
 def _check_folder(config: GenerateConfig) -> None:
     """Refuse to mix: a folder holds one generator version, size, split, seed and length, and nothing else."""
     asked = {
-        "version": VERSION, "generator": GENERATOR, "split": config.split, "seed": config.seed,
+        "version": version_of(config.split), "generator": GENERATOR, "split": config.split, "seed": config.seed,
         "size": list(config.size), "crf": config.crf, "half": config.half,
     }  # fmt: skip
     path = config.out / "mini.json"
@@ -259,7 +265,7 @@ def _check_folder(config: GenerateConfig) -> None:
     found = _read_options(path)
     wrong = [f"{key} {found.get(key)} (asked: {value})" for key, value in asked.items() if found.get(key) != value]
     if wrong:
-        old = found.get("version") != VERSION or found.get("generator") != GENERATOR
+        old = found.get("version") != asked["version"] or found.get("generator") != GENERATOR
         raise UserError(
             f"{config.out} already holds other clips: {', '.join(wrong)}.",
             "Another version of hmbench made them: take an empty folder."
