@@ -5,6 +5,7 @@ Diffusers loads in float32 unless told otherwise, which would double a paper-sca
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import json
 import struct
@@ -21,6 +22,9 @@ from diffusers.utils import logging as diffusers_logging
 from reference_model.model.transformer import HydraTransformer3DModel
 from reference_model.sampling.pipeline import HydraPipeline
 
+NAMES_OF_0_1 = ("reference_model.codec", "reference_model.text", "reference_model.transformer")
+"""Modules that ``model_index.json`` of older models names; diffusers loads only what was imported before."""
+
 _FORMATS = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
 
@@ -35,6 +39,8 @@ def load_saved(folder: Path, kind: type[HydraPipeline] = HydraPipeline) -> Hydra
         ValueError: If the transformer has settings that this version does not know: diffusers would leave them out.
     """
     _check_settings(folder)
+    for name in NAMES_OF_0_1:
+        importlib.import_module(name)
     formats = {part.name: found for part in sorted(folder.iterdir()) if (found := stored_format(part)) is not None}
     with warnings.catch_warnings(), _no_bars():
         # the argument's new name, `dtype`, is unknown to diffusers 0.36, which the project still accepts
