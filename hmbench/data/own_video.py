@@ -7,9 +7,9 @@ context) stands in the sample's warnings and in ``meta.extra``. `truth` is None:
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,7 +22,8 @@ from hmbench.data.cameras import FOCAL_PER_WIDTH, parse_cameras
 from hmbench.errors import SampleError, UserError, did_you_mean
 from hmbench.files import read_json
 from hmbench.types import Intrinsics, Meta, Poses, Prompt, Sample, Video
-from hmbench.video.files import probe, resize_video
+from hmbench.video.decode import Header, Picture, pictures, read_header
+from hmbench.video.files import resize_video
 from hmbench.video.geometry import scale_intrinsics
 
 
@@ -85,9 +86,9 @@ def sample_from_video(
     extra: dict[str, Any] = {
         "source": str(video),
         "source_size": list(taken.size),
-        "source_fps": taken.fps,
+        "source_fps": taken.header.fps,
         "source_frames": taken.numbers,
-        "rotated_degrees": taken.rotation,
+        "shown": list(taken.header.notes),
         "camera": str(camera),
     }
     return Sample(
@@ -149,57 +150,44 @@ class OwnVideo:
 class _Taken(NamedTuple):
     frames: Video
     numbers: list[int]
-    size: tuple[int, int]
-    fps: float
-    rotation: int
+    header: Header
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the video as a player shows it."""
+        return self.header.height, self.header.width
 
 
 def _take_frames(path: Path, config: OwnVideoConfig) -> _Taken:
-    """The context's frames, scaled and cropped as they are decoded, so that a long video needs no more memory."""
-    info = probe(path)
+    """The context's frames, scaled and cropped as they are decoded, so that a long video needs no more memory.
+
+    At each tick of the output's clock a player shows the last picture that has begun, never one of the future.
+    """
+    header = read_header(path)
     kept: deque[tuple[int, NDArray[np.uint8]]] = deque(maxlen=config.num_context)
-    wanted = 0  # next tick of the output's clock
-    decoded, size, rotation = 0, (0, 0), 0
-    for number, seconds, image, turned in _decode(path, info.fps):
-        decoded, size, rotation = number + 1, image.shape[:2], turned
-        shown_until = seconds + 0.5 / info.fps
+    early = min(0.25 / header.fps, 0.002)  # containers round times
+    ticks, decoded = 0, 0
+    shown: Picture | None = None
+    end = Picture(header.seconds - early, np.empty(0, np.uint8))
+    for number, picture in enumerate(itertools.chain(pictures(path), [end])):
         fitted: NDArray[np.uint8] | None = None
-        while wanted / config.fps < shown_until:
-            fitted = _fit(image, config.size) if fitted is None else fitted
-            kept.append((number, fitted))
-            wanted += 1
-            if config.part == "first" and wanted == config.num_context:
+        while shown is not None and ticks / config.fps < picture.time - early:
+            fitted = _fit(shown.image, config.size) if fitted is None else fitted
+            kept.append((number - 1, fitted))
+            ticks += 1
+            if config.part == "first" and ticks == config.num_context:
                 break
-        if config.part == "first" and wanted == config.num_context:
+        if config.part == "first" and ticks == config.num_context:
             break
+        shown, decoded = picture, number
     if len(kept) < config.num_context:
         most = (len(kept) - 1) // 4 * 4 + 1
         raise SampleError(
-            f"{path} has {decoded} frames at {info.fps:g} fps, which make {len(kept)} at {config.fps:g} fps; "
+            f"{path} has {decoded} frames at {header.fps:g} fps, which make {len(kept)} at {config.fps:g} fps; "
             f"the context needs {config.num_context}.",
             f"Use a longer video, or --video-frames {most} (4k + 1)." if most > 0 else "",
         )
-    numbers = [number for number, _ in kept]
-    return _Taken(np.stack([frame for _, frame in kept]), numbers, (size[0], size[1]), info.fps, rotation)
-
-
-def _decode(path: Path, fps: float) -> Iterator[tuple[int, float, NDArray[np.uint8], int]]:
-    """Number, time in seconds from the first frame, upright RGB image and its rotation, frame by frame."""
-    import av
-
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
-        stream.thread_type = "AUTO"
-        first: float | None = None
-        try:
-            for number, frame in enumerate(container.decode(stream)):
-                seconds = frame.time if frame.time is not None else number / fps
-                first = seconds if first is None else first
-                turned = round(getattr(frame, "rotation", 0) / 90) % 4
-                image = np.rot90(frame.to_ndarray(format="rgb24"), turned)
-                yield number, seconds - first, np.ascontiguousarray(image), turned * 90
-        except av.error.FFmpegError as error:
-            raise SampleError(f"{path} is damaged ({error.__class__.__name__}).", "Export the video again.") from error
+    return _Taken(np.stack([frame for _, frame in kept]), [number for number, _ in kept], header)
 
 
 def _fit(image: NDArray[np.uint8], size: tuple[int, int] | None) -> NDArray[np.uint8]:
@@ -215,18 +203,23 @@ def _fit(image: NDArray[np.uint8], size: tuple[int, int] | None) -> NDArray[np.u
 
 def _conversions(taken: _Taken, config: OwnVideoConfig) -> list[str]:
     """Sentences on what was done to the frames."""
-    notes = []
+    notes, header = [], taken.header
     height, width = taken.frames.shape[1:3]
     if (height, width) != taken.size:
         notes.append(f"scaled and centre-cropped from {taken.size[1]}x{taken.size[0]} to {width}x{height}")
-    if abs(taken.fps - config.fps) > 0.01:
-        notes.append(f"taken at {config.fps:g} fps from a video of {taken.fps:g} fps (nearest frames)")
+    if abs(header.fps - config.fps) > 0.01:
+        notes.append(
+            f"taken at {config.fps:g} fps from a video of {header.fps:g} fps (what a player shows at each tick)"
+        )
+    if not header.steady:
+        notes.append("the video's frames are not evenly spaced in time; each tick has what a player shows then")
     repeats = len(taken.numbers) - len(set(taken.numbers))
     if repeats:
         notes.append(f"{repeats} of {len(taken.numbers)} context frames repeat their predecessor: the video is slower")
-    if taken.rotation:
-        notes.append(f"turned upright by {taken.rotation} degrees, as the file's own rotation says")
-    return notes
+    used = max(taken.numbers[-1] - taken.numbers[0] + 1, len(taken.numbers))
+    if used < header.frames:
+        notes.append(f"only its {config.part} {used} of {header.frames} frames are used")
+    return [*notes, *header.notes]
 
 
 def _cameras(camera: str | Path, config: OwnVideoConfig) -> tuple[Poses, Poses, list[str]]:

@@ -1,7 +1,7 @@
 """Video in and out of files, exactly: lossless files are read back bit for bit, equal frames give equal files.
 
-A truncated or broken file raises; damage inside a picture raises where the decoder notices it, which H.264, having no
-checksums, does not always.
+Reading stands in `hmbench.video.decode`. A truncated or broken file raises; damage inside a picture raises where the
+decoder notices it, which H.264, having no checksums, does not always.
 
 PyAV carries the codecs. Two writers: lossless RGB H.264 for predictions, since a lossy file would change the scores of
 what it stores, and ordinary H.264 (yuv420p) for clips and pictures that people look at. Label maps are FFV1 grey.
@@ -9,12 +9,11 @@ what it stores, and ordinary H.264 (yuv420p) for clips and pictures that people 
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import av
 import numpy as np
@@ -23,29 +22,19 @@ from numpy.typing import NDArray
 
 from hmbench.errors import SampleError
 from hmbench.types import LabelMaps, Video
+from hmbench.video.decode import LIMITS, Header, pictures, read_header
+
+MAX_LABELS = 32
+"""Subjects that a label map may have; HM-World has 1 to 3 in a clip."""
 
 
-class VideoInfo(NamedTuple):
-    """What a video file says of itself."""
-
-    width: int
-    height: int
-    fps: float
-    codec: str
-
-
-def probe(path: Path) -> VideoInfo:
-    """Size, rate and codec, without decoding.
+def probe(path: Path) -> Header:
+    """Size, rate, codec, number of frames and more, from the first picture and the packets.
 
     Raises:
-        SampleError: If the file is missing or is no video.
+        SampleError: If the file is missing, damaged or no video.
     """
-    with _open(path) as container:
-        stream = container.streams.video[0]
-        rate = stream.average_rate or stream.guessed_rate
-        if not rate:
-            raise SampleError(f"{path} has no frame rate.", "Write it again with a constant frame rate.")
-        return VideoInfo(stream.width, stream.height, float(rate), stream.codec_context.name)
+    return read_header(path)
 
 
 def read_video(path: Path, *, frames: int | None = None, size: tuple[int, int] | None = None) -> Video:
@@ -62,7 +51,7 @@ def read_video(path: Path, *, frames: int | None = None, size: tuple[int, int] |
     Raises:
         SampleError: If the file is missing, damaged, or of another length or size.
     """
-    decoded = _decode(path, "rgb24", frames)
+    decoded = _collect(path, frames)
     if size is not None and decoded.shape[1:3] != size:
         got, want = decoded.shape[1:3][::-1], size[::-1]
         raise SampleError(
@@ -95,21 +84,28 @@ def write_lossless(path: Path, video: Video, *, fps: float) -> None:
         video: uint8 ``[T, H, W, 3]``.
         fps: Frames a second.
     """
-    _encode(path, video, "libx264rgb", "rgb24", "rgb24", fps, {"qp": "0", "preset": "ultrafast"})
+    _encode(path, video, "libx264rgb", "rgb24", "rgb24", fps, {"qp": "0", "preset": "ultrafast", "threads": "1"})
 
 
 def write_labels(path: Path, labels: LabelMaps, *, fps: float) -> None:
-    """Label maps ``[T, H, W]``, exactly, as FFV1 grey in ``.mkv``."""
-    _encode(path, labels, "ffv1", "gray", "gray", fps, {})
+    """Label maps ``[T, H, W]``, exactly, as FFV1 grey in ``.mkv``; equal maps give equal bytes on every machine."""
+    options = {"threads": "1", "slices": "4", "level": "3", "slicecrc": "1", "context": "0", "coder": "1"}
+    _encode(path, labels, "ffv1", "gray", "gray", fps, options)
 
 
 def read_labels(path: Path, *, frames: int | None = None) -> LabelMaps:
     """Label maps as written by `write_labels`, uint8 ``[T, H, W]``.
 
     Raises:
-        SampleError: If the file is missing, damaged, or of another length.
+        SampleError: If the file is missing, damaged, of another length, or no label map (noise, a lossy picture).
     """
-    return _decode(path, "gray", frames)
+    labels = _collect(path, frames, grey=True)
+    if (count := np.count_nonzero(np.bincount(labels.ravel(), minlength=256)[1:])) > MAX_LABELS:
+        raise SampleError(
+            f"{path} has {count} labels, more than {MAX_LABELS}: it is no map of subjects.",
+            "A label map has 0 for the background and one number for each subject.",
+        )
+    return labels
 
 
 def resize_video(video: Video, height: int, width: int) -> Video:
@@ -123,41 +119,36 @@ def resize_video(video: Video, height: int, width: int) -> Video:
     return np.stack([cv2.resize(frame, (width, height), interpolation=method) for frame in video])
 
 
-@contextmanager
-def _open(path: Path) -> Iterator[Any]:
-    if not path.is_file():
-        raise SampleError(f"There is no video {path}.", "Check the path, or generate the missing file again.")
-    try:
-        with av.open(str(path)) as container:
-            if not container.streams.video:
-                raise SampleError(f"{path} has no video stream.", "Replace it with a video file.")
-            yield container
-    except (av.error.FFmpegError, UnicodeDecodeError) as error:
+def _collect(path: Path, frames: int | None, *, grey: bool = False) -> NDArray[np.uint8]:
+    """All pictures in one array; its length and its memory are looked at before any of it is decoded."""
+    header = read_header(path)
+    if frames is not None and header.frames > 2 * frames + 8:
+        raise _wrong_length(path, f"about {header.frames}", frames)
+    needed = header.frames * header.height * header.width * (1 if grey else 3)
+    if needed > LIMITS.memory:
         raise SampleError(
-            f"{path} is damaged or no video ({error.__class__.__name__}).", "Fetch or write it again."
-        ) from error
-
-
-def _decode(path: Path, pixel_format: str, frames: int | None) -> NDArray[np.uint8]:
-    with _open(path) as container:
-        stream = container.streams.video[0]
-        stream.thread_type = "AUTO"
-        stream.codec_context.options = {"err_detect": "explode"}  # the default conceals damage with grey blocks
-        decoded: list[NDArray[np.uint8]] = []
-        convert = VideoReformatter()  # one for the clip: to_ndarray alone would set up a new one for each frame
-        for frame in container.decode(stream):
-            if frame.is_corrupt:
-                raise SampleError(f"Frame {len(decoded)} of {path} is damaged.", "Fetch or write it again.")
-            image: Any = convert.reformat(frame, format=pixel_format).to_ndarray()
-            decoded.append(image)
-    if not decoded:
-        raise SampleError(f"{path} has no frames.", "Fetch or write it again.")
+            f"{path} is {header.frames} frames of {header.width}x{header.height} and needs {needed / 2**30:.1f} GiB "
+            f"of memory, more than {LIMITS.memory >> 30}.",
+            "Cut or scale it to what a clip of a benchmark has.",
+        )
+    limit = frames + 1 if frames is not None else header.frames + 64
+    decoded = [picture.image for picture in itertools.islice(pictures(path, grey=grey), limit)]
     if frames is not None and len(decoded) != frames:
+        more = header.frames if len(decoded) > frames else len(decoded)
+        raise _wrong_length(path, str(more), frames)
+    if len(decoded) < header.frames:
         raise SampleError(
-            f"{path} has {len(decoded)} frames, expected {frames}.",
-            "A shorter file is usually truncated: fetch or write it again.",
+            f"{path} is cut off or damaged: {len(decoded)} of its {header.frames} frames can be decoded.",
+            "Fetch or write it again.",
         )
     return np.stack(decoded)
+
+
+def _wrong_length(path: Path, found: str, frames: int) -> SampleError:
+    return SampleError(
+        f"{path} has {found} frames, expected {frames}.",
+        "A shorter file is usually truncated: fetch or write it again.",
+    )
 
 
 def _encode(
@@ -175,7 +166,9 @@ def _encode(
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     try:
-        with av.open(str(temporary), "w") as container:
+        # Matroska gives each file a random number of its own, unless it is told to be exact
+        exact = {"fflags": "+bitexact"} if path.suffix == ".mkv" else {}
+        with av.open(str(temporary), "w", options=exact) as container:
             rate = Fraction(fps).limit_denominator(1001)
             stream: Any = container.add_stream(codec, rate=rate, options=options)
             stream.height, stream.width = frames.shape[1:3]

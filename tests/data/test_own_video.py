@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -228,3 +230,25 @@ def test_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [p.stem for p in paths] == list(some)
     with Image.open(paths[0]) as picture:
         assert picture.size == (990, 396)
+
+
+def test_uneven_frames_are_taken_as_a_player_shows_them(tmp_path: Path) -> None:
+    """A pause shows the frame before it: nothing is filled with frames from the future."""
+    path = tmp_path / "phone.mkv"
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("ffv1", rate=15)
+        stream.height, stream.width, stream.pix_fmt = 32, 48, "gray"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for level, milliseconds in enumerate((0, 67, 500, 567, 633, 700)):
+            frame = av.VideoFrame.from_ndarray(np.full((32, 48), 40 * level, np.uint8), format="gray")
+            frame.pts, frame.time_base = milliseconds, Fraction(1, 1000)
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    first = OwnVideoConfig(num_context=9, num_target=9, size=None, part="first")
+    sample = sample_from_video(path, "static", "", first)
+    assert sample.meta.extra["source_frames"] == [0, 1, 1, 1, 1, 1, 1, 1, 2]
+    assert sample.prompt.context[:, 0, 0, 0].tolist() == [0, *[40] * 7, 80]
+    said = " | ".join(sample.meta.warnings)
+    assert "not evenly spaced" in said and "only its first 9 of" not in said
+    last = OwnVideoConfig(num_context=5, num_target=9, size=None)
+    assert sample_from_video(path, "static", "", last).meta.extra["source_frames"] == [1, 2, 3, 4, 5]
