@@ -2,7 +2,7 @@
 
 Old versions of PyAV read BT.709 colours with BT.601's matrix: every score of a lossy clip was then wrong, and nothing
 said so. ``parity.mp4`` holds two frames of flat patches, BT.709, limited range, H.264; they were made by
-``python -m hmbench.video.parity``, whose colours stand below. Reading it takes about a millisecond.
+``python -m hmbench.video.make_parity_clip``, whose colours stand below. Reading it takes about a millisecond.
 """
 
 from __future__ import annotations
@@ -64,9 +64,3 @@ def known_frames() -> NDArray[np.uint8]:
     """The clip as it was before encoding, uint8 ``[2, 16, 64, 3]``."""
     lines = np.array(COLOURS, dtype=np.uint8)
     return lines.repeat(PATCH, axis=1)[:, None].repeat(PATCH, axis=1)
-
-
-if __name__ == "__main__":
-    from hmbench.video.files import write_video
-
-    write_video(CLIP, known_frames(), fps=15, crf=1)
