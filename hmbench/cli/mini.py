@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from hmbench.data.mini_world.as_hm_world import HMWorldForm
     from hmbench.data.mini_world.probes import Probe
     from hmbench.data.mini_world.splits import SplitName
 
@@ -27,14 +28,23 @@ def make_mini_command(
     workers: Annotated[int, typer.Option(help="Processes; as many as there are free cores is fastest.")] = 1,
     probe: Annotated[list[str] | None, typer.Option(help="Fault to render too, KIND:STRENGTH; repeatable.")] = None,
     crf: Annotated[int, typer.Option(help="H.264 quality of the videos, 0 to 51; smaller is better.")] = 17,
+    as_hm_world: Annotated[
+        bool, typer.Option("--as-hm-world", help="Write what HM-World has and no more; the truth goes to OUT-truth.")
+    ] = False,
+    form: Annotated[
+        list[str] | None,
+        typer.Option(help="With --as-hm-world: KEY=VALUE, for example positions=records or masks=white; repeatable."),
+    ] = None,
 ) -> None:
     """Make clips of the mini world with exact truth, in HM-World's layout."""
     from hmbench.cli.console import errors, progress_bar
     from hmbench.cli.console import out as console
+    from hmbench.data.mini_world.as_hm_world import impoverish, truth_folder
     from hmbench.data.mini_world.generate import GenerateConfig, Made, generate
 
+    poor = _form(as_hm_world, form)
     config = GenerateConfig(
-        out=out,
+        out=out if poor is None else truth_folder(out),
         split=_split(split),
         clips=clips,
         size=_size(size),
@@ -54,10 +64,15 @@ def make_mini_command(
         except KeyboardInterrupt:
             errors.print("Stopped. Clips that were complete are kept; the same command goes on from there.")
             raise
+    if poor is not None:
+        impoverish(config.out, out, poor)
+        console.print(f"In HM-World's poverty: {out}; the truth of the same clips: {config.out}", highlight=False)
     reasons = ", ".join(f"{count} {reason}" for reason, count in report.rejections.items()) or "none"
     candidates = sum(made.attempts for made in report.made)
     there = sum(made.was_there for made in report.made)
-    console.print(f"{len(report.made)} clips in {out}" + (f" ({there} were there)" if there else ""), highlight=False)
+    console.print(
+        f"{len(report.made)} clips in {config.out}" + (f" ({there} were there)" if there else ""), highlight=False
+    )
     console.print(
         f"The exit-entry filter took {report.acceptance:.0%} of {candidates} candidates; rejected: {reasons}",
         highlight=False,
@@ -90,6 +105,15 @@ def sheet_command(
         )
     save_picture(out, make_sheet(open_shown(folder), limit=clips, columns=columns, outlines=outlines))
     console.print(f"Sheet of {folder}: {out}", highlight=False)
+
+
+def _form(wanted: bool, texts: list[str] | None) -> HMWorldForm | None:
+    from hmbench.data.mini_world.as_hm_world import HMWorldForm
+    from hmbench.errors import UserError
+
+    if texts and not wanted:
+        raise UserError("--form says what HM-World's files look like.", "Add --as-hm-world.")
+    return HMWorldForm.parse(texts or ()) if wanted else None
 
 
 def _split(text: str) -> SplitName:

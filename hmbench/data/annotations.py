@@ -1,12 +1,13 @@
 """What a sample's small files say of its subjects: ``check.json``, ``character.json`` and our own ``truth.json``.
 
-The schemas of the first two are not documented. ``check.json`` is read as its only public reader reads it
-(``{"cond_check" | "tgt_check": {actor: {character: [{"frame": int, "inFrame": bool}, ...]}}}``); of ``character.json``
-only positions that can be recognised are used. What does not parse becomes a warning of the sample, never a guess.
+The schemas of the first two are not documented: `hmbench.data.check_file` and `hmbench.data.characters` read them by
+their shape. Here the two lists are brought together: every actor of either file is a subject, so that two actors of one
+character are two, and one that a file forgets is not lost.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -15,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmbench.data.cameras import point_from_unreal
+from hmbench.data.characters import CharacterFile, CharacterPath, read_characters
+from hmbench.data.check_file import Flags, Who, read_flags
 from hmbench.errors import SampleError, UserError
 from hmbench.files import read_json
 from hmbench.types import Category, SubjectTruth
@@ -41,8 +44,25 @@ class SubjectNote:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Actor:
+    """One subject as ``check.json`` and ``character.json`` list it."""
+
+    name: str
+    """Its character; with the actor where two wear the same."""
+    flags: Flags | None = None
+    """In-frame flags, ``[Tc + Tt]``; None where ``check.json`` does not list it."""
+    path: Floats | None = None
+    """Positions in the file's own axes and unit, ``[Tc + Tt, 3]``, NaN where it is silent; None if it has none."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Annotations:
     """Everything the small files of one sample say."""
+
+    actors: tuple[Actor, ...] = ()
+    """Everybody that HM-World's own files list."""
+    path_note: str = ""
+    """How the frames of ``character.json`` were read."""
 
     notes: dict[int, SubjectNote] = field(default_factory=dict)
     """Label to note; only where labels are known to belong to names."""
@@ -90,15 +110,79 @@ def read_annotations(folder: Path, num_context: int, num_target: int) -> Annotat
     count = num_context + num_target
     warnings: list[str] = []
     check = _json(folder / "check.json", warnings)
-    flags = _flags(check, num_context, num_target, warnings) if check is not None else {}
+    flags = read_flags(check, num_context, num_target, warnings) if check is not None else {}
     truth = folder / "truth.json"
     if truth.is_file():
-        return _from_truth(_json(truth, warnings), flags, count, str(truth))
+        content = _json(truth, warnings)
+        return _from_truth(content, {who[-1]: found for who, found in flags.items()}, count, str(truth))
     character = _json(folder / "character.json", warnings)
-    positions = _positions(character, num_context, num_target, warnings) if character is not None else {}
-    names = tuple(sorted(flags or positions))
-    notes = {1: SubjectNote(name=names[0], positions=positions.get(names[0]))} if len(names) == 1 else {}
-    return Annotations(notes=notes, names=names, flags=flags, warnings=tuple(warnings))
+    known = read_characters(character, num_context, num_target) if character is not None else CharacterFile()
+    if known.problem:
+        warnings.append(f"character.json has no positions that could be read: {known.problem}")
+    actors = _actors(flags, known, warnings)
+    names = tuple(actor.name for actor in actors)
+    notes = {}
+    if len(actors) == 1:
+        path = actors[0].path
+        notes[1] = SubjectNote(name=names[0], positions=None if path is None else point_from_unreal(path))
+    return Annotations(
+        notes=notes,
+        actors=actors,
+        names=names,
+        flags={actor.name: actor.flags for actor in actors if actor.flags is not None},
+        path_note=known.note,
+        warnings=tuple(warnings),
+    )
+
+
+def _actors(flags: dict[Who, Flags], known: CharacterFile, warnings: list[str]) -> tuple[Actor, ...]:
+    """Everybody that either file lists, the two files' entries brought together by their names."""
+    pairs: list[tuple[Who, Flags | None, Floats | None]] = []
+    free = list(known.paths)
+    for who, found in flags.items():
+        path = _same(who, free, flags)
+        if path is not None:
+            free.remove(path)
+        pairs.append((who, found, None if path is None else path.points))
+    if free and len(free) == len(known.paths) and flags:
+        warnings.append("check.json and character.json have no name in common")
+        if len(free) >= len(flags):  # whoever they are, positions tell them apart and flags only counted them
+            pairs = []
+    pairs += [(path.name, None, path.points) for path in free]
+    named = [_shown(who) for who, _, _ in pairs]
+    return tuple(Actor(name=_unique(named, i), flags=found, path=path) for i, (_, found, path) in enumerate(pairs))
+
+
+def _same(who: Who, paths: list[CharacterPath], everybody: dict[Who, Flags]) -> CharacterPath | None:
+    """The one path whose name has all parts of this name; failing that, the parts that no other actor has."""
+    words = [part.lower() for part in who]
+    own = [w for w in words if sum(w in [p.lower() for p in other] for other in everybody) == 1]
+    for wanted in (words, own):
+        fits = [p for p in paths if wanted and all(_has(p, word) for word in wanted)]
+        if len(fits) == 1:
+            return fits[0]
+    for word in own:
+        fits = [p for p in paths if _has(p, word)]
+        if len(fits) == 1:
+            return fits[0]
+    return None
+
+
+def _has(path: CharacterPath, word: str) -> bool:
+    parts = [part.lower() for part in path.name]
+    return word in parts or any(re.search(rf"(^|[^a-z0-9]){re.escape(word)}([^a-z0-9]|$)", part) for part in parts)
+
+
+def _shown(who: Who) -> tuple[str, str]:
+    """Character, and the rest of the name that tells two of one character apart."""
+    return (who[-1], "/".join(who[:-1])) if who else ("subject", "")
+
+
+def _unique(names: list[tuple[str, str]], index: int) -> str:
+    name, rest = names[index]
+    if sum(other == name for other, _ in names) == 1:
+        return name
+    return f"{name} ({rest})" if sum(other == (name, rest) for other in names) == 1 else f"{name} #{index + 1}"
 
 
 def _json(path: Path, warnings: list[str]) -> Any:
@@ -110,75 +194,6 @@ def _json(path: Path, warnings: list[str]) -> Any:
         return read_json(path)
     except UserError as error:
         raise SampleError(error.what, error.hint) from error
-
-
-def _flags(content: Any, num_context: int, num_target: int, warnings: list[str]) -> dict[str, NDArray[np.bool_]]:
-    """In-frame flags by character, over context and target."""
-    halves = []
-    for key, count in (("cond_check", num_context), ("tgt_check", num_target)):
-        half: dict[str, NDArray[np.bool_]] = {}
-        for name, entries in _characters(content, key):
-            parsed = _one_flag_list(entries, count)
-            if parsed is None:
-                warnings.append(
-                    f"check.json, {key}: the entries of {name!r} do not parse or do not cover {count} frames"
-                )
-            else:
-                half[name] = parsed
-        halves.append(half)
-    if not halves[0] and not halves[1]:
-        warnings.append("check.json has no in-frame flags that could be read")
-    shared = sorted(set(halves[0]) & set(halves[1]))
-    return {name: np.concatenate([halves[0][name], halves[1][name]]) for name in shared}
-
-
-def _characters(content: Any, key: str) -> list[tuple[str, Any]]:
-    half = content.get(key) if isinstance(content, dict) else None
-    if not isinstance(half, dict):
-        return []
-    return [
-        (str(name), entries) for actor in half.values() if isinstance(actor, dict) for name, entries in actor.items()
-    ]
-
-
-def _one_flag_list(entries: Any, count: int) -> NDArray[np.bool_] | None:
-    """Flags of one character; frames may count from 0 or from 1, or go on from the context."""
-    try:
-        frames = np.array([int(entry["frame"]) for entry in entries])
-        inside = np.array([bool(entry["inFrame"]) for entry in entries])
-    except (TypeError, KeyError, ValueError):
-        return None
-    if len(frames) != count or not np.array_equal(np.sort(frames), np.arange(frames.min(), frames.min() + count)):
-        return None
-    return np.asarray(inside[np.argsort(frames)], dtype=np.bool_)
-
-
-def _positions(content: Any, num_context: int, num_target: int, warnings: list[str]) -> dict[str, Floats]:
-    """World positions by character, from ``{"cond_character" | "tgt_character": {name: {frame: [x, y, z]}}}``."""
-    halves: list[dict[str, Floats]] = []
-    for side, count in (("cond", num_context), ("tgt", num_target)):
-        key = next((k for k in content if str(k).startswith(side)), None) if isinstance(content, dict) else None
-        half = content[key] if key is not None else None
-        found = {}
-        for name, frames in half.items() if isinstance(half, dict) else []:
-            parsed = _one_path(frames, count)
-            if parsed is not None:
-                found[str(name)] = parsed
-        halves.append(found)
-    shared = sorted(set(halves[0]) & set(halves[1]))
-    if not shared:
-        warnings.append("character.json has no positions that could be read")
-    return {name: point_from_unreal(np.concatenate([halves[0][name], halves[1][name]])) for name in shared}
-
-
-def _one_path(frames: Any, count: int) -> Floats | None:
-    if not isinstance(frames, dict) or not {str(i) for i in range(count)} <= set(frames):
-        return None
-    try:
-        path = np.array([frames[str(i)] for i in range(count)], dtype=np.float64)
-    except (TypeError, ValueError):
-        return None
-    return path if path.shape == (count, 3) else None
 
 
 def _from_truth(content: Any, flags: dict[str, NDArray[np.bool_]], count: int, where: str) -> Annotations:

@@ -1,0 +1,167 @@
+"""``character.json`` and ``check.json`` in many forms: the same numbers under the same names, or a sentence."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hmbench.data.annotations import read_annotations
+from hmbench.data.characters import read_characters
+from hmbench.data.check_file import read_flags
+from hmbench.data.mini_world.as_hm_world import SCHEMAS, HMWorldForm, _Walker
+from hmbench.errors import UserError
+
+CHARACTERS = ("Wolf", "Redhead", "Conductor")  # names that look like a bone, a half of the clip
+
+
+def walkers(count: int, frames: int) -> list[_Walker]:
+    rng = np.random.default_rng(count)
+    return [
+        _Walker(f"actor_{k}", CHARACTERS[k], np.round(rng.normal(size=(frames, 3)) * 300, 3), rng.normal(size=frames))
+        for k in range(count)
+    ]
+
+
+@pytest.mark.parametrize("frames", [(77, 77), (37, 41)])
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("schema", SCHEMAS)
+def test_every_schema_gives_the_same_paths(schema: str, count: int, frames: tuple[int, int]) -> None:
+    written = walkers(count, sum(frames))
+    content = json.loads(json.dumps(SCHEMAS[schema](written, frames[0])))
+    found = read_characters(content, *frames)
+    assert found.problem is None and len(found.paths) == count
+    for path, walker in zip(found.paths, written, strict=True):
+        np.testing.assert_allclose(path.points, walker.points, atol=6e-4)
+        assert walker.character in "/".join(path.name) and walker.actor in "/".join(path.name)
+
+
+def ramp(count: int, start: float = 0.0) -> list[list[float]]:
+    return [[start + i, 2.0 * (start + i), 0.5] for i in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [
+        ({"Wolf": {"cond": ramp(9), "tgt": ramp(9, 9)}}, "Wolf"),
+        ({"characters": {"Wolf": {"positions": ramp(18), "rotations": ramp(18, 500)}}}, "Wolf"),
+        ([{"index": 4, "name": "Wolf", "locations": ramp(18)}], "Wolf"),
+        ([{"Wolf": {str(i): p for i, p in enumerate(ramp(9))}}, {"Wolf": dict(enumerate(ramp(9, 9)))}], "Wolf"),
+        ({"Wolf": [{"frame_id": i, "pos": p, "velocity": [9, 9, 9]} for i, p in enumerate(ramp(18))]}, "Wolf"),
+        ({"Wolf": [{"transform": {"translation": p, "scale": [1, 1, 1]}} for p in ramp(18)]}, "Wolf"),
+        ({"frames": [{"Wolf": {"location": {"X": x, "Y": y, "Z": z}}} for x, y, z in ramp(18)]}, "Wolf"),
+        ({"Wolf": [[*p, 0.0, 90.0, 0.0] for p in ramp(18)]}, "Wolf"),
+    ],
+)
+def test_other_forms(content: Any, name: str) -> None:
+    found = read_characters(json.loads(json.dumps(content)), 9, 9)
+    assert [path.name[-1] for path in found.paths] == [name]
+    np.testing.assert_allclose(found.paths[0].points, ramp(18))
+
+
+def test_frames_that_are_missing_are_unknown() -> None:
+    content = {"cond": {"Wolf": {str(i): [i, 0, 0] for i in range(3, 9)}}}
+    points = read_characters(content, 9, 9).paths[0].points
+    assert np.isnan(points[:3]).all() and np.isnan(points[9:]).all()
+    np.testing.assert_array_equal(points[3:9, 0], np.arange(3, 9))
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ({}, "no 3D points"),
+        ({"Wolf": {"0": "here"}}, "no 3D points"),
+        ({"Wolf": {"start": [0, 0, 0], "end": [1, 1, 1]}}, "do not go by frames"),
+        ({"Wolf": ramp(40)}, r"do not fit the clip \(40 for 9 \+ 9\)"),
+    ],
+)
+def test_what_is_no_path_is_said(content: Any, sentence: str) -> None:
+    found = read_characters(content, 9, 9)
+    assert found.paths == ()
+    assert re.search(sentence, found.problem or "")
+
+
+def flag_list(flags: list[int], start: int = 0) -> list[dict[str, Any]]:
+    return [{"frame": start + i, "inFrame": bool(v)} for i, v in enumerate(flags)]
+
+
+SEEN = [1, 1, 1, 0, 0], [0, 0, 1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    "lists",
+    [
+        (flag_list(SEEN[0]), flag_list(SEEN[1])),
+        (flag_list(SEEN[0], 1), flag_list(SEEN[1], 1)),
+        (flag_list(SEEN[0]), flag_list(SEEN[1], 5)),
+        (flag_list(SEEN[0]), [e for e in flag_list(SEEN[1]) if e["frame"] != 3]),
+        ([{"frame": 0, "inFrame": True}, {"frame": 3, "inFrame": False}], flag_list(SEEN[1])),
+        ([{"frame": 3, "event": "exit"}], [{"frame": 2, "event": "re-entry"}]),
+        ({"exit": [3]}, {"enter": [2]}),
+    ],
+)
+def test_flags_and_events_are_read_alike(lists: tuple[Any, Any]) -> None:
+    content = {f"{side}_check": {"a1": {"Wolf": x}} for side, x in zip(("cond", "tgt"), lists, strict=True)}
+    flags = read_flags(content, 5, 5, [])
+    assert list(flags) == [("a1", "Wolf")]
+    np.testing.assert_array_equal(flags["a1", "Wolf"], np.array(SEEN[0] + SEEN[1], bool))
+
+
+def write(folder: Path, check: Any, character: Any) -> Path:
+    for name, content in (("check", check), ("character", character)):
+        (folder / f"{name}.json").write_text(json.dumps(content))
+    return folder
+
+
+def both_halves(half: Any, name: str) -> dict[str, Any]:
+    return {f"cond_{name}": half, f"tgt_{name}": half}
+
+
+def test_two_actors_of_one_character_are_two(tmp_path: Path) -> None:
+    half = {actor: {"Wolf": flag_list([1] * 5)} for actor in ("a1", "a2")}
+    places = {actor: {"Wolf": ramp(5, k)} for k, actor in enumerate(("a1", "a2"))}
+    known = read_annotations(write(tmp_path, both_halves(half, "check"), both_halves(places, "character")), 5, 5)
+    assert known.names == ("Wolf (a1)", "Wolf (a2)")
+    assert [actor.path[0, 0] for actor in known.actors if actor.path is not None] == [0, 1]
+
+
+def test_a_character_that_one_file_forgets_is_not_lost(tmp_path: Path) -> None:
+    check = both_halves({"a1": {"Wolf": flag_list([1] * 5)}}, "check")
+    places = both_halves({"a1": {"Wolf": ramp(5)}, "a2": {"Cat": ramp(5, 7)}}, "character")
+    known = read_annotations(write(tmp_path, check, places), 5, 5)
+    assert known.names == ("Wolf", "Cat")
+    assert known.actors[0].flags is not None and known.actors[1].flags is None
+
+
+def test_a_character_of_one_half_stays_a_subject(tmp_path: Path) -> None:
+    check = {
+        "cond_check": {"a1": {"Wolf": flag_list([1] * 5)}, "a2": {"Cat": flag_list([1] * 5)}},
+        "tgt_check": {"a1": {"Wolf": flag_list([1] * 5)}},
+    }
+    known = read_annotations(write(tmp_path, check, {}), 5, 5)
+    assert known.names == ("Wolf", "Cat")
+    assert not known.flags["Cat"][5:].any()
+    assert any("does not list a2/Cat in the target" in w for w in known.warnings)
+
+
+def test_names_in_one_string_belong_to_the_flags(tmp_path: Path) -> None:
+    half = {f"actor_{k}": {name: flag_list([1] * 5)} for k, name in enumerate(("Wolf", "Cat"))}
+    places = {f"actor_{k}_{name}": ramp(5, k) for k, name in enumerate(("Wolf", "Cat"))}
+    known = read_annotations(write(tmp_path, both_halves(half, "check"), both_halves(places, "character")), 5, 5)
+    assert known.names == ("Wolf", "Cat")
+    assert [actor.path[0, 0] for actor in known.actors if actor.path is not None] == [0, 1]
+
+
+def test_forms_that_do_not_exist_are_explained() -> None:
+    assert HMWorldForm.parse(["positions=records", "lag=3", "same-character=yes"]) == HMWorldForm(
+        positions="records", lag=3, same_character=True
+    )
+    for text, sentence in (
+        ("color=red", "no setting 'color'"),
+        ("masks=rde", "Did you mean 'red'"),
+        ("lag=x", "parse"),
+    ):
+        with pytest.raises(UserError, match=sentence):
+            HMWorldForm.parse([text])
