@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from hmbench.files import write_text
 from hmbench.results.records import RunManifest
-from hmbench.results.summary import MetricSummary
+from hmbench.results.summary import UNFINISHED, MetricSummary
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -25,20 +25,26 @@ CSV_HEADER = "model trained data data_revision split profile metric version high
 def write_run_tables(folder: Path, manifest: RunManifest, summary: Mapping[str, MetricSummary]) -> None:
     """Writes ``table.md``, ``table.csv`` and ``table.tex``."""
     lines = table_lines(manifest, summary, headline_only=False)
-    title = run_title(manifest)
+    title = run_title(manifest, summary)
     notice = manifest.model_info.get("notice")
     write_text(folder / "table.md", markdown(HEADER, lines, title=title, notice=notice))
     write_text(folder / "table.csv", csv_text(manifest, summary))
     write_text(folder / "table.tex", latex(HEADER, lines, caption=title, notice=notice))
 
 
-def run_title(manifest: RunManifest) -> str:
-    """What a table's numbers are of: model, data, how many samples."""
-    count = len(manifest.samples)
+def run_title(manifest: RunManifest, summary: Mapping[str, MetricSummary]) -> str:
+    """What a table's numbers are of: model, data, how many samples, and how many of them if not all."""
+    count, left = len(manifest.samples), unfinished(summary)
+    done = f"unfinished: {count - left} of {count}" if left else str(count)
     return (
-        f"{manifest.model_info['name']} on {manifest.data_name} ({manifest.split}, {count} "
+        f"{manifest.model_info['name']} on {manifest.data_name} ({manifest.split}, {done} "
         f"sample{'s' if count != 1 else ''}, {manifest.profile} profile, data {manifest.data_revision})"
     )
+
+
+def unfinished(summary: Mapping[str, MetricSummary]) -> int:
+    """How many samples have not been evaluated yet."""
+    return min((found.reasons.get(UNFINISHED, 0) for found in summary.values()), default=0)
 
 
 def table_lines(
@@ -59,7 +65,7 @@ def screen_table(manifest: RunManifest, summary: Mapping[str, MetricSummary], *,
     """The table for a terminal."""
     from rich.table import Table
 
-    table = Table(title=run_title(manifest), title_justify="left", header_style="bold")
+    table = Table(title=run_title(manifest, summary), title_justify="left", header_style="bold")
     for name, justify in zip(HEADER, ("left", "center", "right", "center", "right"), strict=True):
         table.add_column(name, justify=justify)  # type: ignore[arg-type]
     for line in table_lines(manifest, summary, headline_only=headline_only):
@@ -68,10 +74,13 @@ def screen_table(manifest: RunManifest, summary: Mapping[str, MetricSummary], *,
 
 
 def skipped_reasons(summary: Mapping[str, MetricSummary]) -> dict[str, list[str]]:
-    """Reason to the metrics that were skipped for it, so that a reader sees each reason once."""
+    """Reason to the metrics that were skipped for it, so that a reader sees each reason once.
+
+    That a run is unfinished is said in the title.
+    """
     reasons: dict[str, list[str]] = {}
     for found in summary.values():
-        for reason in found.reasons:
+        for reason in (r for r in found.reasons if r != UNFINISHED):
             reasons.setdefault(reason, []).append(found.metric)
     return reasons
 

@@ -38,6 +38,10 @@ class RunFolder:
         """Rows and events of a sample."""
         return self.path / "scores" / f"{sample}.json"
 
+    def failure(self, sample: str, stage: str) -> Path:
+        """Why a stage failed on a sample; absent if it did not."""
+        return self.path / "errors" / f"{sample}.{stage}.json"
+
     def write_manifest(self, manifest: RunManifest) -> None:
         """Writes ``run.json``."""
         write_json(self.path / "run.json", asdict(manifest))

@@ -15,6 +15,8 @@ BOOTSTRAP_DRAWS = 2000
 CONFIDENCE = 0.95
 MIN_CLUSTERS = 5
 """Fewer scenes give no interval: two or three drawn with replacement come out far too narrow to mean 95 %."""
+UNFINISHED = "not evaluated yet"
+"""Why a sample of an unfinished run has no value."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +41,7 @@ class MetricSummary:
     """Why the others have none: reason to count."""
 
 
-def summarise(rows: Sequence[Row], *, seed: int = 0) -> dict[str, MetricSummary]:
+def summarise(rows: Sequence[Row], *, seed: int = 0, samples: int | None = None) -> dict[str, MetricSummary]:
     """Clip-weighted means with percentile bootstrap intervals, whole scenes drawn with replacement.
 
     The result does not depend on the order of the rows. A missing value is skipped and counted.
@@ -47,6 +49,8 @@ def summarise(rows: Sequence[Row], *, seed: int = 0) -> dict[str, MetricSummary]
     Args:
         rows: Rows of one run.
         seed: Seed of the bootstrap; the same for every metric, so that metrics see the same draws.
+        samples: How many samples the run has, scored or not; by default as many as a metric has rows. Those without a
+            row are counted under `UNFINISHED`.
 
     Returns:
         Metric name to summary, in order of first appearance of the metric in the sorted rows' samples.
@@ -54,7 +58,7 @@ def summarise(rows: Sequence[Row], *, seed: int = 0) -> dict[str, MetricSummary]
     by_metric: dict[str, list[Row]] = {}
     for row in rows:
         by_metric.setdefault(row.metric, []).append(row)
-    return {name: _summarise_one(name, group, seed) for name, group in by_metric.items()}
+    return {name: _summarise_one(name, group, seed, samples) for name, group in by_metric.items()}
 
 
 def bootstrap_interval(
@@ -83,7 +87,7 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
-def _summarise_one(name: str, rows: Sequence[Row], seed: int) -> MetricSummary:
+def _summarise_one(name: str, rows: Sequence[Row], seed: int, samples: int | None) -> MetricSummary:
     versions = {row.version for row in rows}
     if len(versions) > 1:
         raise ValueError(f"rows of {name} mix versions {sorted(versions)}")
@@ -93,6 +97,8 @@ def _summarise_one(name: str, rows: Sequence[Row], seed: int) -> MetricSummary:
     reasons: dict[str, int] = {}
     for row in sorted((r for r in rows if r.value is None), key=lambda row: row.sample):
         reasons[row.reason or "unknown"] = reasons.get(row.reason or "unknown", 0) + 1
+    if samples is not None and samples > len(rows):
+        reasons[UNFINISHED] = samples - len(rows)
     return MetricSummary(
         metric=name,
         version=versions.pop(),
@@ -100,6 +106,6 @@ def _summarise_one(name: str, rows: Sequence[Row], seed: int) -> MetricSummary:
         low=interval[0] if interval else None,
         high=interval[1] if interval else None,
         scored=len(values),
-        total=len(rows),
+        total=max(len(rows), samples or 0),
         reasons=reasons,
     )

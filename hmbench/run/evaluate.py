@@ -9,81 +9,62 @@ rows and summary, bit for bit; so does a run whose samples were shared among pro
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from hmbench.data.dataset import Dataset, open_dataset
 from hmbench.errors import UserError, did_you_mean
-from hmbench.files import read_json, write_json, write_text
 from hmbench.protocols import Metric, Plans, Prepares, SubjectTracker
-from hmbench.registry import AnyModel, create_model
-from hmbench.results.records import Row, RunManifest, write_rows
+from hmbench.registry import AnyModel
+from hmbench.results.records import RunManifest
 from hmbench.results.run_folder import RunFolder
-from hmbench.results.summary import MetricSummary, summarise
+from hmbench.run.assemble import EvalResult, assemble
+from hmbench.run.bench import Bench, videos_info
 from hmbench.run.environment import environment
 from hmbench.run.request import EvalRequest, Reporter, Silent
-from hmbench.run.scorers import check_scoring, make_scorer
-from hmbench.run.stages import each, failed_sample, failure_text, generate_sample, score_sample
+from hmbench.run.scorers import check_scoring
+from hmbench.run.sharing import Session, writing
+from hmbench.run.stages import Failure
 
 __all__ = [
-    "EvalRequest", "EvalResult", "Reporter", "Silent", "assemble", "evaluate", "generate", "score", "select_samples",
+    "EvalRequest", "EvalResult", "Reporter", "Silent", "assemble", "evaluate", "generate", "open_data", "open_run",
+    "score", "select_samples", "share",
 ]  # fmt: skip
 
 
-@dataclass(frozen=True, kw_only=True)
-class EvalResult:
-    """What a run found."""
+def evaluate(
+    request: EvalRequest,
+    reporter: Reporter | None = None,
+    *,
+    metrics: Sequence[Metric] | None = None,
+    tracker: SubjectTracker | None = None,
+) -> EvalResult:
+    """All stages.
 
-    manifest: RunManifest
-    """What was run."""
-    summary: dict[str, MetricSummary]
-    """Metric name to mean and interval, in table order."""
-    failures: dict[str, str]
-    """Sample id to what went wrong."""
-    missing: tuple[str, ...] = ()
-    """Samples that other shards have yet to do."""
+    Args:
+        request: What to evaluate.
+        reporter: Hears how it goes.
+        metrics: Instead of the profile's metrics.
+        tracker: Instead of the profile's tracker.
 
-
-def evaluate(request: EvalRequest, reporter: Reporter | None = None) -> EvalResult:
-    """All stages. Raises `UserError` for what the user can mend before anything is computed."""
-    check_scoring(request)
-    generate(request, reporter)
-    return score(request, reporter)
+    Raises:
+        UserError: For what the user can mend, before anything is computed.
+    """
+    if metrics is None:
+        check_scoring(request)
+    with Session(request.out, request.shard, join=request.join) as session:
+        _generate(request, reporter or Silent(), session)
+        return _score(request, reporter or Silent(), session, metrics, tracker)
 
 
 def generate(request: EvalRequest, reporter: Reporter | None = None) -> RunManifest:
     """The first stage: a video for every sample that has none yet.
 
     Raises:
-        UserError: If the model or data do not exist, or the folder holds another run.
+        UserError: If the model or data do not exist, or the folder holds another run or is being worked on.
     """
-    reporter = reporter or Silent()
-    if request.model is None:
-        raise UserError("No model was named.", "Give --model, or score existing videos with `hmbench score`.")
-    data = _open_data(request, reporter)
-    ids = select_samples(data, request)
-    model = create_model(request.model, profile=request.profile, device=request.device, options=request.options)
-    run = RunFolder(request.out)
-    manifest = _open_run(request, data, ids, asdict(model.info), run)
-    if model.info.notice:
-        reporter.notice(model.info.notice)
-    todo = [i for i in _shard(ids, request) if not run.prediction(i).is_file()]
-    if todo:
-        _prepare(model, data, todo, reporter)
-    mine = len(_shard(ids, request))
-    reporter.stage("generate", mine, mine - len(todo))
-    errors = run.path / "errors"
-
-    def work(sample_id: str) -> None:
-        generate_sample(model, data.load(sample_id), run, request.seed)
-        (errors / f"{sample_id}.generate.json").unlink(missing_ok=True)
-        reporter.advance(sample_id)
-
-    each(todo, work, _recorder(errors, "generate", reporter))
-    return manifest
+    with Session(request.out, request.shard, join=request.join) as session:
+        return _generate(request, reporter or Silent(), session)
 
 
 def score(
@@ -102,80 +83,99 @@ def score(
         tracker: Instead of the profile's tracker.
 
     Raises:
-        UserError: If the folder is no run, or the data are not the run's data.
+        UserError: If the folder is no run or is being worked on, or the data are not the run's data.
     """
-    reporter = reporter or Silent()
     if metrics is None:
         check_scoring(request)
-    data = _open_data(request, reporter)
+    with Session(request.out, request.shard, join=request.join) as session:
+        return _score(request, reporter or Silent(), session, metrics, tracker)
+
+
+def _generate(request: EvalRequest, reporter: Reporter, session: Session) -> RunManifest:
+    data = open_data(request, reporter)
+    ids = select_samples(data, request)
+    bench = Bench(request, data, reporter)
+    manifest = open_run(request, data, ids, bench.model_info())
+    if bench.model.info.notice:
+        reporter.notice(bench.model.info.notice)
+    mine = share(ids, request)
+    todo = [i for i in mine if not bench.run.prediction(i).is_file()]
+    if todo:
+        _prepare(bench.model, data, todo, reporter)
+    reporter.stage("generate", len(mine), len(mine) - len(todo))
+    _each(todo, "generate", session, bench.generate, reporter)
+    return manifest
+
+
+def _score(
+    request: EvalRequest,
+    reporter: Reporter,
+    session: Session,
+    metrics: Sequence[Metric] | None,
+    tracker: SubjectTracker | None,
+) -> EvalResult:
+    data = open_data(request, reporter)
+    bench = Bench(request, data, reporter, metrics=metrics, tracker=tracker)
+    manifest = run_to_score(request, data)
+    _, manifest = bench.scoring(manifest)
+    with writing(request.out):
+        bench.run.write_manifest(manifest)
+    mine = share(manifest.samples, request)
+    reporter.stage("score", len(mine), 0)
+
+    def work(sample: str) -> Failure | None:
+        return None if left_to_others(bench, session, sample) else bench.score(sample)
+
+    _each(mine, "score", session, work, reporter)
+    return assemble(bench.run, manifest)
+
+
+def _each(
+    ids: Sequence[str], stage: str, session: Session, work: Callable[[str], Failure | None], reporter: Reporter
+) -> None:
+    """Works on every sample that nobody else works on; those that somebody had are looked at once more at the end."""
+    left: list[str] = []
+    for last, samples in ((False, ids), (True, left)):
+        for sample in samples:
+            if not session.claim(sample, stage):
+                if not last:
+                    left.append(sample)
+                continue
+            try:
+                failure = work(sample)
+            finally:
+                session.release(sample, stage)
+            if failure is not None:
+                reporter.failed(sample, stage, failure.message)
+            reporter.advance(sample)
+
+
+def left_to_others(bench: Bench, session: Session, sample: str) -> bool:
+    """Whether a sample has no video because another process is generating it just now."""
+    if (bench.videos / f"{sample}.mp4").is_file() or bench.run.failure(sample, "generate").is_file():
+        return False
+    if not session.claim(sample, "generate"):
+        return True
+    session.release(sample, "generate")
+    return False
+
+
+def run_to_score(request: EvalRequest, data: Dataset) -> RunManifest:
+    """The manifest of the run whose videos are scored.
+
+    Raises:
+        UserError: If the folder is no run, or the data are not the run's data.
+    """
     run = RunFolder(request.out)
     if request.predictions is not None:
-        ids = select_samples(data, request)
-        manifest = _open_run(request, data, ids, _videos_info(request.predictions), run)
-        source = request.predictions
-    else:
-        manifest, source = run.read_manifest(), run.predictions
-        ids = manifest.samples
-        if data.revision(ids) != manifest.data_revision:
-            raise UserError(
-                f"The data at {request.data!r} are not those that {run.path} was generated for.",
-                f"Give the --data that was used: {manifest.data!r}, unchanged.",
-            )
-    scorer, manifest = make_scorer(request, manifest, metrics, tracker, reporter)
-    run.write_manifest(manifest)
-    mine = _shard(ids, request)
-    reporter.stage("score", len(mine), 0)
-    errors = run.path / "errors"
-    record = _recorder(errors, "score", reporter)
-
-    def work(sample_id: str) -> None:
-        failure = errors / f"{sample_id}.generate.json"
-        video = source / f"{sample_id}.mp4"
-        if not video.is_file() and failure.is_file():
-            failed_sample(sample_id, "generate", read_json(failure)["message"], scorer, run)
-            reporter.advance(sample_id)
-            return
-        failures = score_sample(data.load(sample_id), video, run, scorer)["failures"]
-        if failures:
-            record(sample_id, failure_text(failures), "\n".join(f["traceback"] for f in failures).strip())
-        else:
-            (errors / f"{sample_id}.score.json").unlink(missing_ok=True)
-            reporter.advance(sample_id)
-
-    def on_error(sample_id: str, message: str, trace: str) -> None:
-        failed_sample(sample_id, "score", message, scorer, run)
-        record(sample_id, message, trace)
-
-    each(mine, work, on_error)
-    return assemble(run, manifest)
-
-
-def assemble(run: RunFolder, manifest: RunManifest) -> EvalResult:
-    """Writes rows, events, samples, summary and tables from what is scored so far."""
-    contents = [read_json(run.scores(i)) for i in manifest.samples if run.scores(i).is_file()]
-    contents = [content for content in contents if "failures" in content]  # older versions': another shard scores them
-    scored = {content["sample"]["id"] for content in contents}
-    missing = tuple(i for i in manifest.samples if i not in scored)
-    rows = [Row(**row) for content in contents for row in content["rows"]]
-    summary = {name: found for name, found in summarise(rows, seed=0).items() if name in manifest.metrics}
-    failures = {c["sample"]["id"]: _failure_text(c["failures"]) for c in contents if c["failures"]}
-    write_rows(run.path / "rows.jsonl", rows)
-    _write_lines(run.path / "events.jsonl", [event for content in contents for event in content["events"]])
-    _write_lines(run.path / "samples.jsonl", [_sample_line(content) for content in contents])
-    result = EvalResult(manifest=manifest, summary=summary, failures=failures, missing=missing)
-    record = {
-        "metrics": {name: asdict(found) for name, found in summary.items()},
-        "failures": failures,
-        "samples": len(manifest.samples),
-        "scored_samples": len(contents) - len(failures),
-        "notice": manifest.model_info.get("notice"),
-        "trained": manifest.model_info.get("trained"),
-    }
-    write_json(run.path / "summary.json", record)
-    from hmbench.report.run_tables import write_run_tables
-
-    write_run_tables(run.path, result.manifest, result.summary)
-    return result
+        return open_run(request, data, select_samples(data, request), videos_info(request.predictions))
+    manifest = run.read_manifest()
+    if data.revision(manifest.samples) != manifest.data_revision:
+        raise UserError(
+            f"The data at {request.data!r} are not those that {run.path} was generated for.",
+            f"Give the --data that was used: {manifest.data!r}, unchanged.",
+        )
+    return manifest
 
 
 def select_samples(data: Dataset, request: EvalRequest) -> tuple[str, ...]:
@@ -205,7 +205,7 @@ def _prepare(model: AnyModel, data: Dataset, ids: Sequence[str], reporter: Repor
         model.prepare(sorted({data.caption(i) or "" for i in ids}))
 
 
-def _open_data(request: EvalRequest, reporter: Reporter) -> Dataset:
+def open_data(request: EvalRequest, reporter: Reporter) -> Dataset:
     """The data; where the mini world has to be rendered first, the reporter hears of it."""
     begun = False
 
@@ -219,10 +219,9 @@ def _open_data(request: EvalRequest, reporter: Reporter) -> Dataset:
     return open_dataset(request.data, on_clip)
 
 
-def _open_run(
-    request: EvalRequest, data: Dataset, ids: tuple[str, ...], info: dict[str, Any], run: RunFolder
-) -> RunManifest:
+def open_run(request: EvalRequest, data: Dataset, ids: tuple[str, ...], info: dict[str, Any]) -> RunManifest:
     """The folder's manifest: a new one, or the one that is there if it is the same run."""
+    run = RunFolder(request.out)
     manifest = RunManifest(
         model=request.model or str(request.predictions),
         options=dict(request.options),
@@ -237,6 +236,11 @@ def _open_run(
         device=request.device,
         environment=environment(),
     )
+    with writing(run.path):
+        return _same_or_new(run, manifest)
+
+
+def _same_or_new(run: RunFolder, manifest: RunManifest) -> RunManifest:
     if (run.path / "run.json").is_file():
         there = run.read_manifest()
         ours, theirs = manifest.identity(), there.identity()
@@ -247,49 +251,13 @@ def _open_run(
                 "Choose another --out, or delete that folder.",
             )
         return there
-    if run.path.is_dir() and any(run.path.iterdir()):
+    if run.path.is_dir() and any(not entry.name.startswith(".") for entry in run.path.iterdir()):
         raise UserError(f"{run.path} is not empty and holds no run.", "Choose a new --out folder.")
     run.write_manifest(manifest)
     return manifest
 
 
-def _videos_info(folder: Path) -> dict[str, Any]:
-    if not folder.is_dir():
-        raise UserError(
-            f"There is no folder of predictions {folder}.", "Give the folder that holds <sample>.mp4 files."
-        )
-    return {"name": folder.name, "description": "videos from a folder", "trained": None, "notice": None}
-
-
-def _shard(ids: Sequence[str], request: EvalRequest) -> list[str]:
+def share(ids: Sequence[str], request: EvalRequest) -> list[str]:
+    """The samples of this process's shard."""
     number, count = request.shard
-    if not 0 <= number < count:
-        raise UserError(f"There is no shard {number} of {count}.", "Shards count from 0: 0/4, 1/4, 2/4, 3/4.")
     return list(ids[number::count])
-
-
-def _recorder(errors: Path, stage: str, reporter: Reporter) -> Callable[[str, str, str], None]:
-    """Writes a failure beside the results and tells the reporter."""
-
-    def record(sample_id: str, message: str, trace: str) -> None:
-        write_json(errors / f"{sample_id}.{stage}.json", {"stage": stage, "message": message, "traceback": trace})
-        reporter.failed(sample_id, stage, message)
-        reporter.advance(sample_id)
-
-    return record
-
-
-def _failure_text(failures: Sequence[Mapping[str, str]]) -> str:
-    """What `EvalResult.failures` says: the stage first."""
-    text = failure_text(failures)
-    return text if failures[0]["part"] in ("generate", "score") else f"score: {text}"
-
-
-def _sample_line(content: Mapping[str, Any]) -> dict[str, Any]:
-    """A sample's line: what it is, and what failed on it."""
-    failed = {failure["part"]: failure["message"] for failure in content["failures"]}
-    return {**content["sample"], **({"failed": failed} if failed else {})}
-
-
-def _write_lines(path: Path, entries: Sequence[Any]) -> None:
-    write_text(path, "".join(json.dumps(entry, sort_keys=True, allow_nan=False) + "\n" for entry in entries))

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from hmbench.errors import UserError
+
 
 @dataclass(frozen=True, kw_only=True)
 class EvalRequest:
@@ -48,6 +50,13 @@ class EvalRequest:
     """Class-agnostic: whatever the detector finds is a subject."""
     shard: tuple[int, int] = (0, 1)
     """(k, n): only every n-th sample, from the k-th on, so that n processes can share a run folder."""
+    join: bool = False
+    """Share the work of a process that works on the run folder already, instead of being refused."""
+
+    def __post_init__(self) -> None:
+        number, count = self.shard
+        if not 0 <= number < count:
+            raise UserError(f"There is no shard {number} of {count}.", "Shards count from 0: 0/4, 1/4, 2/4, 3/4.")
 
 
 class Reporter(Protocol):

@@ -264,20 +264,6 @@ def _file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
-def each(ids: Sequence[str], work: Callable[[str], None], on_error: Callable[[str, str, str], None]) -> None:
-    """Runs `work` on every id; an error of one sample is passed to `on_error` and does not stop the others.
-
-    Args:
-        ids: Sample ids.
-        work: What to do with one.
-        on_error: Receives the id, the message, and the traceback (empty for errors that explain themselves).
-    """
-    for sample_id in ids:
-        done = attempt(sample_id, functools.partial(work, sample_id))
-        if isinstance(done, Failure):
-            on_error(*done)
-
-
 def attempt(part: str, work: Callable[[], T]) -> T | Failure:
     """What `work` gives, or what it raised.
 

@@ -1,0 +1,191 @@
+"""From the score files of a run to what people read: rows, events, samples, summary and tables.
+
+One process at a time assembles (`hmbench.run.sharing.writing`), and it reads the score files under the lock: whoever
+assembles last has seen every file that was there when any other one asked for its turn. A turn that finds nothing new
+since the last one reads the result instead of making it again, so that many shards that end together cost one
+assembly, not one each.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from hmbench.errors import UserError
+from hmbench.files import read_json, write_json, write_text
+from hmbench.results.records import Row, RunManifest
+from hmbench.results.run_folder import RunFolder
+from hmbench.results.summary import MetricSummary, summarise
+from hmbench.run.sharing import WORK, writing
+from hmbench.run.stages import failure_text
+
+READERS = 8
+"""Files that are read at once: on a network file system the wait for each is what takes time."""
+RESULTS = (
+    "rows.jsonl", "events.jsonl", "samples.jsonl", "summary.json", "table.md", "table.csv", "table.tex",
+)  # fmt: skip
+"""What an assembly writes."""
+ROW_FIELDS = tuple(field.name for field in fields(Row))
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalResult:
+    """What a run found."""
+
+    manifest: RunManifest
+    """What was run."""
+    summary: dict[str, MetricSummary]
+    """Metric name to mean and interval, in table order."""
+    failures: dict[str, str]
+    """Sample id to what went wrong."""
+    missing: tuple[str, ...] = ()
+    """Samples that others have yet to do, or that a stopped run left."""
+
+
+def assemble(run: RunFolder, manifest: RunManifest, *, before_writing: Callable[[], None] | None = None) -> EvalResult:
+    """Writes rows, events, samples, summary and tables from what is scored so far.
+
+    Args:
+        run: The run folder.
+        manifest: What it holds.
+        before_writing: Called between reading and writing; tests make this moment long.
+    """
+    with writing(run.path):
+        covered = _covered(run, manifest)
+        if (found := _assembled(run, manifest, covered)) is not None:
+            return found
+        result = _assemble(run, manifest, before_writing or (lambda: None))
+        record = {"covered": covered, "missing": result.missing, "results": _results(run)}
+        write_json(run.path / WORK / "assembled.json", record)
+        return result
+
+
+def _assemble(run: RunFolder, manifest: RunManifest, before_writing: Callable[[], None]) -> EvalResult:
+    rows: list[Row] = []
+    row_lines: list[str] = []
+    event_lines: list[str] = []
+    sample_lines: list[str] = []
+    failures: dict[str, str] = {}
+    scored: set[str] = set()
+    for content in _contents(run, manifest.samples):
+        sample = content["sample"]["id"]
+        scored.add(sample)
+        if content["failures"]:
+            failures[sample] = _failure_text(content["failures"])
+        for row in content["rows"]:
+            row_lines.append(_row_line(row))
+            rows.append(_row(row))
+        event_lines += map(_line, content["events"])
+        sample_lines.append(_line(_sample_line(content)))
+    missing = tuple(i for i in manifest.samples if i not in scored)
+    found = summarise(rows, seed=0, samples=len(manifest.samples))
+    summary = {name: one for name, one in found.items() if name in manifest.metrics}
+    before_writing()
+    write_text(run.path / "rows.jsonl", "".join(row_lines))
+    write_text(run.path / "events.jsonl", "".join(event_lines))
+    write_text(run.path / "samples.jsonl", "".join(sample_lines))
+    record = {
+        "metrics": {name: asdict(one) for name, one in summary.items()},
+        "failures": failures,
+        "samples": len(manifest.samples),
+        "scored_samples": len(scored) - len(failures),
+        "notice": manifest.model_info.get("notice"),
+        "trained": manifest.model_info.get("trained"),
+    }
+    write_json(run.path / "summary.json", record)
+    from hmbench.report.run_tables import write_run_tables
+
+    write_run_tables(run.path, manifest, summary)
+    return EvalResult(manifest=manifest, summary=summary, failures=failures, missing=missing)
+
+
+def _contents(run: RunFolder, samples: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Contents of the score files that are there, in the order of the samples, read a few ahead."""
+    with ThreadPoolExecutor(READERS) as pool:
+        ahead: deque[Future[Any]] = deque()
+        for sample in samples:
+            ahead.append(pool.submit(_read, run.scores(sample)))
+            if len(ahead) > 4 * READERS:
+                yield from _whole(ahead.popleft().result())
+        while ahead:
+            yield from _whole(ahead.popleft().result())
+
+
+def _read(path: Path) -> Any:
+    return read_json(path) if path.is_file() else None
+
+
+def _whole(content: Any) -> Iterator[dict[str, Any]]:
+    """The content, if there is one that this version can use; an older version's is scored anew by whose it is."""
+    if content is not None and "failures" in content:
+        yield content
+
+
+def _covered(run: RunFolder, manifest: RunManifest) -> str:
+    """Digest of which score files there are, down to each one's time, and of what the tables say about the run."""
+    digest = hashlib.sha256(json.dumps(asdict(manifest), sort_keys=True, default=str).encode())
+    folder = run.scores("x").parent
+    if folder.is_dir():
+        with os.scandir(folder) as entries:
+            found = {entry.name: entry.stat() for entry in entries if entry.name.endswith(".json")}
+        for name, stat in sorted(found.items()):
+            digest.update(f"{name}\t{stat.st_ino}\t{stat.st_size}\t{stat.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def _assembled(run: RunFolder, manifest: RunManifest, covered: str) -> EvalResult | None:
+    """The result as the last assembly left it, if that saw the same files and nobody touched what it wrote."""
+    try:
+        record = read_json(run.path / WORK / "assembled.json")
+        if record["covered"] != covered or record["results"] != _results(run):
+            return None
+        stored = read_json(run.path / "summary.json")
+        metrics = {
+            name: MetricSummary(**stored["metrics"][name]) for name in manifest.metrics if name in stored["metrics"]
+        }
+        return EvalResult(
+            manifest=manifest, summary=metrics, failures=stored["failures"], missing=tuple(record["missing"])
+        )
+    except (UserError, OSError, KeyError, TypeError, AttributeError):
+        return None  # none yet, or a damaged one: it is made again
+
+
+def _results(run: RunFolder) -> dict[str, list[int]]:
+    """Size and time of each file that an assembly wrote."""
+    stats = {name: (run.path / name).stat() for name in RESULTS}
+    return {name: [stat.st_size, stat.st_mtime_ns] for name, stat in stats.items()}
+
+
+def _row(content: Mapping[str, Any]) -> Row:
+    """A row without its details, which no mean needs; names that repeat in every row are held once."""
+    kept = {name: content[name] for name in ROW_FIELDS if name in content and name != "details"}
+    kept["metric"] = sys.intern(kept["metric"])
+    return Row(**kept)
+
+
+def _row_line(content: Mapping[str, Any]) -> str:
+    return json.dumps({name: content[name] for name in ROW_FIELDS if name in content}, allow_nan=False) + "\n"
+
+
+def _line(entry: Any) -> str:
+    return json.dumps(entry, sort_keys=True, allow_nan=False) + "\n"
+
+
+def _failure_text(failures: Sequence[Mapping[str, str]]) -> str:
+    """What `EvalResult.failures` says: the stage first."""
+    text = failure_text(failures)
+    return text if failures[0]["part"] in ("generate", "score") else f"score: {text}"
+
+
+def _sample_line(content: Mapping[str, Any]) -> dict[str, Any]:
+    """A sample's line: what it is, and what failed on it."""
+    failed = {failure["part"]: failure["message"] for failure in content["failures"]}
+    return {**content["sample"], **({"failed": failed} if failed else {})}

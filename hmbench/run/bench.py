@@ -1,0 +1,141 @@
+"""What one process needs to work on the samples of a run, loaded once, and its two pieces of work on one sample.
+
+A run in one process and a worker of many both work through a `Bench`, so that they cannot differ in what they compute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from hmbench.data.dataset import Dataset
+from hmbench.errors import UserError
+from hmbench.files import read_json, write_json
+from hmbench.protocols import Metric, SubjectTracker
+from hmbench.registry import AnyModel, create_model
+from hmbench.results.records import RunManifest
+from hmbench.results.run_folder import RunFolder
+from hmbench.run.request import EvalRequest, Reporter
+from hmbench.run.scorers import make_scorer
+from hmbench.run.stages import Failure, Scorer, attempt, failed_sample, failure_text, generate_sample, score_sample
+
+
+class Bench:
+    """Model, metrics and tracker of a run, each made when it is first needed.
+
+    Args:
+        request: The run.
+        data: Its data, open.
+        reporter: Hears notices.
+        metrics: Instead of the profile's metrics.
+        tracker: Instead of the profile's tracker.
+    """
+
+    def __init__(
+        self,
+        request: EvalRequest,
+        data: Dataset,
+        reporter: Reporter,
+        *,
+        metrics: Sequence[Metric] | None = None,
+        tracker: SubjectTracker | None = None,
+    ) -> None:
+        self.request, self.data, self.reporter = request, data, reporter
+        self.run = RunFolder(request.out)
+        self._metrics, self._tracker = metrics, tracker
+        self._model: AnyModel | None = None
+        self._scorer: tuple[Scorer, RunManifest] | None = None
+
+    @property
+    def model(self) -> AnyModel:
+        """The model.
+
+        Raises:
+            UserError: If there is none of that name, or it refuses its options.
+        """
+        if self._model is None:
+            request = self.request
+            if request.model is None:
+                raise UserError("No model was named.", "Give --model, or score existing videos with `hmbench score`.")
+            self._model = create_model(
+                request.model, profile=request.profile, device=request.device, options=request.options
+            )
+        return self._model
+
+    def model_info(self) -> dict[str, Any]:
+        """What the model says of itself; of videos that exist, what is known of them."""
+        return videos_info(self.request.predictions) if self.request.predictions else asdict(self.model.info)
+
+    def scoring(self, manifest: RunManifest | None = None) -> tuple[Scorer, RunManifest]:
+        """Metrics and tracker, and the manifest that records them.
+
+        Args:
+            manifest: The run's; by default as it stands in the folder.
+        """
+        if self._scorer is None:
+            manifest = manifest or self.run.read_manifest()
+            self._scorer = make_scorer(self.request, manifest, self._metrics, self._tracker, self.reporter)
+        return self._scorer
+
+    @property
+    def videos(self) -> Path:
+        """Folder of the videos that are scored."""
+        return self.request.predictions or self.run.predictions
+
+    def generate(self, sample: str) -> Failure | None:
+        """Generates a sample's video, unless it is there; None if all went well."""
+        if self.run.prediction(sample).is_file():
+            return None
+        done = attempt(
+            "generate", lambda: generate_sample(self.model, self.data.load(sample), self.run, self.request.seed)
+        )
+        return self._noted(sample, "generate", done if isinstance(done, Failure) else None)
+
+    def score(self, sample: str) -> Failure | None:
+        """Tracks and scores a sample's video; None if all went well, or if its video could not be generated."""
+        scorer, _ = self.scoring()
+        failed = self.run.failure(sample, "generate")
+        video = self.videos / f"{sample}.mp4"
+        if not video.is_file() and failed.is_file():
+            failed_sample(sample, "generate", read_json(failed)["message"], scorer, self.run)
+            return None
+        done = attempt("score", lambda: score_sample(self.data.load(sample), video, self.run, scorer)["failures"])
+        if isinstance(done, Failure):
+            failed_sample(sample, "score", done.message, scorer, self.run)
+            return self._noted(sample, "score", done)
+        if not done:
+            return self._noted(sample, "score", None)
+        trace = "\n".join(failure["traceback"] for failure in done).strip()
+        return self._noted(sample, "score", Failure("score", failure_text(done), trace))
+
+    def give_up(self, sample: str, stage: str, message: str) -> Failure:
+        """Records a sample that no worker survived."""
+        if stage == "score":
+            failed_sample(sample, stage, message, self.scoring()[0], self.run)
+        failure = Failure(stage, message, "")
+        self._noted(sample, stage, failure)
+        return failure
+
+    def _noted(self, sample: str, stage: str, failure: Failure | None) -> Failure | None:
+        """Writes a failure beside the results, or takes back an old one."""
+        path = self.run.failure(sample, stage)
+        if failure is None:
+            path.unlink(missing_ok=True)
+        else:
+            write_json(path, {"stage": stage, "message": failure.message, "traceback": failure.traceback})
+        return failure
+
+
+def videos_info(folder: Path) -> dict[str, Any]:
+    """What is known of videos that no model of ours made.
+
+    Raises:
+        UserError: If there is no such folder.
+    """
+    if not folder.is_dir():
+        raise UserError(
+            f"There is no folder of predictions {folder}.", "Give the folder that holds <sample>.mp4 files."
+        )
+    return {"name": folder.name, "description": "videos from a folder", "trained": None, "notice": None}
