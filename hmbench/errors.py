@@ -7,6 +7,7 @@ traceback. Anything else that escapes is a bug in hmbench and keeps its tracebac
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable
 
 SHOWN_NAMES = 40
@@ -29,6 +30,29 @@ class UserError(Exception):
 
 class SampleError(UserError):
     """One sample cannot be read or used; a run records it and goes on with the others."""
+
+
+class StorageError(UserError, OSError):
+    """The file system refuses (full, read-only, no permission): nothing more can be kept, a run ends here.
+
+    It is an OSError, too: whoever expects the system's own keeps working.
+
+    Args:
+        what: What cannot be read or written, and why.
+        hint: What the user can do now.
+        cause: What the system or a library raised.
+        number: The system's number of it, None if it has none.
+    """
+
+    def __init__(
+        self, what: str, hint: str = "", cause: BaseException | None = None, number: int | None = None
+    ) -> None:
+        super().__init__(what, hint)
+        self.errno = number
+        self.strerror = os.strerror(number) if number else " ".join(str(cause or what).split())
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.hint}".strip()
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -1,45 +1,112 @@
-"""Small files, written whole or not at all: JSON and text."""
+"""Small files, written whole or not at all, and read within limits: text, JSON, sealed JSON.
+
+How they reach the disk is told in `hmbench.durable`. What hmbench wrote for itself can be sealed (`write_sealed`): a
+digest of the content lies in the file, and `read_sealed` refuses any other content. JSON that anybody may have written
+is read by `read_json`: bounded in size, depth and digits, without NaN, and of the kind that the caller expects.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
+import math
+import stat
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from hmbench.durable import storage_error, write_bytes
 from hmbench.errors import UserError
+
+SEAL = "digest"
+"""Key of a sealed file's digest."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JsonLimits:
+    """What JSON of others may take; far above anything that the field writes."""
+
+    size: int = 256 * 1024**2
+    """Bytes."""
+    depth: int = 64
+    """Objects and arrays inside one another."""
+    digits: int = 40
+    """Digits of a whole number."""
+
+
+LIMITS = JsonLimits()
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Writes JSON atomically: a killed process leaves the old file or the new one, never half of one."""
+    """Writes JSON, whole or not at all."""
     write_text(path, json.dumps(plain(content), indent=1, sort_keys=True, allow_nan=False) + "\n")
 
 
-def read_json(path: Path) -> Any:
-    """Reads JSON.
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file, whole or not at all."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def seal(content: dict[str, Any]) -> str:
+    """The digest that `write_sealed` adds: sha256 of the content as compact sorted JSON."""
+    rest = {key: value for key, value in content.items() if key != SEAL}
+    return hashlib.sha256(json.dumps(plain(rest), sort_keys=True, allow_nan=False).encode()).hexdigest()
+
+
+def write_sealed(path: Path, content: dict[str, Any]) -> None:
+    """Writes a JSON object with a digest of its content."""
+    write_json(path, {**content, SEAL: seal(content)})
+
+
+def read_sealed(path: Path, *, required: bool = True) -> dict[str, Any]:
+    """Reads what `write_sealed` wrote, without the digest.
+
+    Args:
+        path: The file.
+        required: False lets a file without digest pass: earlier versions wrote none.
 
     Raises:
-        UserError: If the file is missing or is no JSON.
+        UserError: If the file is missing, damaged, or was changed since.
     """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UserError(f"There is no file {path}.", "Check the path.") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is no valid JSON: {error}.", "Fetch or write it again.") from error
+    content: dict[str, Any] = read_json(path, kind=dict)
+    found = content.pop(SEAL, None)
+    if found != seal(content) and (required or found is not None):
+        why = "it carries no digest" if found is None else "its digest does not fit"
+        raise UserError(f"{path} is not as hmbench wrote it: {why}.", "It was damaged or edited; make it again.")
+    return content
 
 
-def write_text(path: Path, text: str) -> None:
-    """Writes a text file under a temporary name and renames it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+def read_json(path: Path, *, kind: type | tuple[type, ...] = object, limits: JsonLimits = LIMITS) -> Any:
+    """Reads JSON that anybody may have written.
+
+    Args:
+        path: The file.
+        kind: What the whole must be, for example ``dict``.
+        limits: What it may take.
+
+    Raises:
+        UserError: If the file is missing, no JSON, of another kind, beyond the limits, or holds NaN or infinity.
+    """
+    return parse_json(_read_text(path, limits.size), str(path), kind=kind, limits=limits)
+
+
+def parse_json(text: str, source: str, *, kind: type | tuple[type, ...] = object, limits: JsonLimits = LIMITS) -> Any:
+    """JSON from text; `source` is what the message calls it. See `read_json`."""
     try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        content = json.loads(text, parse_constant=_refuse_constant)
+        _check_within(content, limits)
+    except (ValueError, RecursionError) as error:
+        why = "it is nested too deep" if isinstance(error, RecursionError) else str(error).rstrip(".")
+        raise UserError(f"{source} is no valid JSON: {why}.", "Fetch or write it again.") from error
+    if not isinstance(content, kind):
+        wanted = " or ".join(_json_name(one) for one in (kind if isinstance(kind, tuple) else (kind,)))
+        raise UserError(
+            f"{source} is no valid JSON of its kind: it holds {_json_name(type(content))}, expected {wanted}.",
+            "Fetch or write it again.",
+        )
+    return content
 
 
 def plain(value: Any) -> Any:
@@ -51,3 +118,52 @@ def plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
     return str(value) if isinstance(value, Path) else value
+
+
+def _read_text(path: Path, most: int) -> str:
+    try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):  # opening a pipe would wait for ever
+            raise UserError(f"{path} is no ordinary file.", "Check the path.")
+        if found.st_size > most:
+            raise UserError(
+                f"{path} has {found.st_size >> 20} MiB; JSON of more than {most >> 20} MiB is not read.",
+                "Check that it is the file that was meant.",
+            )
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise UserError(f"There is no file {path}.", "Check the path.") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is no valid JSON: {error}.", "Fetch or write it again.") from error
+    except OSError as error:
+        raise storage_error(error, path) from error
+
+
+def _check_within(content: Any, limits: JsonLimits) -> None:
+    """Raises ValueError beyond the limits; without recursion, since depth is what is in question."""
+    largest = 10**limits.digits
+    level = [content]
+    for _ in range(limits.depth):
+        below: list[Any] = []
+        for value in level:
+            if isinstance(value, dict):
+                below.extend(value.values())
+            elif isinstance(value, list):
+                below.extend(value)
+            elif isinstance(value, float) and not math.isfinite(value):
+                raise ValueError("a number is beyond what a computer holds")
+            elif type(value) is int and not -largest < value < largest:
+                raise ValueError(f"a whole number has more than {limits.digits} digits")
+        if not below:
+            return
+        level = below
+    raise ValueError(f"it is nested more than {limits.depth} deep")
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"it holds {name}, which is no number of JSON")
+
+
+def _json_name(kind: type) -> str:
+    names = {dict: "an object", list: "an array", str: "text", bool: "true or false", type(None): "null"}
+    return names.get(kind, "a number")

@@ -18,6 +18,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+from hmbench.durable import replacing
 from hmbench.errors import SampleError
 
 if TYPE_CHECKING:
@@ -118,21 +119,15 @@ def build_index(
         _Task(data.folder, sample, data.caption(sample), decode, _signature(data.folder / sample, data.caption(sample)))
         for sample in data.ids("all")
     )
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    path.parent.mkdir(parents=True, exist_ok=True)
     samples = unusable = 0
-    try:
-        with pq.ParquetWriter(temporary, schema(), compression="zstd") as writer:
-            rows = _ordered_rows(tasks, old, workers or os.cpu_count() or 1)
-            while group := list(islice(rows, _ROW_GROUP)):
-                writer.write_table(pa.Table.from_pylist(group, schema=schema()))
-                samples += len(group)
-                unusable += sum(row["error"] is not None for row in group)
-                for row in group if on_row else ():
-                    cast(Callable[[str], None], on_row)(row["id"])
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary, pq.ParquetWriter(temporary, schema(), compression="zstd") as writer:
+        rows = _ordered_rows(tasks, old, workers or os.cpu_count() or 1)
+        while group := list(islice(rows, _ROW_GROUP)):
+            writer.write_table(pa.Table.from_pylist(group, schema=schema()))
+            samples += len(group)
+            unusable += sum(row["error"] is not None for row in group)
+            for row in group if on_row else ():
+                cast(Callable[[str], None], on_row)(row["id"])
     return IndexReport(path=path, samples=samples, reused=old.reused, unusable=unusable)
 
 

@@ -13,7 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hmbench.durable import replacing
 from hmbench.errors import UserError
+from hmbench.files import write_json
 
 if TYPE_CHECKING:
     import torch
@@ -63,12 +65,12 @@ def write_shipped(folder: Path, name: str, state: dict[str, torch.Tensor], card:
     """Writes a weight and its card (digest and size are added), and returns the weight's path."""
     from safetensors.torch import save_file
 
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.safetensors"
-    save_file({k: v.contiguous() for k, v in state.items()}, path)
-    path.chmod(0o644)  # safetensors writes for the owner alone
+    with replacing(path) as temporary:
+        save_file({k: v.contiguous() for k, v in state.items()}, temporary)
+        temporary.chmod(0o644)  # safetensors writes for the owner alone
     card = {**card, "sha256": digest(path), "bytes": path.stat().st_size}
-    (folder / f"{name}.json").write_text(json.dumps(card, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    write_json(folder / f"{name}.json", card)
     return path
 
 

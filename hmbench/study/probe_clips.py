@@ -37,6 +37,7 @@ from hmbench.data.mini_world.renderer import Renderer
 from hmbench.data.mini_world.scenes import SCENES, build_scene
 from hmbench.data.mini_world.spec import GENERATOR, make_plan
 from hmbench.data.mini_world.splits import SplitName, candidate, cell_of
+from hmbench.durable import replacing
 from hmbench.types import Category, Intrinsics, LabelMaps, Meta, Prompt, Sample, Truth, Video
 from hmbench.video.events import find_events, visible_frames
 from hmbench.video.files import read_video, write_video
@@ -232,8 +233,6 @@ def _kept(
         with np.load(path) as stored:
             return dict(stored)
     drawn = draw()
-    source.cache.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part.npz")
-    np.savez(part, allow_pickle=False, **drawn)
-    part.replace(path)
+    with replacing(path) as part:
+        np.savez(part, allow_pickle=False, **drawn)
     return drawn

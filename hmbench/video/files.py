@@ -10,7 +10,6 @@ what it stores, and ordinary H.264 (yuv420p) for clips and pictures that people 
 from __future__ import annotations
 
 import itertools
-import os
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
+from hmbench.durable import replacing
 from hmbench.errors import SampleError
 from hmbench.types import LabelMaps, Video
 from hmbench.video.decode import LIMITS, Header, pictures, read_header
@@ -160,29 +160,23 @@ def _encode(
     fps: float,
     options: dict[str, str],
 ) -> None:
-    """Encodes into a temporary neighbour of `path` and renames it, so that a killed process leaves no half file."""
+    """Encodes into a temporary neighbour that takes the name of `path` when it is whole and on the disk."""
     if len(frames) == 0:
         raise ValueError(f"cannot write a video without frames to {path}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
-    try:
-        # Matroska gives each file a random number of its own, unless it is told to be exact
-        exact = {"fflags": "+bitexact"} if path.suffix == ".mkv" else {}
-        with av.open(str(temporary), "w", options=exact) as container:
-            rate = Fraction(fps).limit_denominator(1001)
-            stream: Any = container.add_stream(codec, rate=rate, options=options)
-            stream.height, stream.width = frames.shape[1:3]
-            stream.pix_fmt = stored
-            if stored == "yuv420p":  # tag and matrix agree, so that every player decodes the same colours
-                stream.codec_context.colorspace = 1
-                stream.codec_context.color_range = 1
-            reformatter = VideoReformatter()  # one a clip: a new one for each frame sets up its tables again
-            for image in frames:
-                frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format=given)
-                if stored == "yuv420p":
-                    frame = reformatter.reformat(frame, format=stored, dst_colorspace=1)
-                container.mux(stream.encode(frame))
-            container.mux(stream.encode(None))
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    # Matroska gives each file a random number of its own, unless it is told to be exact
+    exact = {"fflags": "+bitexact"} if path.suffix == ".mkv" else {}
+    with replacing(path) as temporary, av.open(str(temporary), "w", options=exact) as container:
+        rate = Fraction(fps).limit_denominator(1001)
+        stream: Any = container.add_stream(codec, rate=rate, options=options)
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = stored
+        if stored == "yuv420p":  # tag and matrix agree, so that every player decodes the same colours
+            stream.codec_context.colorspace = 1
+            stream.codec_context.color_range = 1
+        reformatter = VideoReformatter()  # one a clip: a new one for each frame sets up its tables again
+        for image in frames:
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format=given)
+            if stored == "yuv420p":
+                frame = reformatter.reformat(frame, format=stored, dst_colorspace=1)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))

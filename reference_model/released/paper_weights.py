@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, UMT5Config, UMT5EncoderModel
 
+from hmbench.durable import replacing_folder
 from hmbench.errors import UserError
 from hmbench.files import write_json
 from reference_model.model.config import HydraConfig, hydra_wan_1_3b
@@ -93,22 +93,19 @@ def convert(
     sizes = sizes or PaperSizes()
     if out.exists():
         raise UserError(f"{out} exists already.", "Give another folder, or delete it.")
-    scratch = out.with_name(f".{out.name}.{os.getpid()}.part")
     try:
-        report = {
-            "transformer": _convert_transformer(checkpoint, scratch / "transformer", sizes.hydra, dtype),
-            "vae": _convert_vae(wan, scratch / "vae", sizes.vae),
-            "text_encoder": _convert_text(wan, scratch / "text_encoder", sizes.umt5, dtype),
-            "tokenizer": _copy_tokenizer(wan, scratch / "tokenizer"),
-            "dtype": str(dtype).removeprefix("torch."),
-        }
-        _write_index(scratch, sizes.hydra)
-        write_json(scratch / "conversion.json", report)
-        scratch.rename(out)
+        with replacing_folder(out) as scratch:
+            report = {
+                "transformer": _convert_transformer(checkpoint, scratch / "transformer", sizes.hydra, dtype),
+                "vae": _convert_vae(wan, scratch / "vae", sizes.vae),
+                "text_encoder": _convert_text(wan, scratch / "text_encoder", sizes.umt5, dtype),
+                "tokenizer": _copy_tokenizer(wan, scratch / "tokenizer"),
+                "dtype": str(dtype).removeprefix("torch."),
+            }
+            _write_index(scratch, sizes.hydra)
+            write_json(scratch / "conversion.json", report)
     except WeightFileError as error:
         raise UserError(error.what, error.hint) from error
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
     return report
 
 

@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, UMT5Config, UMT5EncoderModel
 
+from hmbench.durable import replacing
 from reference_model.model.text import UMT5_LENGTH, encode_umt5
 from reference_model.released.checkpoint import file_digest
 from reference_model.sampling.pipeline import HydraPipeline
@@ -91,10 +92,8 @@ class TextCache:
     def _store(self, caption: str, tokens: Tensor) -> None:
         used = int(tokens.abs().sum(dim=1).gt(0).nonzero().max()) + 1 if tokens.any() else 1
         path = self._path(caption)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".part")
-        save_file({"tokens": tokens[:used].cpu().contiguous()}, temporary, metadata={"caption": caption})
-        temporary.replace(path)
+        with replacing(path) as temporary:
+            save_file({"tokens": tokens[:used].cpu().contiguous()}, temporary, metadata={"caption": caption})
 
     def _path(self, caption: str) -> Path:
         return self._folder / f"{hashlib.sha256(caption.encode()).hexdigest()[:32]}.safetensors"

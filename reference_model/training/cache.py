@@ -23,7 +23,7 @@ from torch.nn.functional import pad
 
 from reference_model.released.checkpoint import file_digest
 from reference_model.training.clips import ClipSource, TrainingClip
-from reference_model.training.disk import write_atomically
+from reference_model.training.disk import replacing, write_atomically
 from reference_model.training.flow import LatentBatch
 from reference_model.training.stop import TrainingStoppedError
 
@@ -71,7 +71,8 @@ class LatentCache:
         folder: Where `build_cache` wrote.
 
     Raises:
-        TrainingStoppedError: If the cache is not complete or a shard does not have the size it was written with.
+        TrainingStoppedError: If the cache is not complete or a shard does not have the size it was written with; one of
+            other content is refused when it is first read.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -85,6 +86,7 @@ class LatentCache:
         self.text_length = int(content["text_length"])
         self._place = {i: (n, k) for n, shard in enumerate(content["shards"]) for k, i in enumerate(shard["ids"])}
         self._files = [folder / shard["file"] for shard in content["shards"]]
+        self._digests: list[str] = [str(shard["sha256"]) for shard in content["shards"]]
         self._open: dict[int, Any] = {}
         for file, shard in zip(self._files, content["shards"], strict=True):
             if not file.is_file() or file.stat().st_size != shard["bytes"]:
@@ -122,6 +124,12 @@ class LatentCache:
     def _tensor(self, clip_id: str, name: str) -> Tensor:
         shard, row = self._place[clip_id]
         if shard not in self._open:
+            file = self._files[shard]
+            if file_digest(file) != self._digests[shard]:
+                raise TrainingStoppedError(
+                    f"{file} is not as it was written: its digest differs.",
+                    f"Delete {self.folder} and run the same command again.",
+                )
             self._open[shard] = safe_open(self._files[shard], framework="pt")
         return cast(Tensor, self._open[shard].get_tensor(f"{row}.{name}"))
 
@@ -182,13 +190,9 @@ def _write_shard(folder: Path, name: str, ids: tuple[str, ...], source: ClipSour
     shapes = [[list(tensors[f"{row}.{half}"].shape) for half in ("context", "target")] for row in range(len(ids))]
     if other := next((row for row, shape in enumerate(shapes) if shape != shapes[0]), None):
         raise _differ(ids[0], ids[other], (shapes[0], shapes[other]))
-    part, file = folder / f".{name}.part", folder / f"{name}.safetensors"
-    try:
+    file = folder / f"{name}.safetensors"
+    with replacing(file) as part:
         save_file(tensors, part)
-        part.replace(file)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
     facts = {"ids": list(ids), "file": file.name, "bytes": file.stat().st_size, "sha256": file_digest(file)}
     write_atomically(folder / f"{name}.json", {**facts, "text_length": length, "shape": shapes[0]})
 

@@ -1,7 +1,8 @@
 """Checkpoints that survive a kill at any moment: a folder is complete or it does not count.
 
-Everything is written to a hidden folder; ``complete.json``, with the size and digest of every file, comes last; then
-the folder takes its name. Resuming takes the newest folder whose files have the sizes that ``complete.json`` says.
+Everything is written to a hidden folder; ``complete.json``, with the size and digest of every file, comes last; all is
+flushed to the disk; then the folder takes its name. Resuming takes the newest folder whose files are, by digest, what
+``complete.json`` says.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from reference_model.released.checkpoint import file_digest
-from reference_model.training.disk import FAILURES, is_disk_full, write_atomically
+from reference_model.training.disk import FAILURES, flush_folder, flush_tree, is_disk_full, write_atomically
 from reference_model.training.stop import TrainingStoppedError
 
 COMPLETE = "complete.json"
@@ -63,9 +64,11 @@ class Checkpoints:
         files = sorted(p for p in working.rglob("*") if p.is_file())
         facts = {str(p.relative_to(working)): {"bytes": p.stat().st_size, "sha256": file_digest(p)} for p in files}
         write_atomically(working / COMPLETE, {"step": step, **state, "files": facts})
+        flush_tree(working)
         if (path := self.path(step)).exists():
             shutil.rmtree(path)
         working.rename(path)
+        flush_folder(self.folder)
 
     def remove_remains(self) -> None:
         """Removes what a killed process was writing; called by one process, before any writes."""
@@ -95,14 +98,15 @@ class Checkpoints:
 
 
 def is_complete(path: Path) -> bool:
-    """Whether every file of a checkpoint is there with its size."""
+    """Whether every file of a checkpoint is there, and is by its digest what was written: a flipped bit is not."""
     record = path / COMPLETE
     if not record.is_file():
         return False
     try:
         files = json.loads(record.read_text(encoding="utf-8"))["files"]
-        return all((path / name).stat().st_size == facts["bytes"] for name, facts in files.items())
-    except (OSError, ValueError, KeyError):
+        sizes = all((path / name).stat().st_size == facts["bytes"] for name, facts in files.items())
+        return sizes and all(file_digest(path / name) == facts["sha256"] for name, facts in files.items())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return False
 
 

@@ -1,8 +1,7 @@
-"""A full disk: how to know one, and files that are whole or not there."""
+"""A full disk, and files that are whole or not there: training's door to `hmbench.durable`."""
 
 from __future__ import annotations
 
-import errno
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,25 +9,13 @@ from typing import Any
 
 from torch.distributed.checkpoint.api import CheckpointException
 
+from hmbench.durable import flush_folder, flush_tree, is_disk_full, replacing, write_bytes
+
 FAILURES = (Exception, CheckpointException)
 """What may say so: torch's sharded checkpoints raise a class that is no `Exception`, with the cause in its text."""
-_SIGNS = (
-    "no space left",
-    "disk quota exceeded",
-    f"os error {errno.ENOSPC})",
-    f"os error {errno.EDQUOT})",
-    "unexpected pos",
-    "pytorchstreamwriter",
-)
-"""safetensors raises a class of its own and torch a RuntimeError, both without an errno; torch tells only that its
-file did not grow ("[enforce fail at inline_container.cc:672] . unexpected pos 576 vs 534")."""
-
-
-def is_disk_full(error: BaseException) -> bool:
-    """Whether an error, whatever its class, says that a file could not grow: no space, or no quota left."""
-    if isinstance(error, OSError) and error.errno is not None:
-        return error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return any(sign in str(error).lower() for sign in _SIGNS)
+__all__ = [
+    "FAILURES", "flush_folder", "flush_tree", "is_disk_full", "replacing", "write_atomically", "write_text_atomically",
+]  # fmt: skip
 
 
 def write_atomically(path: Path, content: Mapping[str, Any]) -> None:
@@ -38,10 +25,4 @@ def write_atomically(path: Path, content: Mapping[str, Any]) -> None:
 
 def write_text_atomically(path: Path, text: str) -> None:
     """Text under a temporary name, then renamed; nothing stays of a failed attempt."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+    write_bytes(path, text.encode("utf-8"))

@@ -14,7 +14,7 @@ import torch
 from reference_model.released.checkpoint import file_digest
 from reference_model.sampling.pipeline import HydraPipeline
 from reference_model.training.config import TrainingConfig
-from reference_model.training.disk import write_atomically
+from reference_model.training.disk import flush_folder, flush_tree, write_atomically
 from reference_model.training.monitor import read_metrics
 
 MODEL_FILE = "hmbench_model.json"
@@ -41,7 +41,9 @@ def save_model(out: Path, pipeline: HydraPipeline, config: TrainingConfig, facts
         (part / "README.md").write_text(model_card(out, pipeline, config, facts), encoding="utf-8")
         files = sorted(part.rglob("*.safetensors"))
         write_atomically(part / DIGESTS, {str(f.relative_to(part)): file_digest(f) for f in files})
+        flush_tree(part)
         _move_in(part, out)
+        flush_folder(out)
     finally:
         shutil.rmtree(part, ignore_errors=True)
 

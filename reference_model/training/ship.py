@@ -16,7 +16,7 @@ import torch
 from reference_model.model.methods import find_method, method_names
 from reference_model.model.transformer import HydraTransformer3DModel
 from reference_model.released.checkpoint import file_digest
-from reference_model.training.disk import write_atomically
+from reference_model.training.disk import flush_folder, flush_tree, write_atomically
 from reference_model.training.export import DIGESTS, MODEL_FILE
 from reference_model.training.stop import TrainingStoppedError
 
@@ -65,8 +65,10 @@ def ship(run: Path, weights: Path = WEIGHTS, *, steps: int | None = None, note: 
         (part / "model_index.json").write_text(json.dumps({**index, "steps": steps}, indent=2) + "\n", encoding="utf-8")
     with (part / "README.md").open("a", encoding="utf-8") as card:
         card.write(f"\n{note}\n" if note else "")
+    flush_tree(part)
     shutil.rmtree(target, ignore_errors=True)
     part.rename(target)
+    flush_folder(weights)
     return target
 
 

@@ -23,6 +23,7 @@ from hmbench.data.mini_world.spec import GENERATOR, ClipSpec, make_plan
 from hmbench.data.mini_world.splits import SPLITS, SplitName, candidate, cell_of, least_share, version_of
 from hmbench.data.mini_world.workers import spread
 from hmbench.data.mini_world.writer import sample_id, write_captions, write_clip
+from hmbench.durable import flush_folder, own_folder
 from hmbench.errors import UserError
 from hmbench.files import read_json, write_text
 
@@ -276,16 +277,16 @@ def _check_folder(config: GenerateConfig) -> None:
 
 def _publish(path: Path, text: str) -> None:
     """Write a file whole, unless another process did so first: then its file stays."""
-    part = path.with_name(f".{path.name}.part-{os.getpid()}")
-    part.write_text(text, encoding="utf-8")
-    try:
-        os.link(part, path)
-    except FileExistsError:
-        pass
-    except OSError:  # a file system without links
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with own_folder(path) as temporary:
+        part = temporary / path.name
+        write_text(part, text)
+        try:
+            os.link(part, path)
+        except FileExistsError:
+            pass
+        except OSError:  # a file system without links
+            part.replace(path)
+        flush_folder(path.parent)
 
 
 def _read_options(path: Path) -> dict[str, Any]:

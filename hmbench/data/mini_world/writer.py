@@ -7,8 +7,6 @@ HM-World's: ``cond.mp4 tgt.mp4 cond_mask.mp4 tgt_mask.mp4`` (H.264, subjects red
 
 import json
 import math
-import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,8 @@ from hmbench.data.mini_world.looks import LOOKS
 from hmbench.data.mini_world.motion import CAMERA_PATHS, SUBJECT_PATHS
 from hmbench.data.mini_world.scenes import SCENES
 from hmbench.data.mini_world.spec import GENERATOR, VERSION, ClipSpec
+from hmbench.durable import flush_folder, flush_tree, own_folder, storing
+from hmbench.files import write_text
 from hmbench.video.events import find_events, visible_frames
 from hmbench.video.files import write_labels, write_video
 
@@ -54,9 +54,20 @@ def write_clip(
         crf: H.264 quality of the videos.
         extra: More entries for ``truth.json``.
     """
-    part = folder.with_name(f".{folder.name}.part-{os.getpid()}")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
+    with storing(folder), own_folder(folder) as temporary:
+        part = temporary / folder.name
+        part.mkdir()
+        _write_files(part, clip, cell, crf, extra)
+        flush_tree(part)
+        try:
+            part.rename(folder)
+        except OSError:
+            if not (folder / "truth.json").is_file():  # else another process finished the same clip first
+                raise
+        flush_folder(folder.parent)
+
+
+def _write_files(part: Path, clip: RenderedClip, cell: str, crf: int, extra: dict[str, Any] | None) -> None:
     n = clip.num_context
     red = np.zeros_like(clip.frames)
     red[..., 0] = MASK_RED * (clip.labels > 0)
@@ -69,12 +80,6 @@ def write_clip(
     _dump(part / "character.json", character_json(clip))
     _dump(part / "check.json", check_json(clip))
     _dump(part / "truth.json", truth_json(clip, cell) | (extra or {}))
-    try:
-        part.rename(folder)
-    except OSError:
-        if not (folder / "truth.json").is_file():
-            raise
-        shutil.rmtree(part)  # another process finished the same clip first
 
 
 def write_captions(root: Path) -> int:
@@ -85,12 +90,12 @@ def write_captions(root: Path) -> int:
         texts[path.parent.name] = truth["captions"]["full"]
         cells[path.parent.name] = truth["cell"]
     lines = "".join(f"{name}\t{text}\n" for name, text in texts.items())
-    _replace(root / "caption.txt", lines)
+    write_text(root / "caption.txt", lines)
     splits: dict[str, list[str]] = {}
     for name, cell in cells.items():
         for split in {cell, "train" if cell == "train" else "test"}:
             splits.setdefault(split, []).append(name)
-    _replace(root / "splits.json", json.dumps(splits, indent=1, sort_keys=True))
+    write_text(root / "splits.json", json.dumps(splits, indent=1, sort_keys=True))
     return len(texts)
 
 
@@ -183,9 +188,3 @@ def _numbers(values: NDArray[np.floating[Any]]) -> list[float | None]:
 
 def _dump(path: Path, content: Any) -> None:
     path.write_text(json.dumps(content, separators=(",", ":"), allow_nan=False), encoding="utf-8")
-
-
-def _replace(path: Path, text: str) -> None:
-    part = path.with_name(f".{path.name}.part-{os.getpid()}")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
