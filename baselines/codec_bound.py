@@ -35,6 +35,7 @@ class CodecBound:
             name="codec",
             description=f"the real continuation through the reference model's codec at {size[0]}x{size[1]}",
             notice="codec is shown the truth: it marks the bound of models on this codec and is no competitor.",
+            standing="bound",
             weights=weights,
             settings={"works_at": f"{size[0]}x{size[1]}; other sizes are scaled to it and the result back"},
         )

@@ -17,7 +17,6 @@ from typing import Any, cast
 
 import torch
 
-from baselines import factory
 from baselines.dfot import DfotSettings
 from hmbench.insight.cost import CostCard
 from reference_model.model.config import HydraConfig
@@ -30,8 +29,6 @@ from reference_model.sampling.pipeline import HydraPipeline, build_pipeline
 
 REPEATS = 3
 """Timed steps after one to warm up; the median counts."""
-MODULES = factory.MODULES
-"""Imported so that configurations may name their classes."""
 
 
 def cost_cards(*, preset: str, device: str, measure: bool) -> list[CostCard]:

@@ -1,4 +1,4 @@
-"""Every rival by name: as a `Method` to train, and as a factory for ``--model``.
+"""Every rival by name, as a `Method`: what is trained, and what implies the model of that name.
 
 All of them stand on the reference model's backbone and differ in memory alone. HyDRA's own ablations (its paper's
 Tables 4 and 5) are named variants of ``hydra``. Strides equal kernels, so slices do not share frames; the paper does
@@ -7,8 +7,14 @@ not say, and the released code has only 2x2x2.
 
 from __future__ import annotations
 
-from baselines.dfot import DfotPipeline
-from baselines.factory import method_factory
+from typing import Any
+
+from baselines.dfot import Dfot, DfotPipeline
+from baselines.fov_retrieval import FovRetrieval
+from baselines.frame_pack import FramePack
+from baselines.hydra_fov import HydraFov
+from baselines.recent_window import RecentWindow
+from baselines.worldmem import WorldMem
 from reference_model.model.methods import Method
 
 FULL_CONTEXT = Method(
@@ -19,40 +25,40 @@ FULL_CONTEXT = Method(
 NO_MEMORY = Method(
     name="no-memory",
     description="the last latent frame alone, where every continuation starts",
-    memory={"kind": "baselines.recent_window:RecentWindow", "frames": 1},
+    memory={"kind": RecentWindow, "frames": 1},
 )
 RECENT_WINDOW = Method(
     name="recent-window",
     description="the last five latent frames in full",
-    memory={"kind": "baselines.recent_window:RecentWindow"},
+    memory={"kind": RecentWindow, "frames": 5},
 )
 FOV_RETRIEVAL = Method(
     name="fov-retrieval",
     description="Context-as-Memory: ten latent frames whose view overlaps the target's, the last one among them",
-    memory={"kind": "baselines.fov_retrieval:FovRetrieval"},
+    memory={"kind": FovRetrieval},
 )
 WORLDMEM = Method(
     name="worldmem",
     description="WorldMem's selector: eight latent frames that greedily cover the target's views, and the last one",
-    memory={"kind": "baselines.worldmem:WorldMem"},
+    memory={"kind": WorldMem},
 )
 FRAME_PACK = Method(
     name="frame-pack",
     description="FramePack: the first and last latent frame in full, those between packed 2x and 4x",
-    memory={"kind": "baselines.frame_pack:FramePack"},
+    memory={"kind": FramePack},
     small={"projection": "depthwise"},
 )
 DFOT = Method(
     name="dfot",
     description="DFoT: a noise level for each frame, history guidance, a window of five latent frames",
-    memory={"kind": "baselines.dfot:Dfot"},
+    memory={"kind": Dfot},
     conditioning="clean_context",
     pipeline=DfotPipeline,
 )
 HYDRA_FOV = Method(
     name="hydra-fov",
     description="HyDRA's compressed tokens, retrieved by overlapping view (its Table 6)",
-    memory={"kind": "baselines.hydra_fov:HydraFov"},
+    memory={"kind": HydraFov},
 )
 
 
@@ -67,17 +73,10 @@ HYDRA_144 = _hydra("hydra-1x4x4", "HyDRA, tokenizer 1x4x4 (Table 4)", kernel=(1,
 HYDRA_5 = _hydra("hydra-5-tokens", "HyDRA, 5 retrieved tokens (Table 5)", top_k=5)
 HYDRA_15 = _hydra("hydra-15-tokens", "HyDRA, 15 retrieved tokens (Table 5)", top_k=15)
 
-full_context = method_factory(FULL_CONTEXT)
-no_memory = method_factory(NO_MEMORY)
-recent_window = method_factory(RECENT_WINDOW)
-fov_retrieval = method_factory(FOV_RETRIEVAL)
-worldmem = method_factory(WORLDMEM)
-frame_pack = method_factory(FRAME_PACK)
-dfot = method_factory(DFOT)
-hydra_fov = method_factory(HYDRA_FOV)
-hydra_paper = method_factory(HYDRA_PAPER)
-hydra_244 = method_factory(HYDRA_244)
-hydra_288 = method_factory(HYDRA_288)
-hydra_144 = method_factory(HYDRA_144)
-hydra_5_tokens = method_factory(HYDRA_5)
-hydra_15_tokens = method_factory(HYDRA_15)
+
+def __getattr__(name: str) -> Any:
+    """The factories that stood here in 0.1, for ``--model baselines.methods:full_context``."""
+    method = globals().get({"hydra_5_tokens": "HYDRA_5", "hydra_15_tokens": "HYDRA_15"}.get(name, name.upper()))
+    if not name.islower() or not isinstance(method, Method):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return method.factory()

@@ -21,6 +21,7 @@ class Oracle:
         name="oracle",
         description="the real continuation: the bound that each metric can reach",
         notice="oracle is shown the truth: it marks the bound of each metric and is no competitor.",
+        standing="bound",
     )
 
     def generate_from_truth(self, prompt: Prompt, truth: Truth, *, seed: int) -> Video:
@@ -31,7 +32,7 @@ class Oracle:
 class CopyLast:
     """Repeats the last context frame."""
 
-    info = ModelInfo(name="copy-last", description="repeats the last context frame")
+    info = ModelInfo(name="copy-last", description="repeats the last context frame", standing="no memory")
 
     def generate(self, prompt: Prompt, *, seed: int) -> Video:
         """One frame, as often as there are target frames, uint8 ``[Tt, H, W, 3]``."""
@@ -41,7 +42,11 @@ class CopyLast:
 class ReverseContext:
     """Plays the context backwards from its end."""
 
-    info = ModelInfo(name="reverse-context", description="plays the context backwards, and forwards again if too short")
+    info = ModelInfo(
+        name="reverse-context",
+        description="plays the context backwards, and forwards again if too short",
+        standing="no memory",
+    )
 
     def generate(self, prompt: Prompt, *, seed: int) -> Video:
         """Context frames Tc-2, Tc-3, ..., 0, 1, ...: uint8 ``[Tt, H, W, 3]``."""
@@ -52,7 +57,7 @@ class ReverseContext:
 class Noise:
     """Independent uniform noise in each pixel."""
 
-    info = ModelInfo(name="noise", description="uniform noise from the seed")
+    info = ModelInfo(name="noise", description="uniform noise from the seed", standing="no memory")
 
     def generate(self, prompt: Prompt, *, seed: int) -> Video:
         """Noise, uint8 ``[Tt, H, W, 3]``, the same for the same seed."""

@@ -84,6 +84,7 @@ MOVED = {
     "reference_model.wan_names": "reference_model.released.wan_names",
     "reference_model.weight_files": "reference_model.released.weight_files",
     "reference_model.world_model": "reference_model.sampling.world_model",
+    "baselines.factory": "reference_model.sampling.method_factory",
     "baselines.methods": "baselines.rivals",
 }
 """Old dotted name to new."""

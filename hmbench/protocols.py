@@ -22,14 +22,34 @@ are the options that ``--option name=value`` sets, converted by their annotation
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, get_args, runtime_checkable
 
 from hmbench.types import Prompt, Score, Track, Truth, Video
 
 if TYPE_CHECKING:
     from hmbench.case import Case
+
+
+Standing = Literal["model", "stand-in", "no memory", "untrained", "bound"]
+"""What a model's numbers are worth: ``model`` competes; ``stand-in`` competes with smaller weights than its name says;
+``no memory`` is a trick or an anchor that remembers nothing, and no model should stand below it; ``untrained`` weights
+give no result; a ``bound`` was shown the truth."""
+RANKED: frozenset[Standing] = frozenset({"model", "stand-in", "no memory"})
+"""Standings that take part in rankings, in comparisons and on leaderboards alike."""
+
+
+def standing_of(info: Mapping[str, Any]) -> Standing:
+    """The standing in a run's record of its model; of version 0.1, which had none, as it follows from the rest."""
+    for known in get_args(Standing):
+        if info.get("standing") == known:
+            return cast(Standing, known)
+    if info.get("trained") is False:
+        return "untrained"
+    if info.get("notice"):
+        return "stand-in" if info.get("trained") else "bound"
+    return "model"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,10 +64,16 @@ class ModelInfo:
     """False: weights are untrained and its numbers are no result. None: it has no weights."""
     notice: str | None = None
     """A sentence that every surface (screen, run.json, table) must show beside the numbers."""
+    standing: Standing = "model"
+    """What its numbers are worth; untrained weights are ``untrained`` whatever is said here."""
     weights: dict[str, str] = field(default_factory=dict)
     """Weight files or names to their sha256 digests."""
     settings: dict[str, Any] = field(default_factory=dict)
     """Resolved settings (JSON types): size it works at, frames, steps, guidance, memory."""
+
+    def __post_init__(self) -> None:
+        if self.trained is False:
+            object.__setattr__(self, "standing", "untrained")
 
 
 @runtime_checkable

@@ -1,7 +1,20 @@
-"""Finds models by name, by ``module:factory`` or by folder, without importing any package that offers them.
+"""The one door for plug-ins: models, memories, metrics, trackers, data sources, trainers, each by name.
 
-Names come from the entry-point group ``hmbench.models``. A folder is a model that somebody saved: its
-``hmbench_model.json`` names the factory and its options, and the factory receives the folder as ``checkpoint``.
+A package offers a thing by one line in the entry-point group of its kind; ``module:NAME`` works everywhere without any
+installation, from the working folder too. Nothing is imported before it is asked for.
+
+======== ==================== ==========================================================================
+kind      group                what the name stands for
+======== ==================== ==========================================================================
+model     hmbench.models       a factory of a `WorldModel` (see `create_model`)
+memory    hmbench.memories     a memory method; it implies the model of the same name
+metric    hmbench.metrics      a `Metric`, or what makes one or several (see `hmbench.metrics.table`)
+tracker   hmbench.trackers     a factory of a `SubjectTracker`
+data      hmbench.data         a factory of a `Dataset`
+trainer   hmbench.trainers     what ``train-reference --trainer`` runs
+costs     hmbench.costs        cost cards of a package's models
+retrieval hmbench.retrieval    what traces retrieval in a package's models
+======== ==================== ==========================================================================
 """
 
 from __future__ import annotations
@@ -9,38 +22,117 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
+import math
+import sys
 import types
 import typing
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
 from hmbench.errors import UserError, did_you_mean
-from hmbench.protocols import TruthModel, WorldModel
+from hmbench.protocols import ModelInfo, TruthModel, WorldModel
 
-GROUP = "hmbench.models"
 MODEL_FILE = "hmbench_model.json"
+"""In the folder of a saved model: names the model and its options."""
 
 AnyModel = WorldModel | TruthModel
 Factory = Callable[..., AnyModel]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """One kind of plug-in."""
+
+    what: str
+    """What a sentence calls it."""
+    group: str
+    """Its entry-point group."""
+    option: str
+    """How the command line asks for one, for hints."""
+
+    def points(self) -> dict[str, EntryPoint]:
+        """Installed ones: name to entry point, in order of name.
+
+        Raises:
+            UserError: If two installed packages offer the same name.
+        """
+        found: dict[str, EntryPoint] = {}
+        for point in entry_points(group=self.group):
+            other = found.setdefault(point.name, point)
+            if other.value != point.value:
+                raise UserError(
+                    f"Two installed packages offer the {self.what} {point.name!r}: {other.value} and {point.value}.",
+                    f"Uninstall one, or name the thing itself: {self.option} {point.value}",
+                )
+        return dict(sorted(found.items()))
+
+    def find(self, name: str) -> Any:
+        """What goes by this name, or what ``module:NAME`` names.
+
+        Raises:
+            UserError: If nothing does, or it cannot be imported.
+        """
+        known = self.points()
+        if name in known:
+            return self.load(known[name].value)
+        if ":" in name:
+            return self.load(name)
+        raise self.unknown(name)
+
+    def unknown(self, name: str, others: Mapping[str, Any] | None = None, more: str = "") -> UserError:
+        """The error for a name that nobody offers."""
+        hint = did_you_mean(name, [*self.points(), *(others or {})])
+        return UserError(f"There is no {self.what} {name!r}.", f"{hint} Or give {more}module:NAME.")
+
+    def load(self, value: str) -> Any:
+        """What ``module:NAME`` stands for; modules of the working folder are found.
+
+        Raises:
+            UserError: If the module cannot be imported or has no such name.
+        """
+        module_name, _, attribute = value.partition(":")
+        here = str(Path.cwd())
+        if here not in sys.path:
+            sys.path.append(here)
+        try:
+            module = importlib.import_module(module_name)
+        except ModuleNotFoundError as error:
+            raise UserError(
+                f"The module {error.name!r}, needed by {self.what} {value!r}, cannot be imported.",
+                "Install the package that offers it, or go to the folder that holds it.",
+            ) from error
+        except (ImportError, SyntaxError, ValueError) as error:
+            raise UserError(
+                f"The module {module_name!r}, needed by {self.what} {value!r}, fails to import: {error}.",
+                f"Mend it; `python -c 'import {module_name}'` shows where.",
+            ) from error
+        try:
+            return getattr(module, attribute)
+        except AttributeError:
+            public = [name for name in vars(module) if not name.startswith("_")]
+            raise UserError(f"{module_name} has no {attribute!r}.", did_you_mean(attribute, public)) from None
+
+
+MODELS = Kind(what="model", group="hmbench.models", option="--model")
+MEMORIES = Kind(what="memory", group="hmbench.memories", option="--memory")
+METRICS = Kind(what="metric", group="hmbench.metrics", option="--metric")
+TRACKERS = Kind(what="tracker", group="hmbench.trackers", option="--tracker")
+DATA = Kind(what="data source", group="hmbench.data", option="--data")
+TRAINERS = Kind(what="trainer", group="hmbench.trainers", option="--trainer")
+COSTS = Kind(what="source of cost cards", group="hmbench.costs", option="")
+RETRIEVAL = Kind(what="tracer of retrieval", group="hmbench.retrieval", option="")
+
+
 def model_names() -> dict[str, EntryPoint]:
-    """Installed models: name to entry point; two packages that offer one name raise.
+    """Installed models, those that memories imply included: name to entry point.
 
     Raises:
         UserError: If two installed packages offer the same name.
     """
-    found: dict[str, EntryPoint] = {}
-    for point in entry_points(group=GROUP):
-        other = found.setdefault(point.name, point)
-        if other.value != point.value:
-            raise UserError(
-                f"Two installed packages offer the model {point.name!r}: {other.value} and {point.value}.",
-                f"Uninstall one, or name the factory itself: --model {point.value}",
-            )
-    return dict(sorted(found.items()))
+    return dict(sorted({**MEMORIES.points(), **MODELS.points()}.items()))
 
 
 def find_factory(name: str) -> tuple[Factory, dict[str, Any]]:
@@ -50,18 +142,12 @@ def find_factory(name: str) -> tuple[Factory, dict[str, Any]]:
         UserError: If nothing goes by that name; the hint lists what does.
     """
     folder = Path(name)
-    if folder.is_dir():
-        return _from_folder(folder)
     known = model_names()
-    if name in known:
-        return _load(known[name].value), {}
-    if ":" in name:
-        return _load(name), {}
-    hint = did_you_mean(name, known)
-    raise UserError(
-        f"There is no model named {name!r}.",
-        f"{hint} Or give a saved model's folder, or package.module:factory.",
-    )
+    if name not in known and folder.is_dir():
+        return _from_folder(folder)
+    if name not in known and ":" not in name:
+        raise MODELS.unknown(name, known, "a saved model's folder, or ")
+    return _as_factory(name, MODELS.load(known[name].value if name in known else name)), {}
 
 
 def create_model(name: str, *, profile: str, device: str, options: Mapping[str, str] | None = None) -> AnyModel:
@@ -71,10 +157,10 @@ def create_model(name: str, *, profile: str, device: str, options: Mapping[str, 
         name: An installed name, ``module:factory``, or the folder of a saved model.
         profile: ``mini`` or ``paper``; passed if the factory accepts it.
         device: Torch device string; passed if the factory accepts it.
-        options: Values of the factory's own keyword arguments, as text; converted by their annotations.
+        options: Values of the factory's own arguments, as text; converted by their annotations.
 
     Raises:
-        UserError: For an unknown model or option, or a value that does not convert.
+        UserError: For an unknown model or option, a value that does not convert, or what is no model.
     """
     factory, implied = find_factory(name)
     accepted = factory_options(factory)
@@ -86,20 +172,69 @@ def create_model(name: str, *, profile: str, device: str, options: Mapping[str, 
         given[key] = _convert(name, key, text, accepted[key].annotation)
     parameters = inspect.signature(factory).parameters
     common = {k: v for k, v in {"profile": profile, "device": device}.items() if k in parameters}
-    return factory(**{**common, **given})
+    return _checked(name, factory(**{**common, **given}))
 
 
 def factory_options(factory: Factory) -> dict[str, inspect.Parameter]:
-    """The keyword arguments of a factory that are its own options, annotations resolved."""
-    hints = typing.get_type_hints(factory)
+    """The arguments of a factory that are its own options, annotations resolved."""
+    hints = _hints(factory)
+    kinds = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     return {
-        name: parameter.replace(annotation=hints.get(name, str))
+        name: parameter.replace(annotation=hints.get(name, _kind_of(parameter.default)))
         for name, parameter in inspect.signature(factory).parameters.items()
-        if name not in {"profile", "device"} and parameter.kind is inspect.Parameter.KEYWORD_ONLY
+        if name not in {"profile", "device"} and parameter.kind in kinds
     }
 
 
+def _hints(factory: Factory) -> dict[str, Any]:
+    """Annotations of what is called; those that cannot be resolved count as absent."""
+    called: Any = factory.__init__ if inspect.isclass(factory) else factory
+    try:
+        return typing.get_type_hints(called)
+    except (NameError, TypeError):
+        return {}
+
+
+def _kind_of(default: Any) -> Any:
+    """The type of an option without annotation: its default's."""
+    simple = isinstance(default, bool | int | float | str | Path)
+    return type(default) if simple else str
+
+
+def _as_factory(name: str, found: Any) -> Factory:
+    """A factory: itself, a class of models, or that of the model which a memory implies."""
+    implied = getattr(found, "factory", None)
+    if not callable(found) and callable(implied):
+        return typing.cast(Factory, implied())
+    if not callable(found):
+        if hasattr(found, "generate") or hasattr(found, "generate_from_truth"):
+            return lambda: typing.cast(AnyModel, found)
+        raise UserError(
+            f"{name!r} is no model but {type(found).__name__}.",
+            "Name a class or function that gives an object with generate(prompt, *, seed).",
+        )
+    return typing.cast(Factory, found)
+
+
+def _checked(name: str, model: Any) -> AnyModel:
+    """The model, with an `info` made from its name where it has none.
+
+    Raises:
+        UserError: If it cannot generate.
+    """
+    if not (callable(getattr(model, "generate", None)) or callable(getattr(model, "generate_from_truth", None))):
+        raise UserError(
+            f"What {name!r} gives is no model: {type(model).__name__} has no method generate.",
+            "Give it generate(self, prompt, *, seed) -> uint8 frames [Tt, H, W, 3].",
+        )
+    if not isinstance(getattr(model, "info", None), ModelInfo):
+        lines = (inspect.getdoc(model) or "").strip().splitlines()
+        model.info = ModelInfo(name=name.rpartition(":")[2], description=lines[0] if lines else "no description")
+    return typing.cast(AnyModel, model)
+
+
 def _from_folder(folder: Path) -> tuple[Factory, dict[str, Any]]:
+    """A saved model. Its record may come from a stranger, so it may name installed models only, never a module."""
     record = folder / MODEL_FILE
     if not record.is_file():
         raise UserError(
@@ -107,28 +242,17 @@ def _from_folder(folder: Path) -> tuple[Factory, dict[str, Any]]:
             "Give the folder that `hmbench train-reference --out` wrote, or a model name (`hmbench models`).",
         )
     try:
-        content = json.loads(record.read_text())
+        content = json.loads(record.read_text(encoding="utf-8"))
         name, options = str(content["model"]), dict(content.get("options", {}))
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{record} cannot be read: {error}.", 'It must look like {"model": "hydra"}.') from error
+    if name not in model_names():
+        raise UserError(
+            f"{record} names the model {name!r}, which no installed package offers.",
+            f"{did_you_mean(name, model_names())} Code that a folder names is never run.",
+        )
     factory, _ = find_factory(name)
     return factory, {**options, "checkpoint": folder}
-
-
-def _load(value: str) -> Factory:
-    module_name, _, attribute = value.partition(":")
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        raise UserError(
-            f"The module {error.name!r}, needed by model {value!r}, cannot be imported.",
-            "Install the package that offers it into this environment.",
-        ) from error
-    factory = getattr(module, attribute, None)
-    if not callable(factory):
-        public = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
-        raise UserError(f"{module_name} has no factory {attribute!r}.", did_you_mean(attribute, public))
-    return typing.cast(Factory, factory)
 
 
 def _convert(model: str, key: str, text: str, annotation: Any) -> Any:
@@ -164,10 +288,12 @@ def _convert_one(text: str, wanted: Any) -> Any:
     if typing.get_origin(wanted) is tuple:
         inner = typing.get_args(wanted)[0]
         return tuple(_convert_one(part, inner) for part in text.replace("x", ",").split(","))
+    if wanted is float and not math.isfinite(float(text)):
+        raise ValueError(text)
     return wanted(text) if wanted in (int, float, str, Path) else text
 
 
 def _describe(wanted: Any) -> str:
     if typing.get_origin(wanted) is typing.Literal:
         return "one of " + ", ".join(repr(c) for c in typing.get_args(wanted))
-    return getattr(wanted, "__name__", str(wanted))
+    return "a finite number" if wanted is float else getattr(wanted, "__name__", str(wanted))

@@ -15,17 +15,17 @@ import json
 import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from hmbench.errors import UserError
 from hmbench.files import read_json, write_json
+from hmbench.protocols import RANKED, standing_of
 from hmbench.results.records import Row, RunManifest
 from hmbench.results.run_folder import RunFolder
 from hmbench.results.summary import MetricSummary, summarise
 
 RESULTS = Path(__file__).parent / "results"
 """Where accepted entries live."""
-Kind = Literal["model", "bound"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,8 +34,8 @@ class Entry:
 
     name: str
     """Name in tables and of the file."""
-    kind: Kind
-    """``bound`` is shown and never ranked: the model saw the truth."""
+    kind: str
+    """``bound`` or ``model``, as version 0.1 had it; see `standing`."""
     description: str
     """One line."""
     link: str
@@ -74,8 +74,15 @@ class Entry:
     """Metric to mean, low, high, scored, total: derived, checked on reading."""
     predictions: str
     """Digest over the digests of all predicted videos."""
+    standing: str = ""
+    """What its numbers are worth (`hmbench.protocols.Standing`); empty in entries of 0.1."""
     format: int = field(default=1)
     """Version of this schema."""
+
+    @property
+    def ranked(self) -> bool:
+        """Whether it takes part in rankings, by the same rule as in `hmbench compare`."""
+        return (self.standing or self.kind) in RANKED
 
     @property
     def board(self) -> tuple[str, str, str, str, str]:
@@ -120,7 +127,7 @@ def entry_from_run(run_path: Path, *, name: str, link: str = "") -> Entry:
     """
     run = RunFolder(run_path)
     manifest, rows = run.read_manifest(), run.rows()
-    if manifest.model_info.get("trained") is False:
+    if standing_of(manifest.model_info) == "untrained":
         raise UserError(
             f"{run_path} is of an untrained model: {manifest.model_info.get('notice') or manifest.model}",
             "Train it (`hmbench train-reference`), evaluate again, and submit that run.",
@@ -133,7 +140,8 @@ def entry_from_run(run_path: Path, *, name: str, link: str = "") -> Entry:
     info = manifest.model_info
     return Entry(
         name=name,
-        kind="bound" if info.get("trained") is None and info.get("notice") else "model",
+        kind="bound" if standing_of(info) == "bound" else "model",
+        standing=standing_of(info),
         description=str(info.get("description", "")),
         link=link,
         data_name=manifest.data_name,

@@ -153,7 +153,7 @@ def _make_board(entries: Sequence[Entry], rank_by: Sequence[str]) -> Board:
             "Score the older runs again and replace their entries.",
         )
     upward = entries[0].metrics[metric]["higher_is_better"] is not False
-    ranked = [e for e in entries if e.kind == "model" and e.means[metric]["mean"] is not None]
+    ranked = [e for e in entries if e.ranked and e.means[metric]["mean"] is not None]
     ranked.sort(key=lambda e: (-e.means[metric]["mean"] if upward else e.means[metric]["mean"], e.name))
     others = sorted((e for e in entries if e not in ranked), key=lambda e: e.name)
     first = entries[0]

@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import shlex
 import sys
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import TracebackType
 from typing import Annotated, Any
 
 import typer
 
-from hmbench.errors import UserError, did_you_mean
+from hmbench.registry import TRAINERS
 
-GROUP = "hmbench.trainers"
 MODEL, DATA, LENGTH = "Model", "Data", "Length and pace"
 
 Preset = Annotated[str, typer.Option(help="nano (CPU), mini (one GPU) or paper.", rich_help_panel=MODEL)]
@@ -119,10 +117,7 @@ def find_trainer(name: str) -> Any:
     Raises:
         UserError: If none goes by that name.
     """
-    known: dict[str, EntryPoint] = {point.name: point for point in entry_points(group=GROUP)}
-    if name not in known:
-        raise UserError(f"There is no trainer {name!r}.", did_you_mean(name, known))
-    return known[name].load()
+    return TRAINERS.find(name)
 
 
 class _Bars:

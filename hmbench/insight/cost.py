@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from typing import Protocol
 
 from hmbench.errors import UserError
+from hmbench.registry import COSTS
 from hmbench.report.text_table import TextTable
-
-GROUP = "hmbench.costs"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,10 +61,10 @@ def cost_cards(*, preset: str, device: str, measure: bool) -> list[CostCard]:
     Raises:
         UserError: If no package offers any.
     """
-    sources = sorted(entry_points(group=GROUP), key=lambda point: point.name)
+    sources = [COSTS.find(name) for name in COSTS.points()]
     if not sources:
         raise UserError("No installed package offers cost cards.", "Install hmbench again: `pip install -e .`")
-    return [card for point in sources for card in point.load()(preset=preset, device=device, measure=measure)]
+    return [card for source in sources for card in source(preset=preset, device=device, measure=measure)]
 
 
 def cost_table(cards: Sequence[CostCard]) -> TextTable:

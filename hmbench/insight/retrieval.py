@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,10 +18,10 @@ from numpy.typing import NDArray
 
 from hmbench.errors import UserError
 from hmbench.protocols import TruthModel, WorldModel
+from hmbench.registry import RETRIEVAL
 from hmbench.types import Event, Prompt, Sample, SubjectTruth
 from hmbench.video.events import visible_frames
 
-GROUP = "hmbench.retrieval"
 FORMAT = 1
 
 
@@ -62,8 +61,8 @@ def trace_retrieval(model: WorldModel | TruthModel, prompt: Prompt, *, seed: int
     Raises:
         UserError: If the model retrieves nothing that anybody can trace.
     """
-    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
-        found: RetrievalTrace | None = point.load()(model, prompt, seed=seed)
+    for name in RETRIEVAL.points():
+        found: RetrievalTrace | None = RETRIEVAL.find(name)(model, prompt, seed=seed)
         if found is not None:
             return found
     raise UserError(

@@ -11,6 +11,7 @@ from typing import Any
 
 from hmbench.data.dataset import open_dataset
 from hmbench.errors import UserError, did_you_mean
+from hmbench.protocols import RANKED, standing_of
 from hmbench.results.records import Row, RunManifest
 from hmbench.results.run_folder import RunFolder
 
@@ -41,7 +42,7 @@ class ComparedRun:
     @property
     def ranked(self) -> bool:
         """False for untrained models and for models that saw the truth."""
-        return self.notice is None
+        return standing_of(self.manifest.model_info) in RANKED
 
 
 def load_runs(folders: Sequence[Path]) -> list[ComparedRun]:
@@ -62,7 +63,7 @@ def load_runs(folders: Sequence[Path]) -> list[ComparedRun]:
 
 
 def run_notice(manifest: RunManifest) -> str | None:
-    """What must be said beside the numbers of a run; None for a model that may win."""
+    """What must be said beside the numbers of a run; None if nothing must."""
     info = manifest.model_info
     if info.get("trained") is False and not info.get("notice"):
         return f"{info.get('name', manifest.model)} has untrained weights: its numbers are no result."

@@ -211,7 +211,11 @@ def _difference_cells(d: Difference) -> list[str]:
 
 
 def _notes(comparison: Comparison) -> list[str]:
-    notes = [f"{MARK} {run.label}: {run.notice} Not ranked." for run in comparison.runs if run.notice]
+    notes = [
+        f"{run.label}: {run.notice}" if run.ranked else f"{MARK} {run.label}: {run.notice} Not ranked."
+        for run in comparison.runs
+        if run.notice
+    ]
     notes += [f"{m.metric} has no value that all runs share: {m.reason}" for m in comparison.means if not m.clips]
     partly = [m for m in comparison.means if m.clips and len(set(m.scored)) > 1]
     for m in partly:

@@ -82,7 +82,9 @@ class RunManifest:
     def identity(self) -> dict[str, Any]:
         """The part that must agree for a run to be resumed: another value means another run."""
         keys = ("model", "options", "model_info", "data_revision", "split", "samples", "seed")
-        return {key: plain(getattr(self, key)) for key in keys}
+        found = {key: plain(getattr(self, key)) for key in keys}
+        told = ("standing",)  # what is said of a model, not what it is; runs of 0.1 did not say it
+        return {**found, "model_info": {k: v for k, v in found["model_info"].items() if k not in told}}
 
 
 def read_rows(path: Path) -> Iterator[Row]:

@@ -13,7 +13,7 @@ from typing import Any
 from hmbench.data.dataset import Dataset
 from hmbench.errors import UserError
 from hmbench.files import read_json, write_json
-from hmbench.protocols import Metric, SubjectTracker
+from hmbench.protocols import Metric, ModelInfo, SubjectTracker
 from hmbench.registry import AnyModel, create_model
 from hmbench.results.records import RunManifest
 from hmbench.results.run_folder import RunFolder
@@ -138,4 +138,4 @@ def videos_info(folder: Path) -> dict[str, Any]:
         raise UserError(
             f"There is no folder of predictions {folder}.", "Give the folder that holds <sample>.mp4 files."
         )
-    return {"name": folder.name, "description": "videos from a folder", "trained": None, "notice": None}
+    return asdict(ModelInfo(name=folder.name, description="videos from a folder"))

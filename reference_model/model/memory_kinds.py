@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import sys
 from collections.abc import Mapping
+from importlib.metadata import entry_points
 from typing import Any
 
 from reference_model.model.hydra_memory import HydraMemory
@@ -12,13 +14,15 @@ from reference_model.model.memory import Backbone, FullMemory, Memory, MemorySet
 
 MEMORY_KINDS: dict[str, type[Memory]] = {"hydra": HydraMemory, "full": FullMemory}
 """Methods that have a short name."""
+GROUP = "hmbench.memories"
+"""Entry-point group of installed memories."""
 
 
 def memory_class(kind: str) -> type[Memory]:
     """The class behind a short name or ``package.module:Class``.
 
-    A configuration may come from a stranger, and importing a module runs it; so modules outside this package must have
-    been imported by the caller.
+    A configuration may come from a stranger, and importing a module runs it. So a module is never imported because a
+    configuration names it: it must have been imported already, or belong to an installed memory.
 
     Raises:
         ValueError: If there is no such class.
@@ -26,6 +30,8 @@ def memory_class(kind: str) -> type[Memory]:
     if kind in MEMORY_KINDS:
         return MEMORY_KINDS[kind]
     module, _, name = kind.partition(":")
+    if module not in sys.modules:
+        _import_installed()
     if module not in sys.modules:
         raise ValueError(
             f"unknown memory {kind!r}: use {', '.join(MEMORY_KINDS)}, or module:Class after importing the module"
@@ -58,3 +64,10 @@ def build_memory(description: Mapping[str, Any], backbone: Backbone) -> Memory:
 def describe_memory(kind: str, settings: MemorySettings) -> dict[str, Any]:
     """The description that `memory_settings` reads."""
     return {"kind": kind, **dataclasses.asdict(settings)}
+
+
+def _import_installed() -> None:
+    """Imports what installed packages offer as memories; a broken package is somebody else's error."""
+    for point in entry_points(group=GROUP):
+        with contextlib.suppress(ImportError, AttributeError):
+            point.load()

@@ -1,7 +1,8 @@
 """Memory methods by name: what `train-reference --memory NAME` trains and what rivals are made from.
 
 A method is a memory's description and the pipeline that samples with it. Methods come from the entry-point group
-``hmbench.memories``, whose values name a `Method`, so that this package knows none but its own::
+``hmbench.memories``, whose values name a `Method`, so that this package knows none but its own. A memory implies the
+model of the same name: nothing else has to be declared::
 
     [project.entry-points."hmbench.memories"]
     frame-pack = "baselines.rivals:FRAME_PACK"
@@ -10,17 +11,21 @@ A method is a memory's description and the pipeline that samples with it. Method
 from __future__ import annotations
 
 import difflib
+import importlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from reference_model.model.config import RECIPES, HydraConfig
-from reference_model.model.memory_kinds import memory_class, memory_settings
+from reference_model.model.memory import Memory
+from reference_model.model.memory_kinds import GROUP, memory_class, memory_settings
+from reference_model.model.sequence import Grid
 from reference_model.model.transformer import Conditioning
 from reference_model.sampling.pipeline import HydraPipeline
 
-GROUP = "hmbench.memories"
+if TYPE_CHECKING:
+    from reference_model.sampling.method_factory import MethodFactory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +37,8 @@ class Method:
     description: str
     """One line: what a target frame sees of the past."""
     memory: Mapping[str, Any]
-    """``{"kind": ..., **settings}``; settings left out are the recipe's if it is of its kind, else the defaults."""
+    """``{"kind": ..., **settings}``: a `Memory` class or its name, and what makes the method what its name says.
+    Settings left out are the recipe's if it is of its kind, else the defaults."""
     small: Mapping[str, Any] = field(default_factory=dict)
     """Settings that differ at ``nano`` and ``mini``."""
     conditioning: Conditioning = "shared"
@@ -40,10 +46,35 @@ class Method:
     pipeline: type[HydraPipeline] = HydraPipeline
     """What samples with it."""
 
+    def __post_init__(self) -> None:
+        kind = self.memory["kind"]
+        if isinstance(kind, type) and issubclass(kind, Memory):
+            named = {**self.memory, "kind": f"{kind.__module__}:{kind.__qualname__}"}
+            object.__setattr__(self, "memory", named)
+
+    def factory(self) -> MethodFactory:
+        """The factory of its world model: a memory implies the model that remembers with it.
+
+        Imported by name, since world models know methods.
+        """
+        maker = importlib.import_module("reference_model.sampling.method_factory").MethodFactory
+        return cast("MethodFactory", maker(self))
+
     @property
     def per_frame_noise(self) -> bool:
         """True if training draws a noise level for every latent frame."""
         return memory_class(str(self.memory["kind"])).per_frame_noise
+
+    def stated(self, *, small: bool, picture: Grid) -> dict[str, Any]:
+        """The settings that make the method what its name says.
+
+        Args:
+            small: Whether it runs at ``nano`` or ``mini``.
+            picture: Tokens of the context, of one band: a tokenizer is cut to their rows and columns.
+        """
+        stated = {**self.memory, **(self.small if small else {})}
+        stated.pop("kind")
+        return _cut_to_picture(stated, picture)
 
     def describe(self, recipe: HydraConfig, changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """The memory's complete description on a recipe's backbone.
@@ -59,7 +90,8 @@ class Method:
         own = dict(recipe.transformer.memory)
         inherited = own if issubclass(memory_class(kind), memory_class(str(own["kind"]))) else {}
         own_size = {} if recipe.codec.kind == "wan" else self.small
-        described = _cut_to_picture({**inherited, **self.memory, **own_size}, recipe) | dict(changes or {})
+        _, picture = recipe.grids(recipe.context_frames, recipe.target_frames)
+        described = _cut_to_picture({**inherited, **self.memory, **own_size}, picture) | dict(changes or {})
         return {"kind": kind, **asdict(memory_settings(described))}
 
     def apply(self, preset: str, changes: Mapping[str, Any] | None = None) -> HydraConfig:
@@ -79,9 +111,8 @@ class Method:
         return replace(recipe, name=f"{preset}-{self.name}", transformer=transformer)
 
 
-def _cut_to_picture(described: dict[str, Any], recipe: HydraConfig) -> dict[str, Any]:
+def _cut_to_picture(described: dict[str, Any], picture: Grid) -> dict[str, Any]:
     """A tokenizer no higher and no wider than the picture: nano's bands are one token high."""
-    _, picture = recipe.grids(recipe.context_frames, recipe.target_frames)
     for name in {"kernel", "stride"} & described.keys():
         frames, rows, columns = described[name]
         described[name] = (frames, min(rows, picture.height), min(columns, picture.width))
@@ -101,17 +132,28 @@ def method_names() -> dict[str, EntryPoint]:
 
 
 def find_method(name: str) -> Method:
-    """The method of that name.
+    """The method of that name, or the one that ``package.module:NAME`` names.
 
     Raises:
-        ValueError: If no installed package offers it, or what it offers is no method.
+        ValueError: If no installed package offers it, it cannot be imported, or what it names is no method.
     """
     known = method_names()
-    if name not in known:
+    if name in known:
+        found, where = known[name].load(), known[name].value
+    elif ":" in name:
+        found, where = _imported(name), name
+    else:
         near = difflib.get_close_matches(name, known, n=1)
         guess = f"did you mean {near[0]!r}? " if near else ""
         raise ValueError(f"there is no memory {name!r}: {guess}available: {', '.join(known) or 'none'}")
-    found = known[name].load()
     if not isinstance(found, Method):
-        raise ValueError(f"{known[name].value}, offered as memory {name!r}, is no Method but {type(found).__name__}")
+        raise ValueError(f"{where}, offered as memory {name!r}, is no Method but {type(found).__name__}")
     return found
+
+
+def _imported(value: str) -> Any:
+    module, _, attribute = value.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"there is no memory {value!r}: {error}") from error

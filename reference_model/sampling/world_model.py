@@ -113,7 +113,7 @@ def hydra(
     config = HYDRA.apply(profile)
     pipeline, weights, trained = load_pipeline(config, checkpoint, seed_weights)
     changes = {"variant": variant, "top_k": top_k}
-    change_memory(pipeline, {name: value for name, value in changes.items() if value is not None})
+    change_memory(pipeline, {name: value for name, value in changes.items() if value is not None}, trained=trained)
     set_sampler(pipeline, {"steps": steps, "guidance": guidance, "shift": shift, "stochastic": stochastic})
     pipeline.to(target)
     about = ("hydra", "HyDRA: retrieves compressed memory tokens by affinity, beside a local window")
@@ -136,6 +136,7 @@ def tell_stand_in(info: ModelInfo, config: HydraConfig, checkpoint: Path | None)
         info,
         notice=f"No weights ship for {config.name} yet; {folder.name} stands in for it, trained for a few hours "
         "on a processor: it shows that everything works, not what the method can do.",
+        standing="stand-in",
     )
 
 
@@ -332,8 +333,17 @@ def set_sampler(pipeline: HydraPipeline, options: dict[str, Any]) -> None:
     pipeline.register_modules(scheduler=build_scheduler(wanted.shift, wanted.stochastic))
 
 
-def change_memory(pipeline: HydraPipeline, changes: dict[str, Any]) -> None:
-    """Changes settings of the memory in place; nothing happens without changes."""
+def change_memory(pipeline: HydraPipeline, changes: dict[str, Any], *, trained: bool) -> None:
+    """Changes settings of the memory in place; nothing happens without changes.
+
+    Args:
+        pipeline: The pipeline.
+        changes: Settings of the memory and their new values.
+        trained: Whether its weights were trained: then the memory's own must fit the changed settings.
+
+    Raises:
+        UserError: If a value is impossible, or trained weights of the memory would be lost.
+    """
     if not changes:
         return
     described = {**pipeline.transformer.config["memory_settings"], **changes}
@@ -341,6 +351,18 @@ def change_memory(pipeline: HydraPipeline, changes: dict[str, Any]) -> None:
         settings = memory_settings(described)
     except ValueError as error:
         raise UserError(f"The memory cannot be set so: {error}.", "Change or leave out these options.") from error
-    pipeline.register_modules(
-        transformer=with_memory(pipeline.transformer, {"kind": described["kind"], **asdict(settings)})
-    )
+    changed = with_memory(pipeline.transformer, {"kind": described["kind"], **asdict(settings)})
+    if trained and (lost := _differing(pipeline.transformer, changed)):
+        wanted = ", ".join(f"{name}={value}" for name, value in changes.items())
+        raise UserError(
+            f"The trained memory does not fit {wanted}: its weights have other sizes ({lost[0]}"
+            f"{f' and {len(lost) - 1} more' if len(lost) > 1 else ''}), and untrained ones would take their place.",
+            "Leave these settings as they were trained, or train a model with them (`hmbench train-reference`).",
+        )
+    pipeline.register_modules(transformer=changed)
+
+
+def _differing(before: torch.nn.Module, after: torch.nn.Module) -> list[str]:
+    """Weights that one of two transformers lacks or has in another size."""
+    shapes = [{name: value.shape for name, value in model.state_dict().items()} for model in (before, after)]
+    return sorted(name for name in shapes[0].keys() | shapes[1].keys() if shapes[0].get(name) != shapes[1].get(name))

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import torch
 
-from reference_model.model.methods import find_method, method_names
 from reference_model.model.transformer import HydraTransformer3DModel
 from reference_model.released.checkpoint import file_digest
 from reference_model.training.disk import flush_folder, flush_tree, write_atomically
@@ -49,8 +48,6 @@ def ship(run: Path, weights: Path = WEIGHTS, *, steps: int | None = None, note: 
             raise TrainingStoppedError(f"{run / name} is not what the run wrote.", "Train it again.")
     config = json.loads((run / "train.json").read_text(encoding="utf-8"))["config"]
     name = str(config["model"]["name"])
-    if config["memory"] in method_names():
-        find_method(config["memory"])  # loads the module that holds the memory's class
     target = weights / name
     part = weights / f".{name}.part"
     shutil.rmtree(part, ignore_errors=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,21 +12,22 @@ import torch
 from camera_rows import random_cameras
 from tiny_backbone import METHODS, inputs, tiny, tiny_config
 
-from baselines.factory import MethodFactory
 from hmbench.errors import UserError
 from hmbench.registry import create_model, find_factory
 from hmbench.types import Prompt
 from reference_model.model.config import RECIPES
 from reference_model.model.hydra_memory import HydraSettings
 from reference_model.model.memory_kinds import describe_memory, memory_class
-from reference_model.model.methods import HYDRA, find_method, method_names
+from reference_model.model.methods import HYDRA, Method, find_method, method_names
 from reference_model.model.transformer import HydraTransformer3DModel
+from reference_model.sampling.method_factory import MethodFactory
 from reference_model.sampling.pipeline import build_pipeline
+from reference_model.sampling.world_model import WEIGHTS
 from reference_model.training.start import start_with_a_copy
 
 SMALL = HydraSettings(tokenizer="depthwise", short_clips="fewer", window=3, top_k=2)
 """The recipe's own memory; what a variant does not say is taken from it."""
-NAMES = sorted(f.method.name for f in vars(METHODS).values() if isinstance(f, MethodFactory))
+NAMES = sorted(m.name for m in vars(METHODS).values() if isinstance(m, Method))
 
 
 @pytest.fixture(scope="module")
@@ -40,9 +43,37 @@ def test_every_method_has_both_names() -> None:
         assert isinstance(factory, MethodFactory)
         assert factory.method.name == name
         assert find_method(name) is factory.method
+        assert find_method(f"baselines.rivals:{_constant(name)}") is factory.method
     assert find_method("hydra") is HYDRA
     with pytest.raises(ValueError, match="did you mean 'frame-pack'"):
         find_method("frame-pak")
+
+
+def _constant(name: str) -> str:
+    return next(key for key, value in vars(METHODS).items() if isinstance(value, Method) and value.name == name)
+
+
+def _memory(name: str, checkpoint: str, **options: str) -> dict[str, Any]:
+    given = {"checkpoint": str(WEIGHTS / checkpoint), **options}
+    return dict(create_model(name, profile="nano", device="cpu", options=given).info.settings["memory"])
+
+
+def test_a_variant_is_what_its_name_says() -> None:
+    """Weights of one memory under the name of another: its settings hold, or it is refused."""
+    assert _memory("hydra", "nano-hydra")["top_k"] == 10
+    assert _memory("hydra-5-tokens", "nano-hydra")["top_k"] == 5
+    assert _memory("hydra-paper", "nano-hydra")["variant"] == "paper"
+    assert _memory("no-memory", "nano-recent-window")["frames"] == 1
+    assert _memory("recent-window", "nano-no-memory")["frames"] == 5
+    assert _memory("recent-window", "nano-no-memory", frames="3")["frames"] == 3  # what the user says stands above
+    for name, wanted in (("hydra-2x4x4", (2, 1, 4)), ("hydra-1x4x4", (1, 1, 4))):
+        with pytest.raises(UserError, match=re.escape(f"The trained memory does not fit kernel={wanted}")):
+            _memory(name, "nano-hydra")
+
+
+def test_trained_weights_of_a_memory_are_never_dropped() -> None:
+    with pytest.raises(UserError, match=r"The trained memory does not fit kernel=\(2, 1, 4\): its weights have other"):
+        _memory("hydra-paper", "nano-hydra", kernel="2,1,4")
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -12,13 +12,15 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from baselines import dfot, fov_retrieval, frame_pack, hydra_fov, recent_window, worldmem
 from hmbench.errors import UserError
+from reference_model.model.codec import MiniVideoCodec
 from reference_model.model.memory_kinds import memory_class
 from reference_model.model.methods import Method
+from reference_model.sampling.pipeline import HydraPipeline
 from reference_model.sampling.world_model import (
     HydraWorldModel,
     change_memory,
+    clip_grids,
     load_pipeline,
     model_info,
     recipe,
@@ -27,8 +29,6 @@ from reference_model.sampling.world_model import (
     usable_device,
 )
 
-MODULES = (dfot, fov_retrieval, frame_pack, hydra_fov, recent_window, worldmem)
-"""Imported so that configurations may name their classes."""
 COMMON: dict[str, tuple[Any, Any]] = {
     "profile": (str, "mini"),
     "device": (str, "cpu"),
@@ -82,11 +82,6 @@ class MethodFactory:
         return build(self.method, common, {name: value for name, value in values.items() if value is not None})
 
 
-def method_factory(method: Method) -> MethodFactory:
-    """A factory of this method, for the entry-point group ``hmbench.models``."""
-    return MethodFactory(method)
-
-
 def build(method: Method, common: dict[str, Any], changes: dict[str, Any]) -> HydraWorldModel:
     """The world model of a method.
 
@@ -115,9 +110,24 @@ def build(method: Method, common: dict[str, Any], changes: dict[str, Any]) -> Hy
             f"{common['checkpoint']} holds the memory {kind!r}, not {method.memory['kind']!r}.",
             f"Give a checkpoint of {method.name}, or name the model that this one belongs to.",
         )
-    change_memory(pipeline, changes)
+    if trained:
+        change_memory(pipeline, _unlike_the_name(method, pipeline), trained=True)
+    change_memory(pipeline, changes, trained=trained)
     set_sampler(pipeline, {name: common[name] for name in ("steps", "guidance", "shift", "stochastic")})
     pipeline.to(device)
     about = (method.name, method.description)
     info = model_info(about, pipeline, weights, None if trained else common["seed_weights"])
     return HydraWorldModel(pipeline, tell_stand_in(info, config, common["checkpoint"]))
+
+
+def _unlike_the_name(method: Method, pipeline: HydraPipeline) -> dict[str, Any]:
+    """Settings by which a method is named and that the loaded weights have otherwise: a name says what runs."""
+    found = pipeline.transformer.config["memory_settings"]
+    picture, _ = clip_grids(pipeline, pipeline.config["context_frames"], pipeline.config["target_frames"])
+    stated = method.stated(small=isinstance(pipeline.vae, MiniVideoCodec), picture=picture)
+    return {name: value for name, value in stated.items() if _plain(found.get(name)) != _plain(value)}
+
+
+def _plain(value: Any) -> Any:
+    """A configuration file has lists where settings have tuples."""
+    return tuple(value) if isinstance(value, list) else value
