@@ -13,7 +13,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -159,7 +160,7 @@ def entry_from_run(run_path: Path, *, name: str, link: str = "") -> Entry:
         samples=manifest.samples,
         clusters=tuple(clusters[s] for s in manifest.samples),
         values=values,
-        means=_means(summarise(rows)),
+        means=_means(summarise(rows, metrics=manifest.metrics)),
         predictions=predictions,
     )
 
@@ -188,9 +189,10 @@ def read_entry(path: Path) -> Entry:
         )
     except (KeyError, TypeError) as error:
         raise UserError(f"{path} is no entry: {error}.", "Submit the run again.") from error
-    if _means(summarise(entry_rows(entry))) != entry.means:
+    derived = _means(summarise(entry_rows(entry), metrics=entry.metrics))
+    if _without_intervals(derived) != _without_intervals(entry.means):
         raise UserError(f"The means of {path} do not follow from its values.", "Submit the run again.")
-    return entry
+    return replace(entry, means=derived)  # intervals are this version's, whichever rule the entry was accepted under
 
 
 def entry_rows(entry: Entry) -> list[Row]:
@@ -270,6 +272,10 @@ def _video_digest(path: Path) -> str:
 def _means(summary: dict[str, MetricSummary]) -> dict[str, dict[str, Any]]:
     keys = ("mean", "low", "high", "scored", "total")
     return {metric: {key: getattr(found, key) for key in keys} for metric, found in summary.items()}
+
+
+def _without_intervals(means: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {m: {k: v for k, v in found.items() if k not in {"low", "high"}} for m, found in means.items()}
 
 
 def _record(entry: Entry) -> dict[str, Any]:

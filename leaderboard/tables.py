@@ -17,6 +17,7 @@ import numpy as np
 from hmbench.errors import UserError, did_you_mean
 from hmbench.report.text_table import TextTable, number, to_csv
 from hmbench.results.statistics import holm, paired_test
+from hmbench.results.summary import bounds_of
 from leaderboard.submission import RESULTS, Entry
 
 PUBLISHED = RESULTS / "published.csv"
@@ -182,13 +183,15 @@ def _with_best(ranked: Sequence[Entry], metric: str) -> list[bool]:
 
 
 def _p(best: Entry, other: Entry, metric: str) -> float:
-    """1 without a common clip: nothing is separated by nothing."""
+    """1 without a common clip, or with too few scenes for a test: nothing is separated by nothing."""
     columns = zip(best.clusters, best.values[metric], other.values[metric], strict=True)
     both = [(c, a, b) for c, a, b in columns if a is not None and b is not None]
     if not both:
         return 1.0
     clusters, ours, theirs = zip(*both, strict=True)
-    return paired_test(np.array(ours, dtype=float), np.array(theirs, dtype=float), clusters).p
+    bounds = bounds_of(best.metrics, metric)
+    p = paired_test(np.array(ours, dtype=float), np.array(theirs, dtype=float), clusters, bounds=bounds).p
+    return 1.0 if p is None else p
 
 
 def _heading(board: Board, metric: str) -> str:

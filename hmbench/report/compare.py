@@ -1,8 +1,9 @@
 """Compares runs on the clips that all of them have: means, paired differences, breakdowns.
 
 Two runs differ in their models and in nothing else, or the comparison is refused: data, split, profile, tracker and
-metric versions must agree. Differences are taken clip by clip; intervals resample scenes; p-values are corrected by
-Holm over every test of the comparison (metrics times pairs). Breakdowns carry intervals and no p-values: they are for
+metric versions must agree. Differences are taken clip by clip; intervals and tests count scenes, not clips
+(`hmbench.results.intervals`, `hmbench.results.statistics`); p-values are corrected by Holm over every test of the
+comparison (metrics times pairs). Breakdowns carry intervals and no p-values: they are for
 looking, and testing each of them would find something by chance.
 
 Runs that cannot win are shown and never ranked: models with untrained weights, and models that were shown the truth.
@@ -33,9 +34,10 @@ from hmbench.report.compare_inputs import (
     rows_by_metric,
     shared_samples,
 )
+from hmbench.results.intervals import Bounds, mean_interval
 from hmbench.results.records import Row
 from hmbench.results.statistics import PairedTest, holm, paired_test
-from hmbench.results.summary import bootstrap_interval
+from hmbench.results.summary import bounds_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +47,7 @@ class Estimate:
     mean: float
     """Mean over clips."""
     low: float | None
-    """Lower end of the 95 % interval; None below two scenes."""
+    """Lower end of the 95 % interval; None where `hmbench.results.intervals.mean_interval` has none."""
     high: float | None
     """Upper end."""
 
@@ -89,7 +91,7 @@ class Difference:
     test: PairedTest | None
     """None if there is no common clip."""
     p_holm: float | None
-    """Corrected p-value; None for metrics without direction, which are not tested."""
+    """Corrected p-value; None for metrics without direction, which are not tested, and below six scenes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,11 +163,7 @@ def compare_runs(folders: Sequence[Path], settings: CompareSettings | None = Non
     check_versions(runs, rows, names)
     table = _Table(runs=runs, rows=rows, samples=samples, seed=settings.seed)
     differences = _differences(table, names, settings.pairs)
-    if any(d.test is not None and d.test.unit == "clip" for d in differences):
-        warnings.append(
-            "Fewer than ten scenes: p-values take clips as independent and are too small if clips of a scene resemble "
-            "each other."
-        )
+    warnings += _without_p(differences)
     warnings += _too_few(differences)
     metadata = read_samples(runs[0].path)
     if metadata is None:
@@ -205,14 +203,17 @@ class _Table:
     def clusters(self, metric: str, samples: Sequence[str]) -> list[str]:
         return [self.rows[0][metric][sample].cluster or sample for sample in samples]
 
+    def bounds(self, metric: str) -> Bounds | None:
+        return bounds_of({metric: metric_info(self.runs, metric)}, metric)
+
     def estimates(self, metric: str, samples: Sequence[str]) -> tuple[Estimate | None, ...]:
         if not samples:
             return (None,) * len(self.runs)
-        clusters = self.clusters(metric, samples)
+        clusters, bounds = self.clusters(metric, samples), self.bounds(metric)
         found = []
         for run in range(len(self.runs)):
             values = self.values(metric, run, samples)
-            low, high = bootstrap_interval(values, clusters, seed=self.seed) or (None, None)
+            low, high = mean_interval(values, clusters, bounds=bounds, seed=self.seed) or (None, None)
             found.append(Estimate(mean=math.fsum(values) / len(values), low=low, high=high))
         return tuple(found)
 
@@ -250,8 +251,8 @@ def _differences(table: _Table, names: Sequence[str], pairs: Literal["first", "a
     )
     found = [_difference(table, name, model, reference) for name in names for model, reference in chosen]
     directed = {name for name in names if metric_info(table.runs, name).get("higher_is_better") is not None}
-    tested = [i for i, d in enumerate(found) if d.test is not None and d.metric in directed]
-    corrected = dict(zip(tested, holm([t.p for i in tested if (t := found[i].test)]), strict=True))
+    tested = {i: d.test.p for i, d in enumerate(found) if d.test and d.test.p is not None and d.metric in directed}
+    corrected = dict(zip(tested, holm(list(tested.values())), strict=True))
     return [
         Difference(
             metric=d.metric,
@@ -274,21 +275,28 @@ def _difference(table: _Table, metric: str, model: int, reference: int) -> Diffe
             table.values(metric, reference, samples),
             table.clusters(metric, samples),
             higher_is_better=metric_info(table.runs, metric).get("higher_is_better") is not False,
+            bounds=table.bounds(metric),
             seed=table.seed,
         )
     return Difference(metric=metric, model=model, reference=reference, clips=len(samples), test=test, p_holm=None)
 
 
+def _without_p(differences: Sequence[Difference]) -> list[str]:
+    """Why some or all differences have no p-value."""
+    reasons = {d.test.reason: None for d in differences if d.test is not None and d.test.reason}
+    return [f"No p-value on {reason}. Evaluate clips of more scenes." for reason in reasons]
+
+
 def _too_few(differences: Sequence[Difference]) -> list[str]:
     """A warning if not even the clearest difference could be significant."""
     tests = [d.test for d in differences if d.p_holm is not None and d.test is not None]
-    units = max((test.units for test in tests), default=0)
-    smallest = min(1.0, 2.0 ** (1 - units) * len(tests))
+    scenes = max((test.scenes for test in tests), default=0)
+    smallest = min(1.0, 2.0 ** (1 - scenes) * len(tests))
     if not tests or smallest < 0.05:
         return []
     return [
-        f"Too few clips to find anything: with {units} and {len(tests)} tests no corrected p-value can be below "
-        f"{smallest:.2f}. Evaluate more clips, or test fewer metrics."
+        f"Too few scenes to find anything: with {scenes} and {len(tests)} tests no corrected p-value can be below "
+        f"{smallest:.2f}. Evaluate clips of more scenes, or test fewer metrics."
     ]
 
 

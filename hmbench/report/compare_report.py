@@ -70,19 +70,25 @@ def differences_table(comparison: Comparison) -> TextTable:
     one = next(iter(pairs)) if len(pairs) == 1 else None
     named = [] if one else ["model", "against"]
     shown = [d for d in comparison.differences if d.test is not None]
+    directed = {m.metric for m in comparison.means if m.higher_is_better is not None}
     column = 1 + len(named)
     significant = [(i, column) for i, d in enumerate(shown) if d.p_holm is not None and d.p_holm < SIGNIFICANT]
     tests = sum(d.p_holm is not None for d in shown)
-    units = sorted({d.test.unit for d in shown if d.test})
+    scenes = max((d.test.scenes for d in shown if d.test), default=0)
     return TextTable(
         title="Paired differences" + (f": {names[one[0]]} − {names[one[1]]}" if one else ""),
         header=["metric", *named, "difference", "clips", "win/tie/loss", "p", "p (Holm)"],
         rows=[
-            [d.metric, *([names[d.model], names[d.reference]] if named else []), *_difference_cells(d)] for d in shown
+            [
+                d.metric,
+                *([names[d.model], names[d.reference]] if named else []),
+                *_difference_cells(d, directed=d.metric in directed),
+            ]
+            for d in shown
         ],
         notes=[
-            f"Sign-flip test by {' and '.join(units) or 'scene'}, corrected by Holm over {tests} tests; bold: "
-            f"corrected p < {SIGNIFICANT}. Intervals: 95 %, scenes drawn with replacement."
+            f"Paired tests on {scenes} scenes, corrected by Holm over {tests} tests; bold: corrected p < "
+            f"{SIGNIFICANT}. Intervals: 95 %, over scenes."
         ],
         bold=frozenset(significant),
         text_columns=column,
@@ -197,15 +203,14 @@ def _estimate(estimate: Estimate | None) -> str:
     return number(estimate.mean) + interval
 
 
-def _difference_cells(d: Difference) -> list[str]:
+def _difference_cells(d: Difference, *, directed: bool) -> list[str]:
     assert d.test is not None, d
     estimate = Estimate(mean=d.test.difference, low=d.test.low, high=d.test.high)
-    tested = d.p_holm is not None
     return [
         _estimate(estimate),
         str(d.clips),
-        f"{d.test.wins}/{d.test.ties}/{d.test.losses}" if tested else "–",
-        p_value(d.test.p if tested else None),
+        f"{d.test.wins}/{d.test.ties}/{d.test.losses}" if directed else "–",
+        p_value(d.test.p if directed else None),
         p_value(d.p_holm),
     ]
 
@@ -235,14 +240,14 @@ def _means_csv(comparison: Comparison) -> str:
 
 
 def _differences_csv(comparison: Comparison) -> str:
-    header = ["metric", "model", "reference", "clips", "difference", "low", "high", "wins", "ties", "losses", "unit"]
+    header = ["metric", "model", "reference", "clips", "difference", "low", "high", "wins", "ties", "losses"]
     rows = []
     for d in comparison.differences:
         names = [d.metric, comparison.runs[d.model].label, comparison.runs[d.reference].label, d.clips]
         t = d.test
-        values = [t.difference, t.low, t.high, t.wins, t.ties, t.losses, t.unit, t.p, d.p_holm] if t else [None] * 9
+        values = [t.difference, t.low, t.high, t.wins, t.ties, t.losses, t.scenes, t.p, d.p_holm] if t else [None] * 9
         rows.append([*names, *values])
-    return to_csv([*header, "p", "p_holm"], rows)
+    return to_csv([*header, "scenes", "p", "p_holm"], rows)
 
 
 def _breakdowns_csv(comparison: Comparison) -> str:

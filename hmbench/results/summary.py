@@ -1,20 +1,20 @@
-"""Means over clips with honest intervals: whole scenes are drawn with replacement, missing values are counted."""
+"""Means over clips with intervals over scenes; several seeds of a clip are one value, missing ones are counted."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hmbench.results.intervals import Bounds, mean_interval
 from hmbench.results.records import Row
+from hmbench.results.seeds import one_row_a_clip
 
-BOOTSTRAP_DRAWS = 2000
-CONFIDENCE = 0.95
-MIN_CLUSTERS = 5
-"""Fewer scenes give no interval: two or three drawn with replacement come out far too narrow to mean 95 %."""
+bootstrap_interval = mean_interval
+"""Its name in 0.1, when it was a bootstrap for every metric."""
 UNFINISHED = "not evaluated yet"
 """Why a sample of an unfinished run has no value."""
 
@@ -30,7 +30,7 @@ class MetricSummary:
     mean: float | None
     """Mean over scored samples; None if none was scored."""
     low: float | None
-    """Lower end of the 95 % interval; None below `MIN_CLUSTERS` scenes."""
+    """Lower end of the 95 % interval; None where `hmbench.results.intervals.mean_interval` has none."""
     high: float | None
     """Upper end of the 95 % interval."""
     scored: int
@@ -39,15 +39,25 @@ class MetricSummary:
     """Samples."""
     reasons: dict[str, int]
     """Why the others have none: reason to count."""
+    scenes: int = 0
+    """Scenes that the scored samples stand in."""
 
 
-def summarise(rows: Sequence[Row], *, seed: int = 0, samples: int | None = None) -> dict[str, MetricSummary]:
-    """Clip-weighted means with percentile bootstrap intervals, whole scenes drawn with replacement.
+def summarise(
+    rows: Sequence[Row],
+    *,
+    metrics: Mapping[str, Mapping[str, Any]] | None = None,
+    seed: int = 0,
+    samples: int | None = None,
+) -> dict[str, MetricSummary]:
+    """Clip-weighted means with intervals over scenes.
 
-    The result does not depend on the order of the rows. A missing value is skipped and counted.
+    The result does not depend on the order of the rows. A missing value is skipped and counted. Several rows of one
+    metric and sample are seeds of it, and count as their mean.
 
     Args:
-        rows: Rows of one run.
+        rows: Rows of one run, or of one model's runs with several seeds.
+        metrics: What is known of each metric, as in a manifest: its ``bounds`` decide how its interval is made.
         seed: Seed of the bootstrap; the same for every metric, so that metrics see the same draws.
         samples: How many samples the run has, scored or not; by default as many as a metric has rows. Those without a
             row are counted under `UNFINISHED`.
@@ -58,42 +68,28 @@ def summarise(rows: Sequence[Row], *, seed: int = 0, samples: int | None = None)
     by_metric: dict[str, list[Row]] = {}
     for row in rows:
         by_metric.setdefault(row.metric, []).append(row)
-    return {name: _summarise_one(name, group, seed, samples) for name, group in by_metric.items()}
+    return {
+        name: _summarise_one(name, one_row_a_clip(group), bounds_of(metrics, name), seed, samples)
+        for name, group in by_metric.items()
+    }
 
 
-def bootstrap_interval(
-    values: NDArray[np.float64], clusters: Sequence[str], *, seed: int, draws: int = BOOTSTRAP_DRAWS
-) -> tuple[float, float] | None:
-    """A 95 % percentile interval of the mean, resampling whole clusters.
-
-    Args:
-        values: Finite values, ``[N]``.
-        clusters: Cluster of each value, ``[N]``.
-        seed: Seed.
-        draws: Bootstrap draws.
-
-    Returns:
-        (low, high), or None with fewer than `MIN_CLUSTERS` clusters, which say too little about their spread.
-    """
-    names, index = np.unique(np.asarray(clusters, dtype=str), return_inverse=True)
-    if len(names) < MIN_CLUSTERS:
-        return None
-    sums = np.bincount(index, weights=values)
-    counts = np.bincount(index)
-    drawn = np.random.default_rng(seed).integers(len(names), size=(draws, len(names)))
-    means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
-    tail = 100 * (1 - CONFIDENCE) / 2
-    low, high = np.percentile(means, [tail, 100 - tail])
-    return float(low), float(high)
+def bounds_of(metrics: Mapping[str, Mapping[str, Any]] | None, name: str) -> Bounds | None:
+    """Ends of a metric as a manifest describes it; None if it does not say."""
+    found = ((metrics or {}).get(name) or {}).get("bounds")
+    return (found[0], found[1]) if found else None
 
 
-def _summarise_one(name: str, rows: Sequence[Row], seed: int, samples: int | None) -> MetricSummary:
+def _summarise_one(
+    name: str, rows: Sequence[Row], bounds: Bounds | None, seed: int, samples: int | None
+) -> MetricSummary:
     versions = {row.version for row in rows}
     if len(versions) > 1:
         raise ValueError(f"rows of {name} mix versions {sorted(versions)}")
     scored = sorted((row for row in rows if row.value is not None), key=lambda row: row.sample)
     values = np.array([row.value for row in scored], dtype=np.float64)
-    interval = bootstrap_interval(values, [row.cluster for row in scored], seed=seed) if len(values) else None
+    clusters = [row.cluster or row.sample for row in scored]
+    interval = mean_interval(values, clusters, bounds=bounds, seed=seed) if len(values) else None
     reasons: dict[str, int] = {}
     for row in sorted((r for r in rows if r.value is None), key=lambda row: row.sample):
         reasons[row.reason or "unknown"] = reasons.get(row.reason or "unknown", 0) + 1
@@ -103,9 +99,10 @@ def _summarise_one(name: str, rows: Sequence[Row], seed: int, samples: int | Non
         metric=name,
         version=versions.pop(),
         mean=math.fsum(values) / len(values) if len(values) else None,
-        low=interval[0] if interval else None,
-        high=interval[1] if interval else None,
+        low=interval.low if interval else None,
+        high=interval.high if interval else None,
         scored=len(values),
         total=max(len(rows), samples or 0),
         reasons=reasons,
+        scenes=len(set(clusters)),
     )

@@ -86,7 +86,7 @@ def _assemble(run: RunFolder, manifest: RunManifest, before_writing: Callable[[]
         event_lines += map(_line, content["events"])
         sample_lines.append(_line(_sample_line(content)))
     missing = tuple(i for i in manifest.samples if i not in scored)
-    found = summarise(rows, seed=0, samples=len(manifest.samples))
+    found = summarise(rows, metrics=manifest.metrics, samples=len(manifest.samples))
     summary = {name: one for name, one in found.items() if name in manifest.metrics}
     before_writing()
     write_text(run.path / "rows.jsonl", "".join(row_lines))

@@ -20,14 +20,15 @@ from hmbench.report.compare_report import (
     MARK,
     breakdown_table,
     comparison_record,
+    differences_table,
     means_table,
     report_tables,
     write_report,
 )
 from hmbench.report.side_by_side import GAP, LABEL_HEIGHT, most_different, side_by_side
+from hmbench.results.intervals import difference_interval
 from hmbench.results.records import Row, RunManifest, write_rows
 from hmbench.results.run_folder import RunFolder
-from hmbench.results.summary import bootstrap_interval
 
 SAMPLES = tuple(f"clip{i:02d}" for i in range(24))
 METRICS = {
@@ -104,7 +105,9 @@ def test_same_run_twice(tmp_path) -> None:
     comparison = compare_runs([run, run], CompareSettings(metrics="all"))
     for d in comparison.differences:
         assert d.test is not None
-        assert (d.test.difference, d.test.low, d.test.high, d.test.p) == (0.0, 0.0, 0.0, 1.0)
+        assert (d.test.difference, d.test.p) == (0.0, 1.0)
+        wilson = stats.binomtest(0, 12).proportion_ci(method="wilson").high  # what twelve scenes could have missed
+        assert (d.test.low, d.test.high) == pytest.approx((-wilson, wilson))
         assert d.p_holm == (None if d.metric == "return_delay" else 1.0)
         assert d.test.ties == len(SAMPLES)
     assert all(m.best is None for m in comparison.means)
@@ -132,12 +135,13 @@ def test_numbers_equal_direct_computation(tmp_path) -> None:
     found = comparison.differences[0]
     assert found.test.difference == pytest.approx(difference.mean(), rel=1e-12)
     scenes = [f"scene{i % 12}" for i in range(len(SAMPLES))]
-    assert (found.test.low, found.test.high) == pytest.approx(bootstrap_interval(difference, scenes, seed=3))
+    assert (found.test.low, found.test.high) == pytest.approx(difference_interval(difference, scenes, seed=3))
     assert comparison.means[0].runs[1].mean == pytest.approx(np.mean(list(ours.values())), rel=1e-12)
     sums = difference.reshape(2, 12).sum(axis=0)
     exact = stats.permutation_test((sums,), np.sum, permutation_type="samples", n_resamples=np.inf).pvalue
-    assert found.test.unit == "scene"
-    assert found.test.p == found.p_holm == pytest.approx(exact)
+    assert found.test.scenes == 12
+    assert found.test.p == found.p_holm >= exact
+    assert found.test.p == pytest.approx(exact, abs=0.05)
 
 
 def test_order_of_rows_does_not_matter(tmp_path) -> None:
@@ -177,13 +181,23 @@ def test_nothing_in_common_is_no_number(tmp_path) -> None:
 
 
 def test_too_few_clips_are_said(tmp_path) -> None:
-    runs = [make_run(tmp_path / name, name, shift, samples=SAMPLES[:4]) for name, shift in (("a", 0.0), ("bb", 9.0))]
+    runs = [make_run(tmp_path / name, name, shift, samples=SAMPLES[:6]) for name, shift in (("a", 0.0), ("bb", 9.0))]
     comparison = compare_runs(runs, CompareSettings(metrics=["psnr", "lpips"]))
-    text = "Too few clips to find anything: with 4 and 2 tests no corrected p-value can be below 0.25."
+    text = "Too few scenes to find anything: with 6 and 2 tests no corrected p-value can be below 0.06."
     assert any(warning.startswith(text) for warning in comparison.warnings)
-    assert min(d.p_holm for d in comparison.differences) == pytest.approx(0.25)
+    assert min(d.p_holm for d in comparison.differences) == pytest.approx(2 / 32)
     enough = compare_runs([make_run(tmp_path / "c", "c"), make_run(tmp_path / "dd", "dd")])
     assert not any("Too few" in warning for warning in enough.warnings)
+
+
+def test_below_six_scenes_there_is_no_p_value(tmp_path) -> None:
+    runs = [make_run(tmp_path / name, name, shift, samples=SAMPLES[:5]) for name, shift in (("a", 0.0), ("bb", 9.0))]
+    comparison = compare_runs(runs, CompareSettings(metrics=["psnr"]))
+    assert comparison.differences[0].p_holm is None and comparison.differences[0].test.p is None
+    assert comparison.differences[0].test.low > 0
+    assert any(w.startswith("No p-value on 5 scenes: flipping the signs") for w in comparison.warnings)
+    row = differences_table(comparison).rows[0]
+    assert row[-3:] == ["5/0/0", "–", "–"]
 
 
 def test_untrained_and_truth_models_are_shown_and_never_ranked(tmp_path) -> None:

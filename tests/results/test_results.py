@@ -4,12 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from hmbench.errors import UserError
 from hmbench.files import write_json
 from hmbench.results.records import Row, RunManifest, read_rows, write_rows
 from hmbench.results.run_folder import RunFolder
-from hmbench.results.summary import bootstrap_interval, summarise
+from hmbench.results.seeds import variation
+from hmbench.results.summary import summarise
 
 
 def rows(values: list[float | None], metric: str = "psnr") -> list[Row]:
@@ -42,22 +44,45 @@ def test_the_order_of_rows_changes_no_bit() -> None:
     assert summarise(forward) == summarise(forward[::-1])
 
 
-def test_interval_resamples_whole_clusters() -> None:
-    """Clips of a cluster are copies of each other here: the interval must be as wide as for the clusters alone."""
-    centres = np.random.default_rng(1).normal(size=12)
-    names = [f"c{i}" for i in range(12)]
-    few = bootstrap_interval(centres, names, seed=0)
-    many = bootstrap_interval(np.repeat(centres, 10), [n for n in names for _ in range(10)], seed=0)
-    assert few is not None and many is not None
-    np.testing.assert_allclose(few, many)
-    spread = centres.std() / np.sqrt(12)
-    np.testing.assert_allclose(few, [centres.mean() - 1.96 * spread, centres.mean() + 1.96 * spread], atol=0.4 * spread)
+def test_intervals_know_a_metrics_ends() -> None:
+    found = summarise(
+        [replace(row, cluster=f"scene{i % 5}") for i, row in enumerate(rows([0.0] * 15, "return_recall"))],
+        metrics={"return_recall": {"bounds": [0.0, 1.0]}},
+    )["return_recall"]
+    assert found.low == 0.0
+    assert found.high == pytest.approx(stats.binomtest(0, 5).proportion_ci(method="wilson").high)
+    assert found.scenes == 5
 
 
-def test_a_few_clusters_tell_nothing_about_spread() -> None:
-    values = np.arange(12.0)
-    assert bootstrap_interval(values, ["abcd"[i % 4] for i in range(12)], seed=0) is None
-    assert bootstrap_interval(values, ["abcde"[i % 5] for i in range(12)], seed=0) is not None
+def test_seeds_of_a_clip_are_one_value_of_it() -> None:
+    values = np.random.default_rng(3).normal(20, 2, (15, 3))
+    clips = [replace(row, cluster=f"scene{i % 5}") for i, row in enumerate(rows([0.0] * 15))]
+    many = summarise([replace(row, value=v) for row, own in zip(clips, values, strict=True) for v in own])["psnr"]
+    once = summarise([replace(row, value=own.mean()) for row, own in zip(clips, values, strict=True)])["psnr"]
+    assert (many.scored, many.total) == (15, 15)
+    assert (many.mean, many.low, many.high) == pytest.approx((once.mean, once.low, once.high))
+
+
+def test_a_clip_is_missing_only_if_all_its_seeds_are() -> None:
+    clips = rows([1.0, 2.0])
+    lost = [replace(row, value=None, reason="no mask") for row in clips]
+    found = summarise([clips[0], lost[0], lost[1], lost[1]])["psnr"]
+    assert (found.mean, found.scored, found.total, found.reasons) == (1.0, 1, 2, {"no mask": 1})
+
+
+def test_variation_is_split_by_levels() -> None:
+    """Against the standard deviations that the values were drawn with."""
+    rng = np.random.default_rng(0)
+    drawn = [
+        replace(rows([scene + clip + rng.normal(0, 0.5)])[0], sample=f"{i} {j}", cluster=str(i))
+        for i, scene in enumerate(rng.normal(0, 2.0, 300))
+        for j, clip in enumerate(rng.normal(0, 1.0, 3))
+        for _ in range(4)
+    ]
+    found = variation(drawn)
+    assert (found.scenes, found.clips, found.seeds) == pytest.approx((2.0, 1.0, 0.5), rel=0.08)
+    alone = variation(rows([1.0, 2.0, 4.0]))
+    assert alone.seeds is None and alone.clips is None
 
 
 def test_mixed_versions_never_average() -> None:

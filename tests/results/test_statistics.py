@@ -8,24 +8,21 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from hmbench.results.statistics import EXACT_UNITS, MIN_SCENES, holm, paired_test, sign_flip_p
-from hmbench.results.summary import bootstrap_interval
+from hmbench.results.intervals import Scenes, difference_interval
+from hmbench.results.statistics import EXACT_SCENES, MIN_TEST_SCENES, holm, paired_test, scene_p, sign_flip_p
 
 
 def draw(count: int, shift: float, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).normal(shift, 1.0, count)
 
 
-@pytest.mark.parametrize("count", [1, 2, 5, 9, EXACT_UNITS])
+@pytest.mark.parametrize("count", [1, 2, 5, 9, EXACT_SCENES])
 @pytest.mark.parametrize("shift", [0.0, 0.6])
-def test_exact_sign_flip_equals_scipy(count, shift) -> None:
+def test_sign_flips_equal_counting_all_of_them(count, shift) -> None:
     values = draw(count, shift, seed=count)
-    expected = (
-        stats.permutation_test((values,), np.mean, permutation_type="samples", n_resamples=np.inf).pvalue
-        if count > 1
-        else 1.0
-    )
-    assert sign_flip_p(values) == pytest.approx(expected, abs=1e-12)
+    signs = np.array(list(itertools.product((-1.0, 1.0), repeat=count)))
+    exact = (np.abs(signs @ values) >= abs(values.sum()) - 1e-9).mean()
+    assert sign_flip_p(values) == pytest.approx(exact, abs=1e-12)
 
 
 @pytest.mark.parametrize("shift", [0.0, 0.2, 0.5])
@@ -35,8 +32,8 @@ def test_drawn_sign_flip_is_near_scipys_t_test(shift) -> None:
     assert sign_flip_p(values) == pytest.approx(expected, abs=0.02)
 
 
-def test_drawn_sign_flip_agrees_with_the_exact_one() -> None:
-    values = draw(EXACT_UNITS + 4, 0.4, seed=9)
+def test_drawn_sign_flips_agree_with_all_of_them() -> None:
+    values = draw(EXACT_SCENES + 4, 0.4, seed=9)
     signs = np.array(list(itertools.product((-1.0, 1.0), repeat=len(values))))
     exact = (np.abs(signs @ values) >= abs(values.sum()) - 1e-9).mean()
     assert sign_flip_p(values) == pytest.approx(exact, abs=0.01)
@@ -44,39 +41,98 @@ def test_drawn_sign_flip_agrees_with_the_exact_one() -> None:
 
 def test_p_is_uniform_without_a_difference() -> None:
     rng = np.random.default_rng(1)
-    p_values = [sign_flip_p(rng.normal(size=12)) for _ in range(400)]
+    p_values = [sign_flip_p(rng.normal(size=12), flips=999) for _ in range(200)]
     assert stats.kstest(p_values, "uniform").pvalue > 0.01
 
 
+def test_p_is_the_largest_of_three() -> None:
+    """Each of the three is the largest somewhere, and equals its independent computation there."""
+    rng = np.random.default_rng(5)
+    found = set()
+    for number in range(12):
+        sizes = np.array([2, 2, 3, 1, 2, 4, 2, 2]) if number % 2 else np.full(8, 2)
+        sums = (rng.exponential(1.0, 8) - 1.8) * sizes if number % 3 else rng.normal(0.8, 1.0, 8) * sizes
+        scenes = Scenes(sums, sizes.astype(float))
+        t = scenes.mean / scenes.error
+        signs = np.array(list(itertools.product((-1.0, 1.0), repeat=8)))
+        flips = (np.abs(signs @ sums) >= abs(sums.sum()) - 1e-9).mean()
+        student = 2 * stats.t.sf(abs(t), scenes.freedom)
+        drawn = scenes.studentised(seed=0)
+        draws = min(1.0, 2 * (1 + min((drawn >= t).sum(), (drawn <= t).sum())) / (1 + len(drawn)))
+        three = [flips, student, draws]
+        assert scene_p(scenes, seed=0) == pytest.approx(max(three))
+        found.add(int(np.argmax(three)))
+    assert found == {0, 1, 2}
+
+
+def test_bootstrap_t_draws_are_scipys() -> None:
+    """The pivots of equal scenes against scipy's own standard errors, on other draws."""
+    means = draw(15, 0.3)
+    ours = Scenes(means * 2, np.full(15, 2.0)).studentised(seed=0)
+    drawn = means[np.random.default_rng(8).integers(15, size=(20_000, 15))]
+    theirs = (drawn.mean(axis=1) - means.mean()) / stats.sem(drawn, axis=1)
+    np.testing.assert_allclose(np.quantile(ours, [0.1, 0.5, 0.9]), np.quantile(theirs, [0.1, 0.5, 0.9]), atol=0.06)
+
+
 def test_no_difference_gives_one() -> None:
-    for count in (1, 5, 40):
-        result = paired_test(np.arange(count) + 0.5, np.arange(count) + 0.5, ["a"] * count)
+    for count in (6, 40):
+        result = paired_test(np.arange(count) + 0.5, np.arange(count) + 0.5, [""] * count)
         assert (result.p, result.difference, result.wins, result.losses) == (1.0, 0.0, 0, 0)
         assert result.ties == count
 
 
 def test_p_never_reaches_zero() -> None:
-    assert 0 < sign_flip_p(np.full(50, 3.0)) < 1e-4
+    assert 0 < sign_flip_p(np.full(50, 3.0)) < 1e-3
+    assert 0 < paired_test(np.full(50, 3.0), np.zeros(50), [""] * 50).p < 1e-3
 
 
 def test_scenes_are_flipped_whole() -> None:
     """Ten scenes of eight equal clips hold ten observations, not eighty."""
-    scenes = [f"scene {i}" for i in range(MIN_SCENES) for _ in range(8)]
-    per_scene = draw(MIN_SCENES, 0.5, seed=2)
-    values = np.repeat(per_scene, 8)
+    scenes = [f"scene {i}" for i in range(10) for _ in range(8)]
+    per_scene = draw(10, 0.5, seed=2)
+    result = paired_test(np.repeat(per_scene, 8), np.zeros(80), scenes)
+    once = paired_test(per_scene, np.zeros(10), [f"scene {i}" for i in range(10)])
+    assert result.scenes == 10
+    assert result.p == pytest.approx(once.p)
+    assert (result.low, result.high) == pytest.approx((once.low, once.high))
+
+
+@pytest.mark.parametrize("sizes", [[1, 5, 2, 9, 3], [16]])
+def test_few_scenes_have_no_p_value_and_say_why(sizes) -> None:
+    scenes = [f"scene {k}" for k, size in enumerate(sizes) for _ in range(size)]
+    result = paired_test(np.arange(float(len(scenes))) + 1, np.zeros(len(scenes)), scenes)
+    assert result.p is None
+    assert result.reason.startswith(f"{len(sizes)} scene") and "cannot give a p-value below 0.05" in result.reason
+    assert 2 / 2 ** (MIN_TEST_SCENES - 1) > 0.05 > 2 / 2**MIN_TEST_SCENES
+    assert (result.low is None) == (len(sizes) < 4)
+
+
+def test_unequal_scenes_weigh_by_their_clips() -> None:
+    sizes = [1, 1, 2, 3, 4, 6, 8]
+    scenes = [f"scene {k}" for k, size in enumerate(sizes) for _ in range(size)]
+    values = draw(len(scenes), 0.4, seed=11)
     result = paired_test(values, np.zeros(len(values)), scenes)
-    assert result.unit == "scene"
-    assert result.p == pytest.approx(sign_flip_p(per_scene), abs=1e-12)
-    few = paired_test(values, np.zeros(len(values)), ["one", "two"] * (len(values) // 2))
-    assert few.unit == "clip"
-    assert few.p < result.p
+    sums = np.array([values[[s == f"scene {k}" for s in scenes]].sum() for k in range(7)])
+    assert result.difference == pytest.approx(sums.sum() / sum(sizes))
+    assert result.p == pytest.approx(scene_p(Scenes(sums, np.array(sizes, dtype=float))))
+    assert (result.low, result.high) == tuple(difference_interval(values, scenes))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_what_is_significant_has_an_interval_without_zero(seed) -> None:
+    sizes = [1, 2, 2, 3, 1, 4, 2, 2, 3]
+    scenes = [f"scene {k}" for k, size in enumerate(sizes) for _ in range(size)]
+    values = draw(len(scenes), 0.15 * seed, seed=seed) * 10
+    result = paired_test(values, np.zeros(len(values)), scenes, bounds=(0.0, None))
+    if result.p < 0.049:
+        assert result.low * result.high > 0
 
 
 def test_unknown_scenes_are_scenes_of_their_own() -> None:
     values = draw(12, 0.5)
     named = paired_test(values, np.zeros(12), [str(i) for i in range(12)])
     unknown = paired_test(values, np.zeros(12), [""] * 12)
-    assert unknown.unit == "scene"
+    assert unknown.scenes == 12
     assert unknown.p == pytest.approx(named.p)
 
 
@@ -90,16 +146,8 @@ def test_direction_decides_wins_and_leaves_the_difference() -> None:
 
 
 def test_rounding_is_a_tie() -> None:
-    result = paired_test(np.array([0.1 + 0.2]), np.array([0.3]), ["a"])
-    assert (result.ties, result.p) == (1, 1.0)
-
-
-def test_interval_of_single_clip_scenes_equals_scipys_bootstrap() -> None:
-    values = draw(40, 1.0)
-    low, high = bootstrap_interval(values, [str(i) for i in range(40)], seed=0)
-    expected = stats.bootstrap((values,), np.mean, n_resamples=5000, method="percentile", random_state=1)
-    assert low == pytest.approx(expected.confidence_interval.low, abs=0.04)
-    assert high == pytest.approx(expected.confidence_interval.high, abs=0.04)
+    result = paired_test(np.full(6, 0.1 + 0.2), np.full(6, 0.3), [""] * 6)
+    assert (result.ties, result.p) == (6, 1.0)
 
 
 @pytest.mark.parametrize("seed", range(5))

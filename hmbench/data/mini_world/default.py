@@ -6,16 +6,19 @@ from pathlib import Path
 
 from hmbench.data.mini_world.generate import GenerateConfig, Made, generate
 from hmbench.data.mini_world.spec import GENERATOR, VERSION
+from hmbench.data.mini_world.splits import spread_slots
 
 DEFAULT_CLIPS = 16
 """Four of each test cell."""
 DEFAULT_SIZE = (224, 128)
+CHOICE = 2
+"""Raised whenever the set has other clips. 1: the first slots of the test split, nine scenes; 2: eleven scenes."""
 COMPLETE = "complete"
 
 
 def default_folder(cache_dir: Path) -> Path:
     """Return where the default set of this generator lives: a new generator never reads an old one's clips."""
-    return cache_dir / f"{VERSION}-g{GENERATOR}-{DEFAULT_SIZE[0]}x{DEFAULT_SIZE[1]}"
+    return cache_dir / f"{VERSION}-g{GENERATOR}-c{CHOICE}-{DEFAULT_SIZE[0]}x{DEFAULT_SIZE[1]}"
 
 
 def ensure_default_mini(
@@ -23,7 +26,9 @@ def ensure_default_mini(
 ) -> Path:
     """Make the default test set if it is not there, and return its folder (in HM-World's layout).
 
-    An interrupted run goes on where it was; two processes at once do the work twice but end with the same files.
+    Its 16 clips stand in eleven scenes, as many as four of each cell can: three scenes are held out, and no other scene
+    is taken twice. An interrupted run goes on where it was; two processes at once do the work twice but end with the
+    same files.
 
     Args:
         cache_dir: Folder for caches.
@@ -34,7 +39,8 @@ def ensure_default_mini(
     if (folder / f".{COMPLETE}").is_file():
         return folder
     count = workers or min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-    config = GenerateConfig(out=folder, clips=DEFAULT_CLIPS, size=DEFAULT_SIZE, workers=count)
+    slots = spread_slots("test", 0, DEFAULT_CLIPS)
+    config = GenerateConfig(out=folder, slots=slots, size=DEFAULT_SIZE, workers=count)
     generate(config, None if on_done is None else lambda made: on_done(made, DEFAULT_CLIPS))
     (folder / f".{COMPLETE}").touch()
     return folder

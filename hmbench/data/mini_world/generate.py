@@ -44,7 +44,9 @@ class GenerateConfig:
     split: SplitName = "test"
     """``train`` or ``test``."""
     clips: int = 16
-    """How many."""
+    """How many: the first slots of the split."""
+    slots: tuple[int, ...] | None = None
+    """Instead of the first `clips` slots, these."""
     size: tuple[int, int] = (416, 240)
     """(W, H), multiples of 16."""
     seed: int = 0
@@ -76,6 +78,11 @@ class GenerateConfig:
                 f"There is no H.264 quality (crf) {self.crf}.",
                 f"Take 0 to {MAX_CRF}; 17 is hard to tell from the original, and larger is worse.",
             )
+
+    @property
+    def wanted(self) -> tuple[int, ...]:
+        """Slots to make."""
+        return tuple(range(self.clips)) if self.slots is None else self.slots
 
 
 class Made(NamedTuple):
@@ -221,7 +228,7 @@ def _variants(config: GenerateConfig, name: str) -> list[tuple[Path, Probe | Non
 
 
 def _run(config: GenerateConfig) -> Generator[Made, None, None]:
-    there = [made for slot in range(config.clips) if (made := _made(config, slot))]
+    there = [made for slot in config.wanted if (made := _made(config, slot))]
     yield from there
     chunks = _chunks(config, {made.slot for made in there})
     make = partial(make_slot, config)
@@ -236,7 +243,7 @@ def _run(config: GenerateConfig) -> Generator[Made, None, None]:
 def _chunks(config: GenerateConfig, there: set[int]) -> list[list[int]]:
     """Return the slots to make in groups of at most `CHUNK` of one scene: baking one takes a third of a clip's time."""
     by_scene: dict[int, list[int]] = {}
-    for slot in sorted(set(range(config.clips)) - there):
+    for slot in sorted(set(config.wanted) - there):
         by_scene.setdefault(candidate(config.split, config.seed, slot, 0).scene, []).append(slot)
     return [slots[i : i + CHUNK] for slots in by_scene.values() for i in range(0, len(slots), CHUNK)]
 

@@ -9,6 +9,7 @@ paths. Training and test share scenes and subjects; no test clip repeats the mot
 never mixed with those of `mini-v1`.
 """
 
+from collections import Counter
 from typing import Literal, NamedTuple, get_args
 
 from hmbench.data.mini_world.looks import LOOKS
@@ -134,3 +135,28 @@ def is_easy_test_path(subject_path: int, camera_path: int) -> bool:
     """Tell whether a path cell of the easy world belongs to the test: one sweep of the camera for each subject path."""
     sweeps, paths = len(CAMERA_PATHS) // 7, [k for k, path in enumerate(SUBJECT_PATHS) if path in EASY_PATHS]
     return paths.index(subject_path) % sweeps == camera_path // 7
+
+
+def spread_slots(split: SplitName, seed: int, count: int) -> tuple[int, ...]:
+    """Return slots for a small set that repeats no scene where there are scenes enough.
+
+    Cells are filled in turn, as always. Two cells draw from the familiar scenes, each in an order of its own, so that
+    the first slots meet some scenes twice. While there are at least as many familiar scenes as such clips, a slot whose
+    scene is taken already is passed over. Held-out scenes are three and cannot but repeat.
+    """
+    cells = TEST_CELLS if split == "test" else ("train",)
+    scenes = [pool(split, cell).scenes for cell in cells]
+    wanted = Counter(scenes[number % len(cells)] for number in range(count))
+    following = list(range(len(cells)))
+    taken: set[int] = set()
+    chosen = []
+    for number in range(count):
+        column = number % len(cells)
+        slot = following[column]
+        if wanted[scenes[column]] <= len(scenes[column]):
+            while candidate(split, seed, slot, 0).scene in taken:
+                slot += len(cells)
+        taken.add(candidate(split, seed, slot, 0).scene)
+        chosen.append(slot)
+        following[column] = slot + len(cells)
+    return tuple(sorted(chosen))

@@ -13,11 +13,11 @@ from hmbench.cli import data_app
 from hmbench.data.hm_world import HMWorld
 from hmbench.data.mini_world import GenerateConfig, Probe, RenderedClip, generate, render_clip, write_clip
 from hmbench.data.mini_world.card import statistics
-from hmbench.data.mini_world.default import default_folder
+from hmbench.data.mini_world.default import CHOICE, default_folder
 from hmbench.data.mini_world.generate import accepted_specs
 from hmbench.data.mini_world.nuisances import NUISANCES, brighten, reencode, shift
 from hmbench.data.mini_world.sheet import make_sheet
-from hmbench.data.mini_world.spec import ClipSpec
+from hmbench.data.mini_world.spec import GENERATOR, ClipSpec
 from hmbench.data.mini_world.splits import TEST_CELLS
 from hmbench.data.mini_world.writer import sample_id, write_captions
 from hmbench.errors import UserError
@@ -191,5 +191,13 @@ def test_command_mistakes_are_explained(arguments: list[str], sentence: str, tmp
     assert isinstance(done.exception, UserError) and sentence in str(done.exception)
 
 
-def test_default_folder_names_version_and_generator(tmp_path: Path) -> None:
-    assert default_folder(tmp_path).name.startswith("mini-v1-g")
+def test_default_folder_names_version_generator_and_choice(tmp_path: Path) -> None:
+    assert default_folder(tmp_path).name == f"mini-v1-g{GENERATOR}-c{CHOICE}-224x128"
+
+
+def test_chosen_slots_are_the_clips_of_a_larger_set(tmp_path: Path) -> None:
+    few = GenerateConfig(out=tmp_path / "few", slots=(0, 2), size=(32, 32), half=5)
+    more = GenerateConfig(out=tmp_path / "more", clips=3, size=(32, 32), half=5)
+    names = [made.name for made in generate(few).made]
+    assert names == [made.name for made in generate(more).made if made.slot in (0, 2)]
+    assert [name[:5] for name in names] == ["00001", "00003"]

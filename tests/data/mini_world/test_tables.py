@@ -22,7 +22,15 @@ from hmbench.data.mini_world.rng import Stream
 from hmbench.data.mini_world.scenes import SCENES, build_scene
 from hmbench.data.mini_world.scenes.layout import hits
 from hmbench.data.mini_world.spec import ClipSpec, make_plan
-from hmbench.data.mini_world.splits import HELD_OUT_SCENES, HELD_OUT_SUBJECTS, TEST_CELLS, candidate, is_test_path, pool
+from hmbench.data.mini_world.splits import (
+    HELD_OUT_SCENES,
+    HELD_OUT_SUBJECTS,
+    TEST_CELLS,
+    candidate,
+    is_test_path,
+    pool,
+    spread_slots,
+)
 from hmbench.data.mini_world.writer import sample_id
 
 from .conftest import PAIR
@@ -249,3 +257,13 @@ def test_stream_is_even_and_keys_matter() -> None:
     assert Stream("a", 1).bits() != Stream("a", 2).bits() != Stream("a", "2").bits()
     with pytest.raises(ValueError, match="cannot draw 3 different items from 2"):
         Stream("s").sample((1, 2), 3)
+
+
+def test_the_default_set_stands_in_eleven_scenes() -> None:
+    """Eight clips of familiar scenes, no two of one; fourteen of the sixteen are the split's first."""
+    slots = spread_slots("test", 0, 16)
+    scenes = [candidate("test", 0, slot, 0).scene for slot in slots]
+    assert len(set(scenes)) == 11
+    assert slots == (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 15, 16, 22)
+    assert Counter(slot % 4 for slot in slots) == {0: 4, 1: 4, 2: 4, 3: 4}
+    assert spread_slots("test", 0, 32) == tuple(range(32)), "more clips than familiar scenes must repeat some"
