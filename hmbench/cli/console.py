@@ -21,7 +21,10 @@ from rich.table import Column
 from hmbench.errors import UserError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from hmbench.data.dataset import Dataset
+    from hmbench.results.records import RunManifest
 
 out = Console()
 errors = Console(stderr=True)
@@ -60,12 +63,24 @@ def open_shown(spec: str) -> Dataset:
         )
 
 
+def show_notes(folder: Path, manifest: RunManifest, said: set[str]) -> None:
+    """What a reader must know beside the table of a run, except what stands on the screen already."""
+    from hmbench.results.notes import run_notes
+
+    notice = manifest.model_info.get("notice")
+    for text in dict.fromkeys([*([notice] if notice else []), *run_notes(folder, manifest)]):
+        if text not in said:
+            out.print(f"[bold yellow]Note:[/] {escape(text)}", highlight=False, soft_wrap=True)
+
+
 class RichReporter:
     """Shows the stages of a run as progress bars (see `hmbench.run.evaluate.Reporter`); use as a context manager."""
 
     def __init__(self) -> None:
         self._progress = progress_bar()
         self._task: TaskID | None = None
+        self.said: set[str] = set()
+        """Notices that stand on the screen: each is said once."""
 
     def __enter__(self) -> RichReporter:
         self._progress.start()
@@ -95,5 +110,8 @@ class RichReporter:
         self._progress.console.print(text, highlight=False, soft_wrap=True)
 
     def notice(self, text: str) -> None:
-        """Prints what the reader must know."""
+        """Prints what the reader must know, once."""
+        if text in self.said:
+            return
+        self.said.add(text)
         self._progress.console.print(f"[bold yellow]Note:[/] {escape(text)}", highlight=False, soft_wrap=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hmbench.cli.predictions import Align, Fit, Frames, Match, reading
 from hmbench.errors import UserError
 
 if TYPE_CHECKING:
@@ -156,7 +158,7 @@ def evaluate_command(
     request = _with_scoring(request, weights, metric, quality, tracking, tracker, any_class)
     with RichReporter() as reporter:
         result = evaluate(request, reporter)
-    _finish(result, request.out, all_metrics)
+    _finish(result, request.out, all_metrics, reporter.said)
 
 
 def generate_command(
@@ -215,6 +217,10 @@ def score_command(
     tracker: TrackerName = "botsort",
     any_class: AnyClass = False,
     all_metrics: AllMetrics = False,
+    match: Match = None,
+    align: Align = None,
+    frames: Frames = "exact",
+    fit: Fit = None,
 ) -> None:
     """Score videos that exist: those of a run, or anyone's, without any model.
 
@@ -241,9 +247,10 @@ def score_command(
         folder = out or default_out(predictions.resolve().name, data, 0)
     request = _request(None, data, split, limit, sample, 0, device, profile, folder, None, shard, predictions)
     request = _with_scoring(request, weights, metric, quality, tracking, tracker, any_class)
+    request = replace(request, match=match, reading=reading(align, frames, fit))
     with RichReporter() as reporter:
         result = score(request, reporter)
-    _finish(result, folder, all_metrics)
+    _finish(result, folder, all_metrics, reporter.said)
 
 
 def parse_options(pairs: list[str] | None) -> dict[str, str]:
@@ -349,8 +356,6 @@ def _with_scoring(
     tracker: str,
     any_class: bool,
 ) -> EvalRequest:
-    from dataclasses import replace
-
     if any_class and not tracking:
         raise UserError("--any-class is about tracking, and --no-tracking was given.", "Give one of the two.")
     return replace(
@@ -370,11 +375,11 @@ def default_out(model: str, data: str, seed: int) -> Path:
     return Path("runs") / f"{parts[0]}-{parts[1]}-seed{seed}"
 
 
-def _finish(result: EvalResult, folder: Path, all_metrics: bool) -> None:
+def _finish(result: EvalResult, folder: Path, all_metrics: bool, said: set[str]) -> None:
     """Prints the table, what was skipped and why, and where the files are; exits non-zero if a sample failed."""
     from rich.markup import escape
 
-    from hmbench.cli.console import errors
+    from hmbench.cli.console import errors, show_notes
     from hmbench.cli.console import out as screen
     from hmbench.report.run_tables import screen_table, skipped_reasons
 
@@ -382,8 +387,7 @@ def _finish(result: EvalResult, folder: Path, all_metrics: bool) -> None:
     for reason, names in skipped_reasons(result.summary).items():
         shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
         errors.print(f"[dim]skipped: {escape(shown)}: {escape(reason)}[/]", highlight=False, soft_wrap=True)
-    if notice := result.manifest.model_info.get("notice"):
-        screen.print(f"[bold yellow]Note:[/] {escape(notice)}", highlight=False, soft_wrap=True)
+    show_notes(folder, result.manifest, said)
     if result.missing:
         screen.print(f"{len(result.missing)} samples are left to other shards.")
     screen.print(f"Rows, events and tables: {folder}", highlight=False, soft_wrap=True)

@@ -44,7 +44,8 @@ def inspect_command(run: Run, sample: SampleId, out: Out = None, data: Data = No
     from hmbench.cli.console import out as screen
     from hmbench.data.dataset import open_dataset
     from hmbench.report.pictures import film_strip, trajectory_plot
-    from hmbench.results.predictions import read_prediction
+    from hmbench.results.prediction_files import stored_prediction
+    from hmbench.results.predictions import read_prediction, reading_of
     from hmbench.results.run_folder import RunFolder
     from hmbench.subjects import tracks_from_json
 
@@ -52,7 +53,8 @@ def inspect_command(run: Run, sample: SampleId, out: Out = None, data: Data = No
     manifest = folder.read_manifest()
     content, tracked = _records(folder, manifest, sample)
     clip = open_dataset(data or manifest.data).load(sample)
-    prediction, _ = read_prediction(_video(folder, manifest, sample), clip)
+    path = stored_prediction(folder, manifest, sample)
+    prediction, _ = read_prediction(path, clip, reading_of(manifest.reading))
     tracks = tracks_from_json(tracked["prediction"]) if tracked else ()
     target = out or run / "inspect" / sample
     target.mkdir(parents=True, exist_ok=True)
@@ -85,12 +87,6 @@ def _records(folder: RunFolder, manifest: RunManifest, sample: str) -> tuple[dic
         if part in broken:
             raise UserError(f"{sample} could not be evaluated: {broken[part]}", "Mend that, and evaluate again.")
     return content, read_json(tracks) if tracks.is_file() else None
-
-
-def _video(folder: RunFolder, manifest: RunManifest, sample: str) -> Path:
-    """The prediction: in the run, or in the folder of videos that was scored."""
-    own = folder.prediction(sample)
-    return own if own.is_file() else Path(manifest.model) / f"{sample}.mp4"
 
 
 def _shown(value: object) -> str:

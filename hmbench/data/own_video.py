@@ -7,7 +7,6 @@ context) stands in the sample's warnings and in ``meta.extra``. `truth` is None:
 from __future__ import annotations
 
 import hashlib
-import itertools
 import re
 from collections import deque
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from hmbench.data.cameras import FOCAL_PER_WIDTH, parse_cameras
 from hmbench.errors import SampleError, UserError, did_you_mean
 from hmbench.files import read_json
 from hmbench.types import Intrinsics, Meta, Poses, Prompt, Sample, Video
-from hmbench.video.decode import Header, Picture, pictures, read_header
+from hmbench.video.decode import Header, pictures, read_header, shown_at_ticks
 from hmbench.video.files import resize_video
 from hmbench.video.geometry import scale_intrinsics
 
@@ -165,25 +164,15 @@ def _take_frames(path: Path, config: OwnVideoConfig) -> _Taken:
     """
     header = read_header(path)
     kept: deque[tuple[int, NDArray[np.uint8]]] = deque(maxlen=config.num_context)
-    early = min(0.25 / header.fps, 0.002)  # containers round times
-    ticks, decoded = 0, 0
-    shown: Picture | None = None
-    end = Picture(header.seconds - early, np.empty(0, np.uint8))
-    for number, picture in enumerate(itertools.chain(pictures(path), [end])):
-        fitted: NDArray[np.uint8] | None = None
-        while shown is not None and ticks / config.fps < picture.time - early:
-            fitted = _fit(shown.image, config.size) if fitted is None else fitted
-            kept.append((number - 1, fitted))
-            ticks += 1
-            if config.part == "first" and ticks == config.num_context:
-                break
+    for ticks, (number, picture) in enumerate(shown_at_ticks(pictures(path), header, config.fps), 1):
+        again = bool(kept) and kept[-1][0] == number
+        kept.append((number, kept[-1][1] if again else _fit(picture.image, config.size)))
         if config.part == "first" and ticks == config.num_context:
             break
-        shown, decoded = picture, number
     if len(kept) < config.num_context:
         most = (len(kept) - 1) // 4 * 4 + 1
         raise SampleError(
-            f"{path} has {decoded} frames at {header.fps:g} fps, which make {len(kept)} at {config.fps:g} fps; "
+            f"{path} has {header.frames} frames at {header.fps:g} fps, which make {len(kept)} at {config.fps:g} fps; "
             f"the context needs {config.num_context}.",
             f"Use a longer video, or --video-frames {most} (4k + 1)." if most > 0 else "",
         )

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hmbench.files import write_text
+from hmbench.results.notes import run_notes
 from hmbench.results.records import RunManifest
 from hmbench.results.summary import UNFINISHED, MetricSummary
 
@@ -27,9 +28,10 @@ def write_run_tables(folder: Path, manifest: RunManifest, summary: Mapping[str, 
     lines = table_lines(manifest, summary, headline_only=False)
     title = run_title(manifest, summary)
     notice = manifest.model_info.get("notice")
-    write_text(folder / "table.md", markdown(HEADER, lines, title=title, notice=notice))
+    notes = run_notes(folder, manifest)
+    write_text(folder / "table.md", markdown(HEADER, lines, title=title, notice=notice, notes=notes))
     write_text(folder / "table.csv", csv_text(manifest, summary))
-    write_text(folder / "table.tex", latex(HEADER, lines, caption=title, notice=notice))
+    write_text(folder / "table.tex", latex(HEADER, lines, caption=title, notice=notice, notes=notes))
 
 
 def run_title(manifest: RunManifest, summary: Mapping[str, MetricSummary]) -> str:
@@ -93,22 +95,38 @@ def number(value: float | None, unit: str = "") -> str:
     return f"{text} {unit}".strip()
 
 
-def markdown(header: Sequence[str], lines: Sequence[Sequence[str]], *, title: str, notice: str | None = None) -> str:
-    """A Markdown table with its title, and its notice if there is one."""
+def markdown(
+    header: Sequence[str],
+    lines: Sequence[Sequence[str]],
+    *,
+    title: str,
+    notice: str | None = None,
+    notes: Sequence[str] = (),
+) -> str:
+    """A Markdown table with its title, its notice if there is one, and notes below it."""
     rows = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
     rows += ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines]
     warning = f"> **{notice}**\n\n" if notice else ""
-    return f"{title}\n\n{warning}" + "\n".join(rows) + "\n"
+    below = "\nNotes:\n" + "".join(f"- {note}\n" for note in notes) if notes else ""
+    return f"{title}\n\n{warning}" + "\n".join(rows) + f"\n{below}"
 
 
-def latex(header: Sequence[str], lines: Sequence[Sequence[str]], *, caption: str, notice: str | None = None) -> str:
-    """A LaTeX table (booktabs)."""
+def latex(
+    header: Sequence[str],
+    lines: Sequence[Sequence[str]],
+    *,
+    caption: str,
+    notice: str | None = None,
+    notes: Sequence[str] = (),
+) -> str:
+    """A LaTeX table (booktabs), its notes in small print below it."""
     columns = "l" + "r" * (len(header) - 1)
     body = [" & ".join(_escape(cell) for cell in line) + r" \\" for line in lines]
     text = [r"\begin{table}", r"\centering", rf"\begin{{tabular}}{{{columns}}}", r"\toprule"]
     text += [" & ".join(_escape(name) for name in header) + r" \\", r"\midrule", *body, r"\bottomrule"]
     full = f"{caption}. {notice}" if notice else caption
-    return "\n".join([*text, r"\end{tabular}", rf"\caption{{{_escape(full)}}}", r"\end{table}", ""])
+    small = [r"\par\smallskip\footnotesize", *(_escape(note) + r"\par" for note in notes)] if notes else []
+    return "\n".join([*text, r"\end{tabular}", *small, rf"\caption{{{_escape(full)}}}", r"\end{table}", ""])
 
 
 def csv_text(manifest: RunManifest, summary: Mapping[str, MetricSummary]) -> str:

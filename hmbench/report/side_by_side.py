@@ -13,7 +13,8 @@ from hmbench.data.dataset import open_dataset
 from hmbench.errors import UserError
 from hmbench.report.compare import Comparison
 from hmbench.report.compare_inputs import ComparedRun
-from hmbench.results.predictions import read_prediction
+from hmbench.results.prediction_files import stored_prediction
+from hmbench.results.predictions import read_prediction, reading_of
 from hmbench.results.run_folder import RunFolder
 from hmbench.types import Sample, Video
 from hmbench.video.files import write_video
@@ -96,7 +97,5 @@ def _label(text: str, width: int) -> NDArray[np.uint8]:
 
 
 def _prediction(run: ComparedRun, sample: Sample) -> Video:
-    path = RunFolder(run.path).prediction(sample.id)
-    if not path.is_file():  # a run of somebody's videos names their folder as its model
-        path = Path(run.manifest.model) / f"{sample.id}.mp4"
-    return read_prediction(path, sample)[0]
+    path = stored_prediction(RunFolder(run.path), run.manifest, sample.id)
+    return read_prediction(path, sample, reading_of(run.manifest.reading))[0]

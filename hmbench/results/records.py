@@ -74,6 +74,10 @@ class RunManifest:
     """Everything that decides the tracks besides frames and weights; empty for a tracker that does not say."""
     metric_weights: dict[str, str] = field(default_factory=dict)
     """Weight file to digest, of everything that metrics and tracker use."""
+    reading: dict[str, str] = field(default_factory=dict)
+    """How predictions of another rate, length or shape were made to fit (``align``, ``frames``, ``fit``, ``match``)."""
+    notices: tuple[str, ...] = ()
+    """What a reader must know of all its numbers, besides the model's own notice."""
     environment: dict[str, str] = field(default_factory=dict)
     """Versions of Python, hmbench and the libraries that carry numbers; git revision."""
     format: int = 1

@@ -64,7 +64,8 @@ class RunFolder:
                 f"{path} was written by another version of hmbench (format {content.get('format')}).",
                 "Evaluate again, or use the hmbench version named in its 'environment'.",
             )
-        return RunManifest(**{**content, "samples": tuple(content["samples"])})
+        lists = {key: tuple(content.get(key, ())) for key in ("samples", "notices")}
+        return RunManifest(**{**content, **lists})
 
     def rows(self) -> list[Row]:
         """All rows of ``rows.jsonl``.

@@ -15,6 +15,7 @@ from hmbench.errors import UserError
 from hmbench.files import read_json, write_json
 from hmbench.protocols import Metric, ModelInfo, SubjectTracker
 from hmbench.registry import AnyModel, create_model
+from hmbench.results.prediction_files import find_predictions
 from hmbench.results.records import RunManifest
 from hmbench.results.run_folder import RunFolder
 from hmbench.run.request import EvalRequest, Reporter
@@ -46,6 +47,7 @@ class Bench:
         self.run = RunFolder(request.out)
         self._metrics, self._tracker = metrics, tracker
         self._model: AnyModel | None = None
+        self._files: dict[str, Path] | None = None
         self._scorer: tuple[Scorer, RunManifest] | None = None
 
     @property
@@ -79,10 +81,14 @@ class Bench:
             self._scorer = make_scorer(self.request, manifest, self._metrics, self._tracker, self.reporter)
         return self._scorer
 
-    @property
-    def videos(self) -> Path:
-        """Folder of the videos that are scored."""
-        return self.request.predictions or self.run.predictions
+    def video(self, sample: str) -> Path:
+        """The video of a sample that is scored; it may be missing."""
+        folder = self.request.predictions
+        if folder is None:
+            return self.run.prediction(sample)
+        if self._files is None:
+            self._files = find_predictions(folder, self.data.ids("all"), self.request.match).files
+        return self._files.get(sample, folder / f"{sample}.mp4")
 
     def generate(self, sample: str) -> Failure | None:
         """Generates a sample's video, unless it is there; None if all went well."""
@@ -97,8 +103,8 @@ class Bench:
         """Tracks and scores a sample's video; None if all went well, or if its video could not be generated."""
         scorer, _ = self.scoring()
         failed = self.run.failure(sample, "generate")
-        video = self.videos / f"{sample}.mp4"
-        if not video.is_file() and failed.is_file():
+        video = self.video(sample)
+        if not video.exists() and failed.is_file():
             failed_sample(sample, "generate", read_json(failed)["message"], scorer, self.run)
             return None
         done = attempt("score", lambda: score_sample(self.data.load(sample), video, self.run, scorer)["failures"])

@@ -21,6 +21,7 @@ from hmbench.results.run_folder import RunFolder
 from hmbench.run.assemble import EvalResult, assemble
 from hmbench.run.bench import Bench, videos_info
 from hmbench.run.environment import environment
+from hmbench.run.predictions_check import check_predictions, tell_problems
 from hmbench.run.request import EvalRequest, Reporter, Silent
 from hmbench.run.scorers import check_scoring
 from hmbench.run.sharing import Session, writing
@@ -116,6 +117,10 @@ def _score(
 ) -> EvalResult:
     data = open_data(request, reporter)
     bench = Bench(request, data, reporter, metrics=metrics, tracker=tracker)
+    if request.predictions is not None:
+        ids = select_samples(data, request)
+        checked = check_predictions(data, ids, request.predictions, match=request.match, reading=request.reading)
+        tell_problems(checked, reporter)
     manifest = run_to_score(request, data)
     _, manifest = bench.scoring(manifest)
     with writing(request.out):
@@ -152,7 +157,7 @@ def _each(
 
 def left_to_others(bench: Bench, session: Session, sample: str) -> bool:
     """Whether a sample has no video because another process is generating it just now."""
-    if (bench.videos / f"{sample}.mp4").is_file() or bench.run.failure(sample, "generate").is_file():
+    if bench.video(sample).exists() or bench.run.failure(sample, "generate").is_file():
         return False
     if not session.claim(sample, "generate"):
         return True

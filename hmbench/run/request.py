@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from hmbench.errors import UserError
+from hmbench.results.predictions import EXACT, Reading
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +23,10 @@ class EvalRequest:
     """The model's own options, as text."""
     predictions: Path | None = None
     """Folder of ``<sample>.mp4`` to score instead of generating."""
+    match: str | None = None
+    """How predictions are named: a pattern such as ``{id}_seed0.mp4``, or a CSV file of ids and files."""
+    reading: Reading = EXACT
+    """What to do with predictions of another rate, length or shape."""
     data: str = "mini"
     """``mini``, or a folder in HM-World's layout."""
     split: str = "all"

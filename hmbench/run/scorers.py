@@ -32,10 +32,14 @@ def make_scorer(
 ) -> tuple[Scorer, RunManifest]:
     """Metrics and tracker of the request, and the manifest that records them."""
     no_tracker = None if tracker else "none was given"
+    notices: list[str] = []
     if metrics is None:
         metrics = _default_metrics(request)
         if tracker is None:
-            tracker, no_tracker = _default_tracker(request, manifest.samples, reporter)
+            tracker, no_tracker = _default_tracker(request, manifest.samples, notices)
+    for text in notices:
+        reporter.notice(text)
+    reading = {**request.reading.asked(), **({"match": request.match} if request.match else {})}
     described = {metric.info.name: _describe_metric(metric) for metric in metrics}
     manifest = replace(
         manifest,
@@ -44,6 +48,8 @@ def make_scorer(
         tracker=tracker.name if tracker else None,
         tracker_settings=_settings(tracker),
         metric_weights=weights_identity(request.weights),
+        reading=reading,
+        notices=tuple(notices),
     )
     scored_by = [
         described,
@@ -53,6 +59,7 @@ def make_scorer(
         manifest.profile,
         manifest.data_revision,
         manifest.metric_weights,
+        request.reading.asked(),
     ]
     fingerprint = hashlib.sha256(json.dumps(scored_by, sort_keys=True).encode()).hexdigest()[:16]
     tags = RowTags(
@@ -64,6 +71,7 @@ def make_scorer(
         no_tracker=no_tracker,
         tags=tags,
         fingerprint=fingerprint,
+        reading=request.reading,
         weights=manifest.metric_weights,
     )
     return scorer, manifest
@@ -82,9 +90,9 @@ def check_scoring(request: EvalRequest) -> None:
 
 
 def _default_tracker(
-    request: EvalRequest, samples: Sequence[str], reporter: Reporter
+    request: EvalRequest, samples: Sequence[str], notices: list[str]
 ) -> tuple[SubjectTracker | None, str | None]:
-    """The profile's tracker, or why there is none."""
+    """The profile's tracker, or why there is none; what readers must know of it goes to `notices`."""
     from hmbench.subjects import create_tracker, tracker_missing
 
     if not request.tracking:
@@ -98,10 +106,10 @@ def _default_tracker(
     )
     if tracker is None:
         why = tracker_missing(profile=request.profile, weights=request.weights)
-        reporter.notice(f"Subjects are not tracked: {why}")
+        notices.append(f"Subjects are not tracked: {why}")
         return None, why
     if request.profile == "mini" and not _mini_world(request.data, samples):
-        reporter.notice(STRANGERS)
+        notices.append(STRANGERS)
     return tracker, None
 
 

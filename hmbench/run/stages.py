@@ -23,13 +23,14 @@ from hmbench.files import read_json, write_json
 from hmbench.metrics.needs import unmet_need
 from hmbench.metrics.reentry.metrics import event_rows
 from hmbench.protocols import Metric, SubjectTracker, TruthModel, WorldModel
-from hmbench.results.predictions import read_prediction
+from hmbench.results.predictions import EXACT, Reading, read_prediction
 from hmbench.results.records import Row
 from hmbench.results.run_folder import RunFolder
 from hmbench.subjects import tracks_from_json, tracks_to_json
 from hmbench.subjects.reference_tracks import reference_tracks
 from hmbench.types import Sample, Track, Video
 from hmbench.video.files import write_lossless
+from hmbench.video.sources import source_digest
 
 T = TypeVar("T")
 
@@ -68,6 +69,8 @@ class Scorer:
     """What rows carry."""
     fingerprint: str
     """Digest of metrics, versions, backbones, tracker and its settings; scores with another one are computed again."""
+    reading: Reading = EXACT
+    """What to do with predictions of another rate, length or shape."""
     weights: Mapping[str, str] = field(default_factory=dict)
     """Weight file to digest: part of what tells known tracks of real clips from others."""
 
@@ -109,11 +112,11 @@ def score_sample(sample: Sample, prediction: Path, run: RunFolder, scorer: Score
     Raises:
         SampleError: If the prediction cannot be read.
     """
-    stamp = f"{scorer.fingerprint}:{_file_digest(prediction)}"
+    stamp = f"{scorer.fingerprint}:{source_digest(prediction)}"
     stored = run.scores(sample.id)
     if stored.is_file() and (content := read_json(stored)).get("stamp") == stamp:
         return dict(content)
-    video, changes = read_prediction(prediction, sample)
+    video, changes = read_prediction(prediction, sample, scorer.reading)
     tracked = attempt("tracker", lambda: _tracks(sample, video, run, scorer, stamp))
     if isinstance(tracked, Failure):
         case = Case(sample, video, no_tracks=f"it failed: {tracked.message}")
@@ -126,7 +129,7 @@ def score_sample(sample: Sample, prediction: Path, run: RunFolder, scorer: Score
         "stamp": None if failures else stamp,
         "failures": [failure._asdict() for failure in failures],
         "sample": describe_sample(sample, changes),
-        "rows": [_row_or_reason(metric, answer, sample, scorer.tags) for metric, answer in answers],
+        "rows": [_read_as(_row_or_reason(metric, answer, sample, scorer.tags), changes) for metric, answer in answers],
         "events": [] if isinstance(events, Failure) else events,
     }
     write_json(stored, content)
@@ -221,6 +224,12 @@ def _row_or_reason(metric: Metric, answer: dict[str, Any] | Failure, sample: Sam
     return answer
 
 
+def _read_as(row: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """A row that says how its prediction was made to fit, where it was."""
+    done = {key: value for key, value in changes.items() if key != "notes"}
+    return {**row, "details": {**row["details"], "prediction": done}} if done else row
+
+
 def _scalar(value: Any) -> Any:
     """NumPy scalars and paths as `write_json` stores them."""
     return value.item() if isinstance(value, np.generic) else str(value)
@@ -255,13 +264,6 @@ def _as_dict(
 def _cluster(sample: Sample) -> str:
     """Clips of one scene share their looks, so intervals resample scenes; without one, a clip is its own cluster."""
     return sample.meta.scene or sample.id
-
-
-def _file_digest(path: Path) -> str:
-    if not path.is_file():
-        raise SampleError(f"There is no prediction {path}.", "Generate it first, or name the file after the sample.")
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def attempt(part: str, work: Callable[[], T]) -> T | Failure:

@@ -7,9 +7,10 @@ wrong. A file that is cut off or damaged is refused, whatever of it still decode
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,6 +141,28 @@ def _pictures(path: Path, *, grey: bool = False, limits: Limits = LIMITS) -> Ite
             yield Picture(seconds, view.upright(image))
         if view is None:
             raise SampleError(f"{path} has no frames.", AGAIN)
+
+
+def shown_at_ticks(source: Iterable[Picture], header: Header, fps: float) -> Iterator[tuple[int, Picture]]:
+    """What a player shows at each tick of a clock of `fps`: the last picture that has begun, never one of the future.
+
+    Args:
+        source: Pictures in order.
+        header: Of the same video.
+        fps: Ticks a second, from the first picture on to the end of the last.
+
+    Yields:
+        The picture's number and the picture, once a tick.
+    """
+    early = min(0.25 / header.fps, 0.002)  # containers round times
+    tick = 0
+    shown: tuple[int, Picture] | None = None
+    end = Picture(header.seconds - early, np.empty(0, np.uint8))
+    for number, picture in enumerate(itertools.chain(source, [end])):
+        while shown is not None and tick / fps < picture.time - early:
+            yield shown
+            tick += 1
+        shown = number, picture
 
 
 class _View:

@@ -1,0 +1,115 @@
+"""``hmbench check-predictions``: what a folder of videos holds and how it fits the data, before anything is scored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from hmbench.results.predictions import Reading
+    from hmbench.run.predictions_check import Checked
+
+FITTING = "Predictions that do not fit"
+
+Match = Annotated[
+    str | None,
+    typer.Option(
+        help="How files are named: a pattern such as '{id}_seed0.mp4', or a CSV of id and file.",
+        rich_help_panel=FITTING,
+    ),
+]
+Align = Annotated[
+    str | None,
+    typer.Option(
+        help="For another rate: resample (by time) or first-frames (frame by frame, whatever the file says).",
+        rich_help_panel=FITTING,
+    ),
+]
+Frames = Annotated[
+    str,
+    typer.Option(
+        help="exact, or first: score the first frames of videos that have more than the target.",
+        rich_help_panel=FITTING,
+    ),
+]
+Fit = Annotated[
+    str | None,
+    typer.Option(help="For another shape: crop, pad or stretch.", rich_help_panel=FITTING),
+]
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of predictions.")]
+DataSpec = Annotated[str, typer.Argument(metavar="DATA", help="'mini', or a folder in HM-World's layout.")]
+SHOWN = 20
+
+
+def register(app: typer.Typer) -> None:
+    """Adds ``check-predictions``."""
+    app.command("check-predictions")(check_command)
+
+
+def reading(align: str | None, frames: str, fit: str | None) -> Reading:
+    """The options as one value.
+
+    Raises:
+        UserError: If one is unknown.
+    """
+    from hmbench.results.predictions import Reading
+
+    return Reading(align=align, frames=frames, fit=fit)
+
+
+def check_command(
+    folder: Folder,
+    data: DataSpec = "mini",
+    split: Annotated[str, typer.Option(help="Split of the data, for example test.")] = "all",
+    match: Match = None,
+    align: Align = None,
+    frames: Frames = "exact",
+    fit: Fit = None,
+) -> None:
+    """Look at predictions before they are scored: frames, rate, size, length and colour, one line a kind.
+
+    For example: hmbench check-predictions my-videos mini --match '{id}_seed0.mp4'. Exits with 1 if something does not
+    fit.
+    """
+    from hmbench.cli.console import open_shown
+    from hmbench.cli.console import out as screen
+    from hmbench.run.predictions_check import check_predictions
+
+    how = reading(align, frames, fit)
+    clips = open_shown(data)
+    checked = check_predictions(clips, clips.ids(split), folder, match=match, reading=how)
+    show(checked)
+    good = sum(look.plan is not None for look in checked.looks)
+    screen.print(f"{good} of {len(checked.looks)} predictions can be scored.", highlight=False)
+    hints = dict.fromkeys(look.hint for look in checked.looks if look.hint)
+    for hint in list(hints)[:3]:
+        screen.print(hint, markup=False, highlight=False, soft_wrap=True)
+    if checked.others:
+        names = ", ".join(checked.others[:3]) + (", ..." if len(checked.others) > 3 else "")
+        screen.print(f"{len(checked.others)} videos belong to no sample: {names}", markup=False, soft_wrap=True)
+    if good < len(checked.looks):
+        raise typer.Exit(1)
+
+
+def show(checked: Checked) -> None:
+    """The table on screen."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    from hmbench.cli.console import out as screen
+    from hmbench.run.predictions_check import kind_of
+
+    kinds: dict[tuple[str, ...], list[str]] = {}
+    for look in checked.looks:
+        kinds.setdefault(kind_of(look), []).append(look.sample)
+    table = Table(header_style="bold")
+    for name in ("predictions", "frames", "rate", "size", "lasts", "stored as", "verdict"):
+        table.add_column(name, overflow="fold")
+    for kind, samples in list(kinds.items())[:SHOWN]:
+        who = samples[0] if len(samples) == 1 else f"{len(samples)}, for example {samples[0]}"
+        table.add_row(*(escape(cell) for cell in (who, *kind)))
+    if len(kinds) > SHOWN:
+        table.add_row(f"and {len(kinds) - SHOWN} more kinds")
+    screen.print(table)

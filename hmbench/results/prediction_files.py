@@ -1,0 +1,136 @@
+"""Which file of a folder is the prediction of which sample."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from hmbench.errors import UserError, did_you_mean
+from hmbench.results.records import RunManifest
+from hmbench.results.run_folder import RunFolder
+from hmbench.video.sources import PICTURE_SUFFIXES, VIDEO_SUFFIXES
+
+SUFFIXES = (*VIDEO_SUFFIXES, ".npy")
+_MOST = 1_000_000
+
+
+class Matched(NamedTuple):
+    """What a folder of predictions holds."""
+
+    files: dict[str, Path]
+    """Sample id to its file or folder of pictures; samples without one are absent."""
+    others: tuple[str, ...]
+    """Videos that belong to no sample."""
+
+
+def find_predictions(folder: Path, ids: Sequence[str], match: str | None = None) -> Matched:
+    """Predictions by sample.
+
+    Args:
+        folder: Where they are.
+        ids: The samples.
+        match: How files are named: a pattern with ``{id}`` such as ``{id}_seed0.mp4`` (other names in braces stand for
+            anything), or a CSV file whose first column is the id and whose second is the file. By default
+            ``<id>.mp4``, another video suffix, ``<id>.npy``, or a folder ``<id>`` of pictures.
+
+    Raises:
+        UserError: If there is no such folder, the pattern has no ``{id}``, or a sample has several files.
+    """
+    if not folder.is_dir():
+        raise UserError(
+            f"There is no folder of predictions {folder}.", "Give the folder that holds <sample>.mp4 files."
+        )
+    if match and match.lower().endswith(".csv"):
+        return _from_csv(Path(match), folder, ids)
+    shape = _regex(match) if match else None
+    known, found, others = set(ids), dict[str, list[Path]](), list[str]()
+    for path in sorted(folder.rglob("*") if match and "/" in match else folder.iterdir()):
+        if path.name.startswith("."):
+            continue
+        name = path.relative_to(folder).as_posix()
+        if shape is not None:
+            hit = shape.fullmatch(name)
+            sample = hit["id"] if hit else None
+        else:
+            sample = _plain(path)
+        if sample in known:
+            found.setdefault(sample, []).append(path)
+        elif path.suffix.lower() in SUFFIXES and path.is_file():
+            others.append(name)
+    for sample, paths in found.items():
+        if len(paths) > 1:
+            names = ", ".join(p.relative_to(folder).as_posix() for p in paths[:4])
+            raise UserError(
+                f"{sample} has {len(paths)} predictions in {folder}: {names}.",
+                "Score one of them at a time: --match '{id}_seed0.mp4', with the name's other parts written out.",
+            )
+    return Matched({sample: paths[0] for sample, paths in found.items()}, tuple(others))
+
+
+def stored_prediction(run: RunFolder, manifest: RunManifest, sample: str) -> Path:
+    """Where a scored video is: in the run, or in the folder of videos that was scored."""
+    own = run.prediction(sample)
+    if own.is_file():
+        return own
+    folder = Path(manifest.model)  # a run of somebody's videos names their folder as its model
+    files = find_predictions(folder, [sample], manifest.reading.get("match")).files if folder.is_dir() else {}
+    return files.get(sample, own)
+
+
+def none_matches(folder: Path, ids: Sequence[str], matched: Matched) -> UserError:
+    """The error for a folder in which no sample has a prediction: what is there, and what was expected."""
+    there = "it has no videos"
+    if matched.others:
+        there = f"it holds {len(matched.others)} videos, for example {matched.others[0]!r}"
+    return UserError(
+        f"No file in {folder} is named after a sample of these data; {there}.",
+        f"Expected {ids[0]}.mp4 and the like; other names: --match '{{id}}_seed0.mp4' or a CSV of id and file.",
+    )
+
+
+def _plain(path: Path) -> str | None:
+    if path.suffix.lower() in SUFFIXES:
+        return path.stem
+    if path.is_dir() and any(p.suffix.lower() in PICTURE_SUFFIXES for p in path.iterdir()):
+        return path.name
+    return None
+
+
+def _regex(match: str) -> re.Pattern[str]:
+    if match.count("{id}") != 1:
+        raise UserError(f"The pattern {match!r} must have {{id}} once.", "For example --match '{id}_seed0.mp4'.")
+    parts = re.split(r"(\{\w+\})", match)
+    named = {"{id}": "(?P<id>.+)"}
+    text = "".join(named.get(p, "[^/]+?" if re.fullmatch(r"\{\w+\}", p) else re.escape(p)) for p in parts)
+    return re.compile(text)
+
+
+def _from_csv(table: Path, folder: Path, ids: Sequence[str]) -> Matched:
+    """Files named in a CSV, relative to the folder of predictions or to the CSV."""
+    if not table.is_file():
+        raise UserError(f"There is no file {table}.", "Give a CSV whose columns are id and file.")
+    known, files = set(ids), dict[str, Path]()
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as text:
+            lines = [line for _, line in zip(range(_MOST), csv.reader(text), strict=False)]
+    except (UnicodeDecodeError, csv.Error, OSError) as error:
+        raise UserError(f"{table} is no CSV of ids and files ({type(error).__name__}).", "Write it again.") from error
+    for number, line in enumerate(lines, 1):
+        cells = [cell.strip() for cell in line]
+        if not any(cells) or (number == 1 and cells[0] not in known):
+            continue  # a header
+        if len(cells) < 2 or not cells[1]:
+            raise UserError(f"{table}, line {number} has no file.", "Its columns are id and file.")
+        if cells[0] not in known:
+            continue
+        if cells[0] in files:
+            raise UserError(f"{table}, line {number} names {cells[0]} again.", "Give one file for each sample.")
+        places = (folder / cells[1], table.parent / cells[1])
+        files[cells[0]] = next((place for place in places if place.exists()), places[0])
+    if not files:
+        first = lines[-1][0] if lines and lines[-1] else ""
+        raise UserError(f"{table} names no sample of these data.", did_you_mean(first, ids))
+    return Matched(files, ())

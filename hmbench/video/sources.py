@@ -1,0 +1,128 @@
+"""Videos in whatever form people have them: a video file, a folder of pictures, an array in a ``.npy`` file.
+
+Each has a header and pictures, as `hmbench.video.decode` gives them for files. Pictures and arrays have no rate: their
+`Header.fps` is NaN.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hmbench.errors import SampleError
+from hmbench.video.decode import LIMITS, Header, Picture, pictures, read_header
+
+VIDEO_SUFFIXES = (".mp4", ".mkv", ".mov", ".webm", ".gif", ".avi", ".m4v")
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
+
+
+def source_header(path: Path) -> Header:
+    """Header of a video in any form; its `fps` is NaN where the form has no rate.
+
+    Raises:
+        SampleError: If it is missing, damaged, or no video.
+    """
+    if path.is_dir():
+        files = picture_files(path)
+        height, width = _picture(files[0]).shape[:2]
+        return Header(width, height, math.nan, files[0].suffix[1:].lower(), len(files), math.nan, True, "rgb", ())
+    if path.suffix.lower() == ".npy":
+        count, height, width = _array(path).shape[:3]
+        return Header(width, height, math.nan, "npy", count, math.nan, True, "rgb", ())
+    return read_header(path)
+
+
+def source_pictures(path: Path) -> Iterator[Picture]:
+    """Pictures of a video in any form; those without a rate have the time NaN.
+
+    Raises:
+        SampleError: If it is missing, damaged, no video, or its pictures have unequal sizes.
+    """
+    if path.is_dir():
+        return _folder_pictures(path)
+    if path.suffix.lower() == ".npy":
+        return (Picture(math.nan, np.ascontiguousarray(image)) for image in _array(path))
+    return pictures(path)
+
+
+def source_digest(path: Path) -> str:
+    """Digest of the bytes of a video in any form, 16 hexadecimal digits.
+
+    Raises:
+        SampleError: If it is missing.
+    """
+    if not path.exists():
+        raise SampleError(f"There is no prediction {path}.", "Generate it first, or name the file after the sample.")
+    digest = hashlib.sha256()
+    for file in picture_files(path) if path.is_dir() else [path]:
+        with file.open("rb") as content:
+            own = hashlib.file_digest(content, "sha256")
+        if not path.is_dir():
+            return own.hexdigest()[:16]
+        digest.update(f"{file.name} {own.hexdigest()}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def picture_files(folder: Path) -> list[Path]:
+    """Pictures of a folder in the order of their numbers (``2.png`` before ``10.png``).
+
+    Raises:
+        SampleError: If there are none, or two kinds of them.
+    """
+    found = [p for p in folder.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES and not p.name.startswith(".")]
+    kinds = {p.suffix.lower() for p in found}
+    if not found or len(kinds) > 1:
+        what = "no pictures" if not found else f"pictures of {len(kinds)} kinds ({', '.join(sorted(kinds))})"
+        raise SampleError(f"{folder} has {what}.", "A folder that stands for a video holds its frames as PNG or JPG.")
+    if len(found) > LIMITS.frames:
+        raise SampleError(f"{folder} has more than {LIMITS.frames:,} pictures.", "Cut it to the part that is meant.")
+    return sorted(found, key=lambda p: [int(s) if s.isdigit() else s for s in re.split(r"(\d+)", p.name)])
+
+
+def _folder_pictures(folder: Path) -> Iterator[Picture]:
+    size: tuple[int, ...] | None = None
+    for file in picture_files(folder):
+        image = _picture(file)
+        if size is not None and image.shape != size:
+            raise SampleError(
+                f"{file} is {image.shape[1]}x{image.shape[0]}, the pictures before it {size[1]}x{size[0]}.",
+                "Give all pictures of a video one size.",
+            )
+        size = image.shape
+        yield Picture(math.nan, image)
+
+
+def _picture(path: Path) -> NDArray[np.uint8]:
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as image:
+            if image.width * image.height > LIMITS.pixels:
+                raise SampleError(f"{path} has {image.width}x{image.height} pixels.", "Scale it down first.")
+            if image.mode not in {"RGB", "RGBA", "L", "P"}:
+                raise SampleError(f"{path} is stored as {image.mode}, not as 8 bits a channel.", "Save it as RGB.")
+            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    except (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        raise SampleError(f"{path} is damaged or no picture ({type(error).__name__}).", "Write it again.") from error
+
+
+def _array(path: Path) -> NDArray[np.uint8]:
+    try:
+        array: Any = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError, TypeError, SyntaxError, OverflowError, MemoryError) as error:
+        raise SampleError(
+            f"{path} is damaged or no array of frames ({type(error).__name__}).", "Save it again with numpy.save."
+        ) from error
+    right = isinstance(array, np.ndarray) and array.dtype == np.uint8 and array.ndim == 4 and array.shape[3] == 3
+    if not right or not array.size:
+        found = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
+        raise SampleError(f"{path} holds {found}, expected uint8 [T, H, W, 3].", "Save RGB frames of 0 to 255.")
+    frames: NDArray[np.uint8] = array
+    return frames
