@@ -193,7 +193,16 @@ def _rate(
         notes.append(f"predictions say {found}; their frames were taken one by one as {expected.fps:g} fps")
         return header.frames, False
     notes.append(f"predictions of {found} were resampled to {expected.fps:g} fps (what a player shows at each tick)")
-    return math.floor(header.seconds * expected.fps + 0.25), True
+    return _ticks(header, expected), True
+
+
+def _ticks(header: Header, expected: Expected) -> int:
+    """Frames of a resampled video: a length that fits within a frame of either clock counts as fitting."""
+    for count in (expected.target, expected.context + expected.target):
+        covered = (count - 1) / expected.fps < header.seconds - 1e-6
+        if covered and abs(header.seconds - count / expected.fps) < max(1 / expected.fps, 1 / header.fps) + 1e-6:
+            return count
+    return math.floor(header.seconds * expected.fps + 0.5)
 
 
 def _length(

@@ -123,7 +123,7 @@ def test_the_commands_are_these() -> None:
     names = {command.name for command in app.registered_commands}
     assert names == {
         "eval", "generate", "score", "compare", "train-reference", "models", "retrieval", "inspect", "validate-metrics",
-        "doctor",
+        "doctor", "check-predictions",
     }  # fmt: skip
 
 
@@ -133,10 +133,12 @@ SCORING_OPTIONS = {
     "--all-metrics",
 }  # fmt: skip
 OWN_VIDEO = {"--video", "--camera", "--caption", "--video-size", "--video-frames"}
+FITTING = {"--match", "--align", "--frames", "--fit"}
 OPTIONS = {
     "eval": {"--model", "--seed", "--option"} | RUN_OPTIONS | SCORING_OPTIONS | OWN_VIDEO,
     "generate": {"--model", "--seed", "--option"} | RUN_OPTIONS | OWN_VIDEO,
-    "score": {"--run", "--predictions"} | RUN_OPTIONS | SCORING_OPTIONS,
+    "score": {"--run", "--predictions", *FITTING} | RUN_OPTIONS | SCORING_OPTIONS,
+    "check-predictions": {"--split", "--help", *FITTING},
     "validate-metrics": {
         "--out", "--clips", "--split", "--size", "--strengths", "--oracle", "--cache", "--seed", "--device",
         "--profile", "--weights", "--help",

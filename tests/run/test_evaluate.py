@@ -144,7 +144,10 @@ def write_predictions(folder: Path, frames: int, size: tuple[int, int] = (48, 80
 
 def test_anyones_videos_target_alone_or_whole(tmp_path: Path) -> None:
     write_predictions(tmp_path / "target", 21)
-    write_predictions(tmp_path / "whole", 42)
+    for path in sorted((tmp_path / "target").iterdir()):
+        context = DiscWorld().load(path.stem).prompt.context
+        both = np.concatenate([context, np.full((21, 48, 80, 3), 99, np.uint8)])
+        write_lossless(tmp_path / "whole" / path.name, both, fps=15)
     a = run(tmp_path / "a", model=None, predictions=tmp_path / "target")
     b = run(tmp_path / "b", model=None, predictions=tmp_path / "whole")
     assert a.summary["mae"].mean == b.summary["mae"].mean
@@ -159,16 +162,21 @@ def test_videos_of_another_size_are_resized_and_recorded(tmp_path: Path) -> None
 
 
 def test_videos_that_do_not_fit_are_counted_not_dropped(tmp_path: Path) -> None:
-    write_predictions(tmp_path / "p", 20)
-    first, second = DiscWorld().ids("all")[:2]
+    write_predictions(tmp_path / "p", 21)
+    first, second, third, _ = DiscWorld().ids("all")
+    write_lossless(tmp_path / "p" / f"{third}.mp4", np.full((20, 48, 80, 3), 99, np.uint8), fps=15)
     (tmp_path / "p" / f"{first}.mp4").unlink()
     (tmp_path / "p" / f"{second}.mp4").write_bytes(b"nothing")
     result = run(tmp_path / "a", model=None, predictions=tmp_path / "p")
     assert "There is no video" in result.failures[first] or "no prediction" in result.failures[first]
     assert "damaged or no video" in result.failures[second]
-    others = [t for s, t in result.failures.items() if s not in {first, second}]
-    assert all("has 20 frames, expected 21 (the target) or 42" in t for t in others) and len(others) == 2
-    assert result.summary["mae"].total == 4 and result.summary["mae"].mean is None
+    assert "has 20 frames, expected 21 (the target) or 42" in result.failures[third] and len(result.failures) == 3
+    assert result.summary["mae"].total == 4 and result.summary["mae"].scored == 1
+    shutil.rmtree(tmp_path / "p")
+    write_predictions(tmp_path / "p", 20)
+    with pytest.raises(UserError, match=r"has 20 frames.*None of the 4 predictions can be scored"):
+        run(tmp_path / "b", model=None, predictions=tmp_path / "p")
+    assert not (tmp_path / "b" / "run.json").exists()
 
 
 def test_untrained_models_say_so_on_every_surface(tmp_path: Path) -> None:

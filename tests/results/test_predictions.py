@@ -1,0 +1,203 @@
+"""Predictions of another rate, length, shape, form or name: refused in one sentence, or read as the user says."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hmbench.data.disc_world import DiscWorld
+from hmbench.errors import SampleError, UserError
+from hmbench.results.notes import sample_notes
+from hmbench.results.prediction_files import find_predictions
+from hmbench.results.predictions import Reading, context_likeness, read_prediction
+from hmbench.types import Sample, Video
+from hmbench.video.files import write_lossless
+from hmbench.video.sources import source_digest, source_header
+
+
+@pytest.fixture(scope="module")
+def clip() -> Sample:
+    world = DiscWorld()
+    return world.load(world.ids("all")[0])
+
+
+def truth(clip: Sample) -> Video:
+    assert clip.truth is not None
+    return clip.truth.target
+
+
+def numbered(count: int, height: int = 48, width: int = 80) -> Video:
+    """Frame k has the level 2 k."""
+    return np.broadcast_to(2 * np.arange(count, dtype=np.uint8)[:, None, None, None], (count, height, width, 3)).copy()
+
+
+def write(path: Path, video: Video, fps: float = 15) -> Path:
+    write_lossless(path, video, fps=fps)
+    return path
+
+
+def test_twice_the_rate_is_refused_or_aligned_when_told(tmp_path: Path, clip: Sample) -> None:
+    """The truth itself at 30 fps has as many frames as context and target: its first half must not be dropped."""
+    path = write(tmp_path / "a.mp4", truth(clip).repeat(2, axis=0), 30)
+    with pytest.raises(SampleError, match=r"is 30 fps, the clip 15 fps: its 42 frames last 1.40 s.*--align resample"):
+        read_prediction(path, clip)
+    video, changes = read_prediction(path, clip, Reading(align="resample"))
+    np.testing.assert_array_equal(video, truth(clip))
+    assert changes["rate"] == 30 and changes["align"] == "resample" and "resampled to 15 fps" in changes["notes"][0]
+    with pytest.raises(SampleError, match=r"its first 21 are not the context \(PSNR"):
+        read_prediction(path, clip, Reading(align="first-frames"))
+
+
+def test_the_same_frames_under_a_wrong_rate(tmp_path: Path, clip: Sample) -> None:
+    path = write(tmp_path / "a.mp4", truth(clip), 16)
+    with pytest.raises(SampleError, match=r"is 16 fps, the clip 15 fps"):
+        read_prediction(path, clip)
+    video, changes = read_prediction(path, clip, Reading(align="first-frames"))
+    np.testing.assert_array_equal(video, truth(clip))
+    assert changes == {
+        "rate": 16.0,
+        "align": "first-frames",
+        "notes": ["predictions say 16 fps; their frames were taken one by one as 15 fps"],
+    }
+    near = write(tmp_path / "b.mp4", truth(clip), 15 / 1.001)
+    assert read_prediction(near, clip)[1] == {}
+
+
+@pytest.mark.parametrize("count", [33, 34])
+def test_resampling_shows_what_a_player_shows(tmp_path: Path, clip: Sample, count: int) -> None:
+    """24 fps: 21 frames at 15 last 1.40 s, 33 and 34 frames last 1.375 and 1.417 s; both fit within a frame."""
+    path = write(tmp_path / "a.mp4", numbered(count), 24)
+    video, _ = read_prediction(path, clip, Reading(align="resample"))
+    assert (video[:, 0, 0, 0] // 2).tolist() == [math.floor(k * 24 / 15 + 1e-6) for k in range(21)]
+    with pytest.raises(SampleError, match=r"has 36 frames \(23 at 15 fps\), expected 21"):
+        read_prediction(write(tmp_path / "b.mp4", numbered(36), 24), clip, Reading(align="resample"))
+
+
+def test_a_slow_video_is_too_short_by_time(tmp_path: Path, clip: Sample) -> None:
+    path = write(tmp_path / "a.mp4", truth(clip), 30)
+    with pytest.raises(SampleError, match=r"has 21 frames \(11 at 15 fps\), expected 21"):
+        read_prediction(path, clip, Reading(align="resample"))
+
+
+def test_longer_videos(tmp_path: Path, clip: Sample) -> None:
+    path = write(tmp_path / "a.mp4", np.concatenate([truth(clip), truth(clip)[:4]]))
+    with pytest.raises(SampleError, match=r"has 25 frames, expected 21.*--frames first"):
+        read_prediction(path, clip)
+    video, changes = read_prediction(path, clip, Reading(frames="first"))
+    np.testing.assert_array_equal(video, truth(clip))
+    assert changes["frames_left_out"] == 4 and "only the first 21 frames" in changes["notes"][0]
+
+
+def test_the_first_half_is_held_against_the_context(tmp_path: Path, clip: Sample) -> None:
+    context = clip.prompt.context
+    both = np.concatenate([context, truth(clip)])
+    video, changes = read_prediction(write(tmp_path / "a.mp4", both), clip)
+    np.testing.assert_array_equal(video, truth(clip))
+    assert changes == {"context_frames_dropped": 21, "context_psnr": None}
+    noisy = (context.astype(float) + np.random.default_rng(0).normal(0, 6, context.shape)).clip(0, 255).astype(np.uint8)
+    _, changes = read_prediction(write(tmp_path / "b.mp4", np.concatenate([noisy, truth(clip)])), clip)
+    assert 30 < changes["context_psnr"] < 50
+    with pytest.raises(SampleError, match=r"its first 21 are not the context"):
+        read_prediction(write(tmp_path / "c.mp4", both[::-1]), clip)
+
+
+def test_likeness_by_hand() -> None:
+    flat = np.full((3, 32, 32, 3), 100, np.uint8)
+    assert context_likeness(flat, flat) == math.inf
+    assert context_likeness(flat + np.uint8(10), flat) == pytest.approx(20 * math.log10(25.5))
+
+
+def test_another_shape_is_an_error_until_told_how(tmp_path: Path, clip: Sample) -> None:
+    square = np.zeros((21, 60, 60, 3), np.uint8)
+    square[:, :, :30] = 200
+    path = write(tmp_path / "a.mp4", square)
+    with pytest.raises(SampleError, match=r"is 60x60, the clip 80x48: another shape.*--fit crop"):
+        read_prediction(path, clip)
+    seen = {}
+    for fit in ("stretch", "crop", "pad"):
+        video, changes = read_prediction(path, clip, Reading(fit=fit))
+        assert video.shape == (21, 48, 80, 3) and changes["fit"] == fit and changes["resized_from"] == [60, 60]
+        seen[fit] = video[0, 24, :, 0].astype(int)
+    assert (seen["stretch"][:38] > 180).all() and (seen["stretch"][42:] < 20).all()
+    assert (seen["pad"][:15] == 0).all() and (seen["pad"][18:38] > 180).all() and (seen["pad"][64:] == 0).all()
+    assert (seen["crop"][:38] > 180).all()
+    half = write(tmp_path / "b.mp4", np.zeros((21, 24, 40, 3), np.uint8))
+    assert read_prediction(half, clip)[1]["resized_from"] == [40, 24]
+
+
+def test_pictures_and_arrays(tmp_path: Path, clip: Sample) -> None:
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for number, image in enumerate(truth(clip)):
+        Image.fromarray(image).save(folder / f"{number}.png")  # 10.png after 2.png
+    np.testing.assert_array_equal(read_prediction(folder, clip)[0], truth(clip))
+    np.save(tmp_path / "a.npy", truth(clip))
+    np.testing.assert_array_equal(read_prediction(tmp_path / "a.npy", clip)[0], truth(clip))
+    before = source_digest(folder)
+    Image.fromarray(truth(clip)[0] // 2).save(folder / "3.png")
+    assert source_digest(folder) != before
+    (folder / "5.png").write_bytes((folder / "5.png").read_bytes()[:60])
+    with pytest.raises(SampleError, match=r"5.png is damaged or no picture"):
+        read_prediction(folder, clip)
+    np.save(tmp_path / "b.npy", truth(clip) / 255)
+    with pytest.raises(SampleError, match=r"holds float64 \(21, 48, 80, 3\), expected uint8"):
+        source_header(tmp_path / "b.npy")
+    np.save(tmp_path / "c.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    with pytest.raises(SampleError, match="no array of frames"):
+        source_header(tmp_path / "c.npy")
+
+
+def test_which_file_is_whose(tmp_path: Path) -> None:
+    ids = ("a_b_1", "a_b_2", "c")
+    for name in ("a_b_1.webm", "c.npy", "stranger.mp4", "notes.txt"):
+        (tmp_path / name).touch()
+    (tmp_path / "a_b_2").mkdir()
+    (tmp_path / "a_b_2" / "0001.jpg").touch()
+    found = find_predictions(tmp_path, ids)
+    assert {k: v.name for k, v in found.files.items()} == {"a_b_1": "a_b_1.webm", "a_b_2": "a_b_2", "c": "c.npy"}
+    assert found.others == ("stranger.mp4",)
+    (tmp_path / "c.mp4").touch()
+    with pytest.raises(UserError, match=r"c has 2 predictions in .*: c.mp4, c.npy"):
+        find_predictions(tmp_path, ids)
+
+
+def test_names_by_pattern_and_by_table(tmp_path: Path) -> None:
+    ids = ("a_b_1", "a_b_2")
+    for name in ("gen-a_b_1_seed0.mp4", "gen-a_b_2_seed0.mp4", "gen-a_b_2_seed1.mp4"):
+        (tmp_path / name).touch()
+    one = find_predictions(tmp_path, ids, "gen-{id}_seed0.mp4")
+    assert {k: v.name for k, v in one.files.items()} == {k: f"gen-{k}_seed0.mp4" for k in ids}
+    with pytest.raises(UserError, match=r"a_b_2 has 2 predictions"):
+        find_predictions(tmp_path, ids, "gen-{id}_seed{seed}.mp4")
+    with pytest.raises(UserError, match=r"must have \{id\} once"):
+        find_predictions(tmp_path, ids, "gen.mp4")
+    table = tmp_path / "names.csv"
+    table.write_text("id,file\na_b_1,gen-a_b_2_seed1.mp4\n\n")
+    assert find_predictions(tmp_path, ids, str(table)).files == {"a_b_1": tmp_path / "gen-a_b_2_seed1.mp4"}
+    table.write_text("a_b_1\n")
+    with pytest.raises(UserError, match="line 1 has no file"):
+        find_predictions(tmp_path, ids, str(table))
+    table.write_bytes(b"\xff\xfe\x00a")
+    with pytest.raises(UserError, match="is no CSV"):
+        find_predictions(tmp_path, ids, str(table))
+
+
+def test_options_are_known_words() -> None:
+    with pytest.raises(UserError, match=r"--align 'resampel' is unknown. Did you mean 'resample'"):
+        Reading(align="resampel")
+
+
+def test_notes_are_said_once_a_kind() -> None:
+    samples = [
+        {"id": "a", "warnings": ["no caption"], "notes": ["scaled from 40x24 to 80x48"]},
+        {"id": "b", "warnings": ["no caption"], "notes": ["scaled from 20x12 to 80x48"]},
+        {"id": "c", "warnings": []},
+    ]
+    assert sample_notes(samples) == (
+        "no caption (2 of 3 samples)",
+        "scaled from 40x24 to 80x48 (2 of 3 samples)",
+    )
