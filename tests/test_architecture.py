@@ -19,7 +19,7 @@ FLOORS = (
     {"errors"},
     {"durable"},
     {"files"},
-    {"types"},
+    {"types", "workers"},
     {"case", "protocols", "registry", "cache"},
     {"video", "results"},
     {"data", "networks"},

@@ -21,11 +21,11 @@ from hmbench.data.mini_world.probes import Probe
 from hmbench.data.mini_world.scenes import build_scene
 from hmbench.data.mini_world.spec import GENERATOR, ClipSpec, make_plan
 from hmbench.data.mini_world.splits import SPLITS, SplitName, candidate, cell_of, least_share, version_of
-from hmbench.data.mini_world.workers import spread
 from hmbench.data.mini_world.writer import sample_id, write_captions, write_clip
 from hmbench.durable import flush_folder, own_folder
 from hmbench.errors import UserError
 from hmbench.files import read_json, write_text
+from hmbench.workers.spread import spread
 
 MAX_ATTEMPTS = 400
 CHUNK = 6

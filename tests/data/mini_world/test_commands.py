@@ -21,9 +21,9 @@ from hmbench.data.mini_world import GenerateConfig, Probe, generate
 from hmbench.data.mini_world.card import shortfall, statistics
 from hmbench.data.mini_world.generate import accepted_specs
 from hmbench.data.mini_world.sheet import make_sheet, save_picture
-from hmbench.data.mini_world.workers import spread
 from hmbench.data.mini_world.writer import write_captions
 from hmbench.errors import UserError
+from hmbench.workers.spread import spread
 
 generation = sys.modules[GenerateConfig.__module__]  # by its path it is hidden behind the function of that name
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -328,7 +328,7 @@ def test_workers_end_with_a_parent_that_was_killed(jobs: Any, tmp_path: Path) ->
     parent = script(
         tmp_path,
         "import jobs_of_a_test as jobs\n"
-        "from hmbench.data.mini_world.workers import spread\n"
+        "from hmbench.workers.spread import spread\n"
         "for x in spread(jobs.nap, [list(range(9999))] * 2, 2): print(x, flush=True)\n",
     )
     assert parent.stdout and parent.stdout.readline() == "0\n"
