@@ -28,6 +28,20 @@ class UserError(Exception):
         self.hint = hint
 
 
+class Stopped(BaseException):
+    """The process was told to stop (Ctrl-C, SIGTERM); what is complete is kept.
+
+    No `Exception`, so that no guard around one clip takes it for the clip's failure.
+
+    Args:
+        signal: Number of the signal.
+    """
+
+    def __init__(self, signal: int) -> None:
+        super().__init__(signal)
+        self.signal = signal
+
+
 class SampleError(UserError):
     """One sample cannot be read or used; a run records it and goes on with the others."""
 

@@ -8,11 +8,8 @@ samples are in flight. Rows of samples whose files did not change since the last
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
 import os
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -20,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from hmbench.durable import replacing
 from hmbench.errors import SampleError
+from hmbench.workers.spread import Known, in_order
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -264,38 +262,27 @@ def _ordered_rows(tasks: Iterable[_Task], old: _OldIndex, workers: int) -> Itera
         for task in tasks:
             yield old.take(task) or index_row(task)
         return
-    pending: deque[Future[list[dict[str, Any]]] | list[dict[str, Any]]] = deque()
-    stream = iter(tasks)
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        try:
-            while True:
-                while len(pending) < 4 * workers and (chunk := list(islice(stream, _CHUNK))):
-                    pending.extend(_submit(chunk, old, pool))
-                if not pending:
-                    return
-                first = pending.popleft()
-                yield from first if isinstance(first, list) else first.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+    for rows in in_order(index_row, _runs(tasks, old), workers):
+        yield from rows
 
 
-def _submit(
-    chunk: list[_Task], old: _OldIndex, pool: ProcessPoolExecutor
-) -> Iterator[Future[list[dict[str, Any]]] | list[dict[str, Any]]]:
-    """Runs of unchanged samples as they are, runs of others as work."""
+def _runs(tasks: Iterable[_Task], old: _OldIndex) -> Iterator[list[_Task] | Known]:
+    """Runs of unchanged samples as they are, runs of others as work, of at most `_CHUNK` samples."""
     fresh: list[_Task] = []
-    for task in chunk:
+    known: list[dict[str, Any]] = []
+    for task in tasks:
         row = old.take(task)
+        if fresh and (row is not None or len(fresh) == _CHUNK):
+            yield fresh
+            fresh = []
+        if known and (row is None or len(known) == _CHUNK):
+            yield Known(known)
+            known = []
         if row is None:
             fresh.append(task)
-            continue
-        if fresh:
-            yield pool.submit(_rows, fresh)
-            fresh = []
-        yield [row]
+        else:
+            known.append(row)
     if fresh:
-        yield pool.submit(_rows, fresh)
-
-
-def _rows(tasks: list[_Task]) -> list[dict[str, Any]]:
-    return [index_row(task) for task in tasks]
+        yield fresh
+    if known:
+        yield Known(known)

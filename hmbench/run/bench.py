@@ -116,10 +116,10 @@ class Bench:
         trace = "\n".join(failure["traceback"] for failure in done).strip()
         return self._noted(sample, "score", Failure("score", failure_text(done), trace))
 
-    def give_up(self, sample: str, stage: str, message: str) -> Failure:
-        """Records a sample that no worker survived."""
+    def give_up(self, sample: str, stage: str, message: str, scorer: Scorer | None = None) -> Failure:
+        """Records a sample that no worker survived; `scorer` tells the rows, by default the bench's own."""
         if stage == "score":
-            failed_sample(sample, stage, message, self.scoring()[0], self.run)
+            failed_sample(sample, stage, message, scorer or self.scoring()[0], self.run)
         failure = Failure(stage, message, "")
         self._noted(sample, stage, failure)
         return failure

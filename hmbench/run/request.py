@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from hmbench.errors import UserError
 from hmbench.results.predictions import EXACT, Reading
@@ -62,6 +62,63 @@ class EvalRequest:
         number, count = self.shard
         if not 0 <= number < count:
             raise UserError(f"There is no shard {number} of {count}.", "Shards count from 0: 0/4, 1/4, 2/4, 3/4.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workers:
+    """How a run is shared among worker processes on Ray (`hmbench.run.workers`)."""
+
+    count: int | None = None
+    """Workers at most; None for one a GPU, or one per two processors where there is none."""
+    address: str | None = None
+    """``auto`` or ``HOST:PORT`` of a running Ray cluster; None starts Ray on this machine."""
+    gpus_each: float | None = None
+    """GPUs of each worker, a fraction to share one; None for one where there are GPUs."""
+    scorers: int = 0
+    """So many workers without a GPU only track and score, and the others only generate; 0: every worker does both."""
+    tries: int = 2
+    """Workers that one clip may cost before it is recorded as failed."""
+    timeout: float | None = None
+    """Seconds that generating or scoring one clip may take."""
+    grace: float = 10.0
+    """Seconds that clips in flight have when the run is stopped."""
+
+    def __post_init__(self) -> None:
+        for name, value, least in (
+            ("workers", self.count, 1), ("tries", self.tries, 1), ("score workers", self.scorers, 0),
+        ):  # fmt: skip
+            if value is not None and value < least:
+                raise UserError(f"There cannot be {value} {name}.", f"At least {least}.")
+        if self.gpus_each is not None and not 0 <= self.gpus_each <= 64:
+            raise UserError(f"A worker cannot have {self.gpus_each:g} GPUs.", "0.5 lets two share one.")
+        if self.timeout is not None and not self.timeout > 0:
+            raise UserError(f"A clip cannot take {self.timeout:g} s.", "Give seconds, or leave it out for no limit.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far a run with workers is."""
+
+    total: int
+    """Clips of the run (of this shard)."""
+    generated: int | None
+    """Clips with a video; None where none are generated."""
+    tracked: int
+    """Clips whose subjects are tracked."""
+    scored: int
+    """Clips that are done."""
+    failed: int
+    """Of these, those that failed wholly or in part."""
+    workers: tuple[str, ...]
+    """A line a worker: where it is and what it is at."""
+
+
+@runtime_checkable
+class ShowsWorkers(Protocol):
+    """A reporter that shows all stages of a run with workers at once."""
+
+    def progress(self, progress: Progress) -> None:
+        """How far the run is; comes about every second."""
 
 
 class Reporter(Protocol):

@@ -93,6 +93,7 @@ class Crew:
         tasks: To begin with.
         tries: How many workers one task may cost.
         timeout: Seconds that a task may take; None for as long as it likes.
+        allowed: Asked before a task is given to a worker; one that it refuses is dropped.
         clock: Monotonic seconds.
     """
 
@@ -104,10 +105,11 @@ class Crew:
         *,
         tries: int = 2,
         timeout: float | None = None,
+        allowed: Callable[[Task], bool] = lambda task: True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.engine, self.roles, self.tries, self.timeout = engine, tuple(roles), tries, timeout
-        self._clock = clock
+        self._allowed, self._clock = allowed, clock
         self._queues: dict[str, deque[Task]] = {kind: deque() for role in roles for kind in role.kinds}
         self._states: dict[Worker, State] = {}
         self._lost: dict[int, int] = {}  # by identity: an item need not be hashable
@@ -187,10 +189,16 @@ class Crew:
         for state in self._states.values():
             if not state.ready or state.task is not None:
                 continue
-            kind = next((kind for kind in state.worker.role.kinds if self._queues[kind]), None)
-            if kind is not None:
-                state.task, state.step, state.since = self._queues[kind].popleft(), None, self._clock()
-                self.engine.give(state.worker, state.task)
+            if (task := self._next(state.worker.role)) is not None:
+                state.task, state.step, state.since = task, None, self._clock()
+                self.engine.give(state.worker, task)
+
+    def _next(self, role: Role) -> Task | None:
+        for kind in role.kinds:
+            while self._queues[kind]:
+                if self._allowed(task := self._queues[kind].popleft()):
+                    return task
+        return None
 
     def _hear(self, happening: Happening) -> Iterator[News]:
         state = self._states.get(happening.worker)

@@ -13,7 +13,7 @@ import pickle
 import socket
 import sys
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,12 +37,14 @@ class Actor:
 
     def about(self) -> Any:
         """("ready", what the job tells of itself), or ("broken", error)."""
-        place = f"{socket.gethostname()}, process {os.getpid()}"
+        import ray
+
+        place, node = f"{socket.gethostname()}, process {os.getpid()}", ray.get_runtime_context().get_node_id()
         try:
             self._job = pickle.loads(self._maker)(self._role)
-            return "ready", (place, self._job.about())
+            return "ready", (place, node, self._job.about())
         except Exception as error:  # noqa: BLE001 - the driver raises it
-            return "broken", (place, portable(error))
+            return "broken", portable(error)
 
     def do(self, kind: str, item: Any) -> Generator[tuple[str, Any], None, None]:
         """("step", ...) as the job yields them, and ("done", ...) or ("broken", ...) at last."""
@@ -63,26 +65,22 @@ class _Handle:
 
 
 class RayEngine(Engine):
-    """See the module; use as a context manager.
+    """See the module.
 
     Args:
         maker: Makes the job in each actor.
         address: ``HOST:PORT`` or ``auto`` of a running cluster; None to start Ray on this machine.
         cpus: Processors that a Ray started here counts; what its workers ask for must fit.
-        environment: Environment variables of the actors.
 
     Raises:
         UserError: If Ray is not installed, or there is no cluster at the address.
     """
 
-    def __init__(
-        self, maker: JobMaker, *, address: str | None, cpus: float, environment: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, maker: JobMaker, *, address: str | None, cpus: float) -> None:
         self.ray = _import_ray()
-        import cloudpickle
+        from ray import cloudpickle
 
-        self._maker = cloudpickle.dumps(maker)
-        self._environment = dict(environment or {})
+        self._maker: bytes = cloudpickle.dumps(maker)  # type: ignore[no-untyped-call]
         self.local = address is None
         started = time.monotonic()
         _start(self.ray, address, cpus)
@@ -111,11 +109,7 @@ class RayEngine(Engine):
         worker = Worker(role, self._hired)
         self._hired += 1
         remote = self.ray.remote(Actor).options(
-            num_cpus=role.cpus,
-            num_gpus=role.gpus,
-            max_restarts=0,
-            max_task_retries=0,
-            runtime_env={"env_vars": self._environment} if self._environment else None,
+            num_cpus=role.cpus, num_gpus=role.gpus, max_restarts=0, max_task_retries=0
         )
         actor = remote.remote(self._maker, role.name, sys.path if self.local else [])
         worker.handle = _Handle(actor)
@@ -167,7 +161,7 @@ class RayEngine(Engine):
             self._forget(worker)
             return None
         except (self.ray.exceptions.RayActorError, self.ray.exceptions.RaySystemError) as error:
-            self._forget(worker)
+            self.fire(worker)  # one that cannot be reached may live on
             return Died(worker, _why(error), innocent=self._node_gone(worker))
         except self.ray.exceptions.RayError as error:
             self._forget(worker)
@@ -175,20 +169,11 @@ class RayEngine(Engine):
         if word != "step":
             self._forget(worker)
         if word == "ready":
-            worker.place, about = content
-            worker.handle.node = self._node_of(worker)
+            worker.place, worker.handle.node, about = content
             return Ready(worker, about)
         if word == "broken":
-            worker.place, content = content if isinstance(content, tuple) else (worker.place, content)
             return Broken(worker, content)
         return Step(worker, content) if word == "step" else Done(worker, content)
-
-    def _node_of(self, worker: Worker) -> str | None:
-        """Id of the node that an actor is on."""
-        with contextlib.suppress(Exception):
-            state = self.ray.util.state.get_actor(worker.handle.actor._actor_id.hex(), timeout=5)
-            return state.node_id if state else None
-        return None
 
     def _node_gone(self, worker: Worker) -> bool:
         """Whether the actor's node is no longer part of the cluster."""
