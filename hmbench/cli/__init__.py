@@ -24,7 +24,18 @@ app = typer.Typer(
 data_app = typer.Typer(name="data", help="Get, make, look at and check data.", no_args_is_help=True)
 app.add_typer(data_app)
 
-ROOT_MODULES = ("evaluate", "predictions", "compare", "train", "models", "inspect", "validate", "weights", "doctor")
+ROOT_MODULES = (
+    "evaluate",
+    "predictions",
+    "compare",
+    "report",
+    "train",
+    "models",
+    "inspect",
+    "validate",
+    "weights",
+    "doctor",
+)
 """Modules of this package that register commands on `hmbench`, in the order of the help."""
 DATA_MODULES = ("data", "mini", "hub")
 """Modules that register commands on `hmbench data`."""

@@ -1,0 +1,274 @@
+"""Boards from run folders: runs on the same data, split, profile and tracker share one."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hmbench.errors import UserError
+from hmbench.protocols import standing_of
+from hmbench.report.compare_inputs import KINDS, ComparedRun, load_runs, read_samples
+from hmbench.report.pages.content import Board, Clip, Contender, Metric, Numbers
+from hmbench.report.pages.words import file_names, shown, web_link
+from hmbench.results.records import Row, RunManifest
+from hmbench.results.run_folder import RunFolder
+from hmbench.results.summary import summarise
+
+OnRun = Callable[[str], None]
+
+
+def boards_from_runs(
+    folders: Sequence[Path], *, rank_by: Sequence[str] = (), on_run: OnRun | None = None
+) -> list[Board]:
+    """A board for each group of runs that may stand together.
+
+    Args:
+        folders: Run folders of `hmbench eval` or `hmbench score`.
+        rank_by: Metrics to order by; each board takes the first that its runs have, else its first headline one.
+        on_run: Hears the label of each run that was read.
+
+    Raises:
+        UserError: If a folder is no scored run.
+    """
+    if not folders:
+        raise UserError("No run was given.", "Give one or more folders of `hmbench eval`.")
+    groups: dict[tuple[str, ...], list[ComparedRun]] = {}
+    for run in load_runs(folders):
+        m = run.manifest
+        groups.setdefault((m.data_name, m.data_revision, m.split, m.profile, m.tracker or ""), []).append(run)
+    files = file_names("-".join((*key[:3], key[3], key[4])) for key in groups)
+    return [_board(runs, file, rank_by, on_run) for runs, file in zip(groups.values(), files.values(), strict=True)]
+
+
+def _board(runs: Sequence[ComparedRun], file: str, rank_by: Sequence[str], on_run: OnRun | None) -> Board:
+    first = runs[0].manifest
+    rows = []
+    for run in runs:
+        rows.append(RunFolder(run.path).rows())
+        if on_run:
+            on_run(run.label)
+    clips = read_clips(first.samples, {r.sample: r.cluster for r in rows[0]}, read_samples(runs[0].path) or {})
+    metrics = read_metrics([run.manifest.metrics for run in runs], order=[r.metric for r in rows[0]])
+    names = file_names(run.label for run in runs)
+    contenders = [_contender(run, own, names[run.label]) for run, own in zip(runs, rows, strict=True)]
+    return make_board(
+        file=file,
+        about=_about(first),
+        data=first.data,
+        revision=first.data_revision,
+        metrics=metrics,
+        clips=clips,
+        contenders=contenders,
+        rank_by=rank_by,
+    )
+
+
+def make_board(
+    *,
+    file: str,
+    about: Mapping[str, str],
+    data: str,
+    revision: str,
+    metrics: Sequence[Metric],
+    clips: Sequence[Clip],
+    contenders: Sequence[Contender],
+    rank_by: Sequence[str],
+) -> Board:
+    """A board with its contenders in order: ranked ones first, best first."""
+    known = {m.name: m for m in metrics}
+    headline = [m.name for m in metrics if m.headline and m.higher_is_better is not None]
+    by = next((n for n in [*rank_by, *headline, *known] if n in known), None)
+    if by is None:
+        raise UserError("The runs have no metric.", "Score them: `hmbench score --run FOLDER`.")
+    upward = known[by].higher_is_better is not False
+
+    def key(c: Contender) -> tuple[bool, bool, float, str]:
+        found = c.summaries.get(by)
+        mean = found.mean if found else None
+        return not c.ranked, mean is None, 0.0 if mean is None else (-mean if upward else mean), c.name
+
+    title = f"{about['data']}, {about['split']}: {len(clips)} clip{'s' if len(clips) != 1 else ''}"
+    return Board(
+        file=file,
+        title=title,
+        about=about,
+        data=data,
+        revision=revision,
+        metrics=tuple(metrics),
+        clips=tuple(clips),
+        contenders=tuple(sorted(contenders, key=key)),
+        rank_by=by,
+    )
+
+
+def read_clips(
+    samples: Sequence[str], scenes: Mapping[str, str], described: Mapping[str, Mapping[str, Any]]
+) -> list[Clip]:
+    """Clips from what `samples.jsonl` says of them.
+
+    Args:
+        samples: Ids, in order.
+        scenes: Id to scene.
+        described: Id to its line; ids without one have no facts.
+    """
+    files = file_names(samples)
+    clips = []
+    for sample in samples:
+        entry = described.get(sample, {})
+        facts = {kind: shown(value) for kind, of in KINDS.items() if (value := of(entry)) is not None}
+        hidden = entry.get("max_hidden")
+        clips.append(
+            Clip(
+                key=sample,
+                id=shown(sample),
+                file=files[sample],
+                scene=shown(scenes.get(sample) or entry.get("scene") or sample),
+                facts=facts,
+                hidden=int(hidden) if isinstance(hidden, int | float) else None,
+                warnings=tuple(shown(w) for w in entry.get("warnings") or ()),
+            )
+        )
+    return clips
+
+
+def read_metrics(described: Sequence[Mapping[str, Mapping[str, Any]]], *, order: Sequence[str]) -> list[Metric]:
+    """Metrics that any run has, in the order of the rows."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for metrics in described:
+        for name, info in metrics.items():
+            found.setdefault(name, info)
+    names = [n for n in dict.fromkeys(order) if n in found]
+    return [_metric(name, found[name]) for name in [*names, *(n for n in found if n not in names)]]
+
+
+def columns_of(rows: Sequence[Row], samples: Sequence[str]) -> tuple[dict[str, Numbers], dict[str, dict[int, str]]]:
+    """Values and reasons by metric, in the order of the clips."""
+    place = {sample: i for i, sample in enumerate(samples)}
+    values: dict[str, list[float | None]] = {}
+    reasons: dict[str, dict[int, str]] = {}
+    for row in rows:
+        at = place.get(row.sample)
+        if at is None:
+            continue
+        name = shown(row.metric)
+        values.setdefault(name, [None] * len(samples))[at] = row.value
+        if row.value is None:
+            reasons.setdefault(name, {})[at] = shown(row.reason or "no reason was given")
+    return {name: tuple(column) for name, column in values.items()}, reasons
+
+
+def cost_of(settings: Mapping[str, Any]) -> dict[str, float]:
+    """Numbers among a model's settings that a score can be set against: sizes, steps, tokens."""
+    return {
+        shown(key).replace("_", " "): float(value)
+        for key, value in settings.items()
+        if isinstance(value, int | float) and not isinstance(value, bool) and np.isfinite(value)
+    }
+
+
+def flat(content: Any, before: str = "") -> dict[str, str]:
+    """Nested settings as lines: ``memory.top_k`` to its value."""
+    if not isinstance(content, Mapping):
+        return {before or "value": shown(content if isinstance(content, str) else json.dumps(content, default=str))}
+    lines: dict[str, str] = {}
+    for key, value in content.items():
+        name = f"{before}.{shown(key)}" if before else shown(key)
+        lines |= (
+            flat(value, name)
+            if isinstance(value, Mapping)
+            else {name: shown(value if isinstance(value, str) else json.dumps(value, default=str))}
+        )
+    return lines
+
+
+def command_of(manifest: RunManifest) -> str:
+    """The command that makes the run again."""
+    info = manifest.model_info
+    if info.get("description") == "videos from a folder":
+        words = ["hmbench", "score", "--predictions", manifest.model]
+    else:
+        words = ["hmbench", "eval", "--model", manifest.model]
+        words += [part for key, value in sorted(manifest.options.items()) for part in ("--option", f"{key}={value}")]
+    words += ["--data", manifest.data]
+    words += ["--split", manifest.split] if manifest.split != "all" else []
+    words += ["--seed", str(manifest.seed)] if manifest.seed else []
+    words += ["--profile", manifest.profile] if manifest.profile != "mini" else []
+    return shown(shlex.join(words))
+
+
+def _contender(run: ComparedRun, rows: Sequence[Row], file: str) -> Contender:
+    manifest, info = run.manifest, run.manifest.model_info
+    values, reasons = columns_of(rows, manifest.samples)
+    events: dict[str, list[Mapping[str, Any]]] = {}
+    for event in read_events(run.path):
+        events.setdefault(str(event.get("sample", "")), []).append(event)
+    settings = dict(info.get("settings") or {})
+    return Contender(
+        name=shown(run.label),
+        file=file,
+        ranked=run.ranked,
+        standing=standing_of(info),
+        notice=shown(run.notice or ""),
+        description=shown(info.get("description") or ""),
+        link=web_link(str(info.get("link") or "")),
+        command=command_of(manifest),
+        card={
+            "Settings": flat(settings) if settings else {},
+            "Options": flat(manifest.options) if manifest.options else {},
+            "Weights (sha256)": flat(info.get("weights") or {}) if info.get("weights") else {},
+            "Metric weights": flat(manifest.metric_weights) if manifest.metric_weights else {},
+            "Tracker": flat(manifest.tracker_settings) if manifest.tracker_settings else {},
+            "Environment": flat(manifest.environment) if manifest.environment else {},
+        },
+        cost=cost_of(settings),
+        values=values,
+        reasons=reasons,
+        summaries={shown(name): found for name, found in summarise(rows, metrics=manifest.metrics).items()},
+        events=events,
+        run=run.path,
+    )
+
+
+def read_events(run: Path) -> list[dict[str, Any]]:
+    """``events.jsonl`` of a run; empty where there is none.
+
+    Raises:
+        UserError: If a line is damaged.
+    """
+    path = run / "events.jsonl"
+    if not path.is_file():
+        return []
+    try:
+        return [dict(json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{path} is damaged: {error}.", "Score the run again.") from error
+
+
+def _metric(name: str, info: Mapping[str, Any]) -> Metric:
+    low, high = (*(info.get("bounds") or ()), None, None)[:2]
+    return Metric(
+        name=shown(name),
+        version=int(info.get("version") or 0),
+        higher_is_better=info.get("higher_is_better"),
+        unit=shown(info.get("unit") or ""),
+        bounds=(low, high),
+        headline=bool(info.get("headline")),
+        source=shown(info.get("source") or ""),
+        needs=tuple(shown(n) for n in info.get("needs") or ()),
+        backbone=shown(info.get("backbone") or ""),
+    )
+
+
+def _about(manifest: RunManifest) -> dict[str, str]:
+    return {
+        "data": shown(manifest.data_name),
+        "data revision": shown(manifest.data_revision),
+        "split": shown(manifest.split),
+        "profile": shown(manifest.profile),
+        "tracker": shown(manifest.tracker or "none"),
+    }

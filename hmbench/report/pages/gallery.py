@@ -1,0 +1,360 @@
+"""Which clips get videos, what that costs, and what a clip's page shows: videos, boxes, who is in view when."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hmbench.errors import SampleError, UserError
+from hmbench.files import read_json
+from hmbench.report.pages.content import Board, Clip, Contender
+from hmbench.report.pages.media import Job, Made, estimate, file_digest, key_of, make_all, moments_around
+from hmbench.report.pages.words import shown
+from hmbench.results.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from hmbench.data.dataset import Dataset
+    from hmbench.types import Boxes, Sample
+
+Span = tuple[int, int]
+"""Frames from the clip's beginning, half-open."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoxTrack:
+    """Somebody's boxes in one panel."""
+
+    name: str
+    """What stands beside the box."""
+    colour: int
+    """Number of its colour: equal ones are the same subject."""
+    first: int
+    """The panel's frame of the first entry of `boxes`."""
+    boxes: tuple[tuple[int, int, int, int] | None, ...]
+    """xyxy in pixels of the source, frame by frame."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Panel:
+    """One video of a clip's page."""
+
+    title: str
+    """Context, target, or the model's name."""
+    kind: str
+    """``context``, ``target`` or ``model``."""
+    begins: int
+    """Frame of the clip in which it begins."""
+    made: Made | None
+    """The video; None if there is none."""
+    reason: str = ""
+    """Why there is none."""
+    tracks: tuple[BoxTrack, ...] = ()
+    """Boxes to draw."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipView:
+    """What a clip's page shows besides its numbers."""
+
+    panels: tuple[Panel, ...] = ()
+    """Videos, context and target first, then the models in the board's order."""
+    caption: str = ""
+    """What the clip shows."""
+    fps: float = 15.0
+    """Frames a second."""
+    context_frames: int = 0
+    """Frames before the target begins; 0 if unknown."""
+    total_frames: int = 0
+    """Frames of the whole clip; 0 if unknown."""
+    real: Mapping[int, tuple[Span, ...]] = field(default_factory=dict)
+    """Subject's label to when it really is in view."""
+    seen: Mapping[tuple[str, int], tuple[Span, ...]] = field(default_factory=dict)
+    """Model and place of the event among its clip's to when the model has the subject in view."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Which clips of a board get videos."""
+
+    clips: tuple[Clip, ...]
+    """Those clips."""
+    videos: int
+    """Videos that they have."""
+    bytes: int
+    """What they will take, estimated."""
+
+
+def choose_clips(board: Board, videos: str) -> tuple[Clip, ...]:
+    """Clips for ``none``, ``all`` or ``worst:N``: the mean of the ranked models on the ranking metric, worst first.
+
+    Raises:
+        UserError: For anything else.
+    """
+    if videos == "none":
+        return ()
+    if videos == "all":
+        return board.clips
+    word, _, count = videos.partition(":")
+    if word != "worst" or not count.isdigit() or int(count) < 1:
+        raise UserError(f"--videos {videos!r} is not understood.", "Write none, all or worst:N, for example worst:8.")
+    upward = board.by_name[board.rank_by].higher_is_better is not False
+    columns = [c.values.get(board.rank_by) for c in board.contenders if c.ranked] or [
+        c.values.get(board.rank_by) for c in board.contenders
+    ]
+
+    def badness(at: int) -> tuple[bool, float, int]:
+        found = [v for column in columns if column is not None and (v := column[at]) is not None]
+        mean = sum(found) / len(found) if found else math.inf
+        return not found, mean if upward else -mean, at
+
+    chosen = sorted(range(len(board.clips)), key=badness)[: int(count)]
+    return tuple(board.clips[i] for i in sorted(chosen))
+
+
+def plan(board: Board, videos: str) -> Plan:
+    """What will be made, before anything is: the first video that is found tells size and length of all."""
+    from hmbench.video.files import probe
+
+    clips = choose_clips(board, videos)
+    paths = [path for clip in clips for c in board.contenders if (path := prediction(c, clip)) is not None]
+    if not paths:
+        return Plan(clips=clips, videos=0, bytes=0)
+    try:
+        info = probe(paths[0])
+        pixels = info.width * info.height
+    except SampleError:
+        pixels = 832 * 480
+    count = len(paths) + 2 * len(clips)  # context and target of each
+    return Plan(clips=clips, videos=count, bytes=estimate(count, pixels, 77))
+
+
+def prediction(contender: Contender, clip: Clip) -> Path | None:
+    """The model's video of a clip, if there is one and it is the one that was scored."""
+    if contender.run is None or Path(clip.key).name != clip.key:
+        return None
+    path = RunFolder(contender.run).prediction(clip.key)
+    if not path.is_file():  # a run of somebody's videos names their folder as its model
+        path = Path(RunFolder(contender.run).read_manifest().model) / f"{clip.key}.mp4"
+    if not path.is_file():
+        return None
+    wanted = contender.video_digests
+    return path if wanted is None or wanted.get(clip.key) == file_digest(path) else None
+
+
+class Gallery:
+    """Makes the videos of chosen clips.
+
+    Args:
+        board: Whose.
+        data: The board's data; None if they are not there, then context and target are missing.
+        workers: Threads of the encoder.
+        on_video: Hears of each video that is complete.
+    """
+
+    def __init__(
+        self,
+        board: Board,
+        data: Dataset | None,
+        *,
+        workers: int = 2,
+        on_video: Callable[[], None] | None = None,
+    ) -> None:
+        self.board = board
+        self.data = data
+        self.workers = workers
+        self.on_video = on_video
+
+    def view(self, clip: Clip) -> ClipView:
+        """Videos, boxes and times of one clip."""
+        sample = self._sample(clip)
+        tracked = {c.name: found for c in self.board.contenders if (found := _tracks_file(c, clip)) is not None}
+        before, total = _lengths(sample, tracked)
+        reentries = [int(e["reentry"]) for c in self.board.contenders for e in c.events.get(clip.key, ())]
+        first = min(reentries, default=None)
+        after = None if first is None else max(0, first - before)
+        jobs = self._jobs(clip, sample, after)
+        made = make_all(list(jobs.values()), workers=self.workers, on_done=lambda _: self._heard())
+        panels = self._panels(clip, sample, jobs, made, before)
+        seen = {
+            (c.name, k): _in_view(tracked[c.name], event, before)
+            for c in self.board.contenders
+            if c.name in tracked
+            for k, event in enumerate(c.events.get(clip.key, ()))
+        }
+        subjects = sample.truth.subjects if sample is not None and sample.truth is not None else ()
+        return ClipView(
+            panels=tuple(panels),
+            caption=shown(sample.prompt.caption) if sample is not None else "",
+            fps=sample.prompt.fps if sample is not None else 15.0,
+            context_frames=before,
+            total_frames=total,
+            real={s.label: spans(s.visible_area > 0) for s in subjects},
+            seen=seen,
+        )
+
+    def _heard(self) -> None:
+        if self.on_video:
+            self.on_video()
+
+    def _sample(self, clip: Clip) -> Sample | None:
+        if self.data is None:
+            return None
+        try:
+            return self.data.load(clip.key)
+        except UserError:
+            return None
+
+    def _jobs(self, clip: Clip, sample: Sample | None, after: int | None) -> dict[str, Job]:
+        """Panel title (``""`` with a suffix for the real ones) to its job."""
+        jobs: dict[str, Job] = {}
+        fps = sample.prompt.fps if sample is not None else 15.0
+        if sample is not None:
+            real = {"\0context": sample.prompt.context}
+            if sample.truth is not None:
+                real["\0target"] = sample.truth.target
+            for name, video in real.items():
+                key = key_of(name, video.shape, _array_digest(video))
+                moments = moments_around(after if name == "\0target" else None, len(video))
+                jobs[name] = Job(key=key, frames=functools.partial(np.asarray, video), fps=fps, moments=moments)
+        for contender in self.board.contenders:
+            path = prediction(contender, clip)
+            if path is None:
+                continue
+            frames = 77 if sample is None else sample.prompt.num_target_frames
+            jobs[contender.name] = Job(
+                key=key_of("prediction", file_digest(path), frames),
+                frames=functools.partial(_read, path, sample),
+                fps=fps,
+                moments=moments_around(after, frames),
+            )
+        return jobs
+
+    def _panels(
+        self, clip: Clip, sample: Sample | None, jobs: Mapping[str, Job], made: Mapping[str, Made | str], before: int
+    ) -> list[Panel]:
+        panels = []
+        for kind in ("context", "target"):
+            job = jobs.get(f"\0{kind}")
+            begins = 0 if kind == "context" else before
+            why = "The data of this clip are not here." if self.data is None or sample is None else "There is no truth."
+            panels.append(_panel(kind, kind, begins, job, made, why, _real_tracks(sample, kind)))
+        for contender in self.board.contenders:
+            job = jobs.get(contender.name)
+            tracks = _predicted_tracks(contender, clip)
+            why = "Nobody gave this model's videos." if contender.run is None else "Its video is not here."
+            panels.append(_panel(contender.name, "model", before, job, made, why, tracks))
+        return panels
+
+
+def spans(there: Any) -> tuple[Span, ...]:
+    """Runs of true frames, half-open.
+
+    >>> spans([False, True, True, False, True])
+    ((1, 3), (4, 5))
+    """
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], np.asarray(there, dtype=np.int8), [0]])))
+    return tuple((int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True))
+
+
+def _panel(
+    title: str, kind: str, begins: int, job: Job | None, made: Mapping[str, Made | str], why: str, tracks: Any
+) -> Panel:
+    found = made.get(job.key) if job is not None else None
+    if isinstance(found, Made):
+        return Panel(title=title, kind=kind, begins=begins, made=found, tracks=tracks)
+    return Panel(title=title, kind=kind, begins=begins, made=None, reason=shown(found or why))
+
+
+def _read(path: Path, sample: Sample | None) -> Any:
+    from hmbench.results.predictions import read_prediction
+    from hmbench.video.files import read_video
+
+    return read_video(path) if sample is None else read_prediction(path, sample)[0]
+
+
+def _array_digest(video: Any) -> str:
+    import hashlib
+
+    return hashlib.sha256(np.ascontiguousarray(video).tobytes()).hexdigest()
+
+
+def _tracks_file(contender: Contender, clip: Clip) -> Mapping[str, Any] | None:
+    if contender.run is None or Path(clip.key).name != clip.key:
+        return None
+    path = RunFolder(contender.run).tracks(clip.key)
+    if not path.is_file():
+        return None
+    content = read_json(path)
+    return content if isinstance(content, Mapping) else None
+
+
+def _lengths(sample: Sample | None, tracked: Mapping[str, Mapping[str, Any]]) -> tuple[int, int]:
+    """Frames of the context and of the whole clip; zeros if nobody knows."""
+    from hmbench.subjects import tracks_from_json
+
+    if sample is not None:
+        return sample.num_context_frames, sample.num_context_frames + sample.prompt.num_target_frames
+    for content in tracked.values():
+        found = [content.get("prediction"), content.get("reference")]
+        lengths = [
+            max((len(t.boxes) for t in tracks_from_json(part)), default=0) if part is not None else 0 for part in found
+        ]
+        if 0 < lengths[0] < lengths[1]:
+            return lengths[1] - lengths[0], lengths[1]
+    return 0, 0
+
+
+def _in_view(content: Mapping[str, Any], event: Mapping[str, Any], before: int) -> tuple[Span, ...]:
+    """When any track that plays the event's subject is there."""
+    from hmbench.subjects import tracks_from_json
+
+    played = set(event.get("tracks") or ())
+    tracks = [t for t in tracks_from_json(content["prediction"]) if t.id in played]
+    if not tracks:
+        return ()
+    there = np.any([t.present() for t in tracks], axis=0)
+    return tuple((a + before, b + before) for a, b in spans(there))
+
+
+def _box_track(name: str, colour: int, boxes: Boxes) -> BoxTrack | None:
+    there = np.flatnonzero(~np.isnan(boxes[:, 0]))
+    if len(there) == 0:
+        return None
+    first, last = int(there[0]), int(there[-1])
+    drawn = tuple(
+        None
+        if np.isnan(box[0])
+        else (round(float(box[0])), round(float(box[1])), round(float(box[2])), round(float(box[3])))
+        for box in boxes[first : last + 1]
+    )
+    return BoxTrack(name=name, colour=colour, first=first, boxes=drawn)
+
+
+def _real_tracks(sample: Sample | None, kind: str) -> tuple[BoxTrack, ...]:
+    if sample is None or sample.truth is None:
+        return ()
+    before = sample.num_context_frames
+    part = slice(None, before) if kind == "context" else slice(before, None)
+    found = [_box_track(shown(s.name), s.label, s.boxes[part]) for s in sample.truth.subjects]
+    return tuple(track for track in found if track is not None)
+
+
+def _predicted_tracks(contender: Contender, clip: Clip) -> tuple[BoxTrack, ...]:
+    """Tracks of a prediction; those that play a subject have its colour."""
+    from hmbench.subjects import tracks_from_json
+
+    content = _tracks_file(contender, clip)
+    if content is None:
+        return ()
+    plays = {t: int(e["label"]) for e in contender.events.get(clip.key, ()) for t in e.get("tracks") or ()}
+    found = [
+        _box_track(f"{track.id}", plays.get(track.id, 0), track.boxes)
+        for track in tracks_from_json(content["prediction"])
+    ]
+    return tuple(track for track in found if track is not None)

@@ -1,0 +1,303 @@
+"""What the templates are given: a clip's events and rows, a model's breakdowns, a metric's powers."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+from hmbench.report.pages.content import Board, Clip, Contender, Metric, Site
+from hmbench.report.pages.data_files import verdict_counts
+from hmbench.report.pages.drawings import forest, power_bars
+from hmbench.report.pages.gallery import ClipView
+from hmbench.report.pages.words import number, shown
+from hmbench.results.intervals import mean_interval
+from hmbench.results.summary import MetricSummary
+
+EXTREMES = 8
+"""Clips listed as a model's worst and best."""
+SHOWN_PANELS = 10
+"""Videos that a clip's page shows at first; the others can be asked for."""
+FACTS = {"sample", "label", "subject", "category", "exit", "reentry", "hidden", "verdict", "window", "tracks", "place"}
+"""Fields of an event that are told in words, not in the table of its numbers."""
+LOOP_BEFORE, LOOP_AFTER = 8, 45
+"""Frames around a re-entry that a loop plays, where the window is not known."""
+
+
+def clip_page(board: Board, at: int, view: ClipView) -> dict[str, Any]:
+    """Content of a clip's page.
+
+    Args:
+        board: Its board.
+        at: Its place among the board's clips.
+        view: Its videos.
+    """
+    clip = board.clips[at]
+    events = clip_events(board, clip, view)
+    total = view.total_frames or max((e["total"] for e in events), default=1)
+    loops, names = _loops(events, total)
+    reasons: dict[str, list[str]] = {}
+    for c in board.contenders:
+        for metric, found in c.reasons.items():
+            if at in found:
+                reasons.setdefault(found[at], []).append(f"{metric} of {c.name}")
+    bests = {m.name: _best(board, m, at) for m in board.metrics}
+    shown_models = [i for i, p in enumerate(view.panels) if p.made is not None]
+    return {
+        "clip": clip,
+        "view": view,
+        "events": events,
+        "total": total,
+        "loops": loops,
+        "loop_names": names,
+        "before": board.clips[at - 1] if at else None,
+        "after": board.clips[at + 1] if at + 1 < len(board.clips) else None,
+        "verdicts_of": {c.name: _verdicts(c, clip) for c in board.contenders},
+        "put_away": set(shown_models[SHOWN_PANELS:]),
+        "reasons": {reason: named if len(named) <= 6 else [*named[:5], f"and {len(named) - 5} more"]
+                    for reason, named in reasons.items()},
+        "cell": lambda c, metric: value_cell(c, metric, at, bests[metric.name]),
+        "no_videos": "No videos were asked for on this clip (--videos).",
+    }  # fmt: skip
+
+
+def clip_events(board: Board, clip: Clip, view: ClipView) -> list[dict[str, Any]]:
+    """Events of a clip, each with every model's verdict, numbers and times in view."""
+    first = next((c for c in board.contenders if c.events.get(clip.key)), None)
+    if first is None:
+        return []
+    found = []
+    for k, event in enumerate(first.events[clip.key]):
+        own = {c.name: _same_event(c, clip, event) for c in board.contenders}
+        keys = _number_keys([e for e in own.values() if e])
+        exit_frame, reentry = int(event.get("exit") or 0), int(event.get("reentry") or 0)
+        windows = [e["window"][1] for e in own.values() if e and e.get("window")]
+        total = view.total_frames or max([reentry + 1, *map(int, windows)])
+        real = view.real.get(int(event.get("label") or 0), ())
+        rows = [{"name": "really", "spans": real, "verdict": "", "known": bool(real)}] if real else []
+        for c in board.contenders:
+            key = (c.name, k)
+            rows.append(
+                {
+                    "name": c.name,
+                    "spans": view.seen.get(key, ()),
+                    "verdict": _word((own[c.name] or {}).get("verdict")),
+                    "known": key in view.seen,
+                }
+            )
+        table = [
+            {
+                "name": c.name,
+                "verdict": _word((own[c.name] or {}).get("verdict")),
+                "cells": [_event_number((own[c.name] or {}).get(key)) for key in keys],
+            }
+            for c in board.contenders
+        ]
+        found.append(
+            {
+                "subject": shown(event.get("subject") or "a subject"),
+                "category": shown(event.get("category") or ""),
+                "exit": exit_frame,
+                "reentry": reentry,
+                "hidden": max(0, reentry - exit_frame),
+                "total": total,
+                "window": max(map(int, windows), default=reentry + LOOP_AFTER),
+                "rows": rows if view.panels else [row for row in rows if row["known"]],
+                "columns": [shown(key).replace("_", " ") for key in keys],
+                "table": table,
+            }
+        )
+        if not found[-1]["rows"]:
+            found[-1]["rows"] = [{"name": "subject", "spans": (), "verdict": "", "known": False}]
+    return found
+
+
+def value_cell(c: Contender, metric: Metric, at: int, best: float | None) -> Markup:
+    """A cell of the table of rows: the value, the best in bold, or a dash with its reason on hover."""
+    column = c.values.get(metric.name)
+    value = column[at] if column is not None else None
+    if value is None:
+        reason = c.reasons.get(metric.name, {}).get(at, "not measured")
+        return Markup('<td data-value="" title="{}">–</td>').format(reason)
+    text = number(value, metric.unit)
+    if best is not None and value == best and c.ranked:
+        return Markup("<td><strong>{}</strong></td>").format(text)
+    return Markup("<td>{}</td>").format(text)
+
+
+def model_page(board: Board, at: int) -> dict[str, Any]:
+    """Content of a model's page."""
+    c = board.contenders[at]
+    return {
+        "c": c,
+        "place": at,
+        "counts": [(w, n) for w, n in verdict_counts(c, board.verdicts) if n],
+        "breakdowns": breakdowns(board, c),
+        "extremes": _extremes(board, c),
+    }
+
+
+def breakdowns(board: Board, c: Contender) -> dict[str, list[tuple[str, int, list[MetricSummary | None]]]]:
+    """Kind of division to its lines: the kind of clip, how many clips, and each headline metric on them."""
+    out = {}
+    for kind, values in board.kinds.items():
+        lines = []
+        for value in values:
+            places = [i for i, clip in enumerate(board.clips) if clip.facts.get(kind) == value]
+            lines.append((value, len(places), [_summary(board, c, m, places) for m in board.headline]))
+        out[kind] = lines
+    return out
+
+
+def metric_page(site: Site, metric: Metric, study: Study) -> dict[str, Any]:
+    """Content of a metric's page."""
+    forests = [
+        (f"Models on {board.title}" if len(site.boards) > 1 else "Models", picture)
+        for board in site.boards
+        if metric.name in board.by_name and (picture := forest(board, board.by_name[metric.name])) is not None
+    ]
+    faults, nuisances = study.faults(metric.name), study.nuisances(metric.name)
+    return {
+        "explained": explained_parts(site.explained.get(metric.name, "")),
+        "powers": faults,
+        "powers_picture": power_bars(faults) if faults else "",
+        "nuisances": nuisances,
+        "nuisances_picture": power_bars(nuisances) if nuisances else "",
+        "study": study.about,
+        "forests": forests,
+    }
+
+
+class Study:
+    """A validity study, read with nothing taken for granted.
+
+    Args:
+        content: What `hmbench validate-metrics` wrote; None if there is none.
+    """
+
+    def __init__(self, content: Mapping[str, Any] | None) -> None:
+        self.content = content or {}
+        metrics = self.content.get("metrics") or {}
+        self.fault_names = list(dict.fromkeys(f for entry in metrics.values() for f in entry.get("faults") or ()))
+        clips, split = self.content.get("clips"), self.content.get("split")
+        self.about = f"Measured on {clips} clips of the mini world's {split} split." if clips else ""
+
+    def faults(self, metric: str) -> list[tuple[str, float | None]]:
+        """Fault to the probability of seeing it."""
+        return self._auc(metric, "faults")
+
+    def nuisances(self, metric: str) -> list[tuple[str, float | None]]:
+        """Harmless change to the probability of taking it for a fault."""
+        return self._auc(metric, "nuisances")
+
+    def _auc(self, metric: str, part: str) -> list[tuple[str, float | None]]:
+        entry = (self.content.get("metrics") or {}).get(metric) or {}
+        return [(str(kind), found.get("auc")) for kind, found in (entry.get(part) or {}).items()]
+
+
+def power_cell(power: float | None) -> Markup:
+    """A cell of the table of powers, the darker the surer."""
+    if power is None:
+        return Markup('<td data-value="">–</td>')
+    share = max(0.0, min(1.0, 2 * power - 1))
+    kind = "strong" if share > 0.55 else "blind" if share < 0.2 else ""
+    return Markup('<td class="power {}" style="--p: {:.0f}" data-value="{}">{}</td>').format(
+        kind, 100 * share, power, f"{power:.2f}"
+    )
+
+
+def bounds(metric: Metric) -> str:
+    """A metric's bounds in words."""
+    low, high = metric.bounds
+    if low is None and high is None:
+        return "none"
+    return f"{'−∞' if low is None else number(low)} to {'∞' if high is None else number(high)}"
+
+
+def explained_parts(text: str) -> list[tuple[bool, str]]:
+    """Text with its `code` apart: pairs of whether it is code, and the text."""
+    plain = html.unescape(text)
+    return [(k % 2 == 1, part) for k, part in enumerate(re.split(r"`([^`]*)`", plain)) if part]
+
+
+def _same_event(c: Contender, clip: Clip, event: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    own = c.events.get(clip.key, ())
+    return next((e for e in own if all(e.get(k) == event.get(k) for k in ("label", "exit", "reentry"))), None)
+
+
+def _number_keys(events: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Keys that hold a number or a flag in any event, in the order of the first that has them."""
+    keys = dict.fromkeys(k for event in events for k in event if k not in FACTS)
+    return [k for k in keys if any(isinstance(e.get(k), int | float) for e in events)]
+
+
+def _event_number(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return str(value)
+    return number(value) if isinstance(value, float) else "–"
+
+
+def _word(verdict: Any) -> str:
+    return "" if verdict is None else shown(verdict)
+
+
+def _verdicts(c: Contender, clip: Clip) -> list[str]:
+    return [_word(e["verdict"]) for e in c.events.get(clip.key, ()) if e.get("verdict") is not None]
+
+
+def _loops(events: Sequence[Mapping[str, Any]], total: int) -> tuple[list[list[int]], list[str]]:
+    loops = [[max(0, e["reentry"] - LOOP_BEFORE), min(total, max(e["window"], e["reentry"] + 2))] for e in events]
+    return [*loops, [0, total]], [*(f"re-entry of {e['subject']}" for e in events), "the whole clip"]
+
+
+def _best(board: Board, metric: Metric, at: int) -> float | None:
+    """The best value of the ranked models on a clip; None without a direction or a rival."""
+    if metric.higher_is_better is None:
+        return None
+    found = [
+        v
+        for c in board.contenders
+        if c.ranked and (column := c.values.get(metric.name)) and (v := column[at]) is not None
+    ]
+    return (max if metric.higher_is_better else min)(found) if len(found) > 1 else None
+
+
+def _summary(board: Board, c: Contender, metric: Metric, places: Sequence[int]) -> MetricSummary | None:
+    column = c.values.get(metric.name)
+    if column is None:
+        return None
+    scored = [i for i in places if column[i] is not None]
+    values = np.array([column[i] for i in scored], dtype=np.float64)
+    scenes = [board.clips[i].scene for i in scored]
+    interval = mean_interval(values, scenes, bounds=metric.bounds) if scored else None
+    return MetricSummary(
+        metric=metric.name,
+        version=metric.version,
+        mean=float(values.mean()) if scored else None,
+        low=interval[0] if interval else None,
+        high=interval[1] if interval else None,
+        scored=len(scored),
+        total=len(places),
+        reasons={},
+    )
+
+
+def _extremes(board: Board, c: Contender) -> list[tuple[str, list[tuple[Clip, float, list[str]]]]]:
+    column = c.values.get(board.rank_by)
+    if column is None:
+        return []
+    up = board.by_name[board.rank_by].higher_is_better is not False
+    order = sorted(
+        (i for i, v in enumerate(column) if v is not None), key=lambda i: (column[i] or 0.0, i), reverse=not up
+    )
+
+    def listed(places: Sequence[int]) -> list[tuple[Clip, float, list[str]]]:
+        return [(board.clips[i], float(column[i] or 0.0), _verdicts(c, board.clips[i])) for i in places]
+
+    return [("Worst", listed(order[:EXTREMES])), ("Best", listed(order[::-1][:EXTREMES]))]
