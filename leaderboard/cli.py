@@ -1,4 +1,4 @@
-"""``python -m leaderboard``: accept a run, print the tables, write the page."""
+"""``python -m leaderboard`` and ``hmbench leaderboard``: accept a run, check entries, print tables, write the site."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from typing import Annotated
 
 import typer
 
-from hmbench.files import write_text
-from leaderboard.site import page
-from leaderboard.submission import RESULTS, accept, read_entries
+from hmbench.errors import UserError
+from leaderboard.submission import RESULTS, Entry, accept, read_entries
 from leaderboard.tables import PUBLISHED, board_csv, board_table, make_boards, published_table
 
 RANK_BY = "memory_score,psnr"
@@ -18,8 +17,12 @@ RANK_BY = "memory_score,psnr"
 
 Results = Annotated[Path, typer.Option("--results", help="Folder of entries.")]
 RankBy = Annotated[str, typer.Option("--rank-by", help="Metric to rank by; more than one with commas, by preference.")]
+Runs = Annotated[list[Path] | None, typer.Option("--run", help="Run folder with videos of an entry; may be repeated.")]
+WhichVideos = Annotated[str, typer.Option("--videos", help="Clips that get videos: none, all or worst:N.")]
+MaxSize = Annotated[str, typer.Option("--max-size", help="Refuse to start if it would take more, for example 30MB.")]
+Data = Annotated[str | None, typer.Option("--data", "-d", help="The clips themselves, for context and target.")]
 
-app = typer.Typer(help="Accept runs, print tables, write the page.", no_args_is_help=True)
+app = typer.Typer(help="Accept runs, check entries, print tables, write the site, publish.", no_args_is_help=True)
 
 
 class Format(StrEnum):
@@ -43,13 +46,29 @@ def add(
 
 
 @app.command()
+def check(
+    results: Results = RESULTS,
+) -> None:
+    """Check every entry: its digest, its shape, and that its means follow from its values."""
+    refused: list[str] = []
+    entries = read_entries(results, lambda path, error: refused.append(f"REFUSED {path.name}: {error.what}"))
+    for entry in entries:
+        typer.echo(f"ok {entry.name} ({len(entry.samples)} clips, {len(entry.metrics)} metrics, format {entry.format})")
+    for line in refused:
+        typer.echo(line)
+    make_boards(entries, rank_by=RANK_BY.split(","))
+    if refused:
+        raise UserError(f"{len(refused)} of {len(refused) + len(entries)} entries are refused.", "Submit them again.")
+
+
+@app.command()
 def table(
     form: Annotated[Format, typer.Option("--format", help="markdown, csv or latex.")] = Format.markdown,
     rank_by: RankBy = RANK_BY,
     results: Results = RESULTS,
 ) -> None:
     """Print every board, and the published numbers apart."""
-    boards = make_boards(read_entries(results), rank_by=rank_by.split(","))
+    boards = make_boards(_entries(results), rank_by=rank_by.split(","))
     reported = published_table(PUBLISHED)
     if form is Format.csv:
         typer.echo("\n".join(board_csv(board) for board in boards), nl=False)
@@ -60,11 +79,37 @@ def table(
 
 @app.command()
 def site(
-    out: Annotated[Path, typer.Option("--out", "-o", help="The HTML file.")],
+    out: Annotated[Path, typer.Argument(help="Folder of the site.")],
+    runs: Runs = None,
+    data: Data = None,
+    videos: WhichVideos = "worst:4",
+    max_size: MaxSize = "30MB",
     rank_by: RankBy = RANK_BY,
     results: Results = RESULTS,
 ) -> None:
-    """Write the page."""
-    boards = make_boards(read_entries(results), rank_by=rank_by.split(","))
-    write_text(out, page(boards, published_table(PUBLISHED)))
-    typer.echo(f"Wrote {out}")
+    """Write the site of all entries; with --run, the videos too."""
+    from hmbench.cli.report import SiteProgress, board_data, parse_size
+    from hmbench.report.pages.documents import explained, validity
+    from hmbench.report.pages.site import Videos, write_site
+    from leaderboard.site import leaderboard_site
+
+    entries = _entries(results)
+    content = leaderboard_site(
+        entries,
+        published_table(PUBLISHED),
+        rank_by=[name.strip() for name in rank_by.split(",")],
+        runs=runs or (),
+        validity=validity(),
+        explained=explained({metric for entry in entries for metric in entry.metrics}),
+    )
+    wanted = Videos(which=videos if runs else "none", max_bytes=parse_size(max_size))
+    with SiteProgress() as watcher:
+        size = write_site(content, out, videos=wanted, open_data=lambda b: board_data(b, data), watcher=watcher)
+    typer.echo(f"Wrote {out / 'index.html'} ({size / 1e6:.1f} MB)")
+
+
+def _entries(results: Path) -> list[Entry]:
+    """Entries that hold; the others are named on the error stream, since one bad file must not hide all others."""
+    return read_entries(
+        results, lambda path, error: typer.echo(f"Left out {path.name}: {error.what} {error.hint}", err=True)
+    )

@@ -1,149 +1,232 @@
-"""The leaderboard as one static page: no script or style from elsewhere, light and dark, readable on a phone."""
+"""The leaderboard as a site: accepted entries become boards of `hmbench.report.pages`, runs add their videos.
+
+An entry holds every value and, from format 2 on, every event, what its clips are and the digest of each video. A run
+folder adds videos and tracks. Whether a run is the entry's is never taken from its name: its videos must have the
+entry's digests; for entries of format 1, which have none, every score that follows from the frames alone must be equal.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from html import escape
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
-from hmbench.report.text_table import TextTable, number
-from leaderboard.submission import Entry
-from leaderboard.tables import Board, board_table
+from hmbench.report.compare_inputs import read_samples
+from hmbench.report.pages.content import Board, Contender, Published, Site
+from hmbench.report.pages.events import by_clip, read_events
+from hmbench.report.pages.from_runs import card_of, columns_of, cost_of, make_board, read_clips, read_metrics
+from hmbench.report.pages.media import file_digest
+from hmbench.report.pages.words import file_names, shown, web_link
+from hmbench.report.text_table import TextTable
+from hmbench.results.records import Row, RunManifest
+from hmbench.results.run_folder import RunFolder
+from hmbench.results.summary import summarise
+from leaderboard.submission import Entry, entry_rows
 
-STYLE = """
-:root { color-scheme: light dark; --ink: #1b1f24; --dim: #59636e; --line: #d4dae0; --page: #fff; --mark: #0a66c2; }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #e6e9ec; --dim: #98a2ad; --line: #343b43; --page: #14171a; --mark: #6cb2ff; }
-}
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 72rem; padding: 1rem; background: var(--page); color: var(--ink);
-  font: 16px/1.5 system-ui, sans-serif; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; }
-p, figcaption { color: var(--dim); font-size: .9rem; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem; }
-th, td { padding: .35rem .7rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
-th.text, td.text { text-align: left; }
-td small { color: var(--dim); display: block; }
-td.name { position: sticky; left: 0; background: var(--page); }
-a { color: var(--mark); }
-svg { width: 100%; max-width: 40rem; height: auto; }
-svg text { fill: var(--ink); font: 13px system-ui, sans-serif; }
-svg .axis { stroke: var(--line); } svg .bar { stroke: var(--mark); stroke-width: 3; } svg .dot { fill: var(--mark); }
-svg .bound { stroke: var(--dim); } svg circle.bound { fill: var(--dim); }
-"""
+TITLE = "hmbench: hybrid memory in video world models"
+LEAD = (
+    "Does a subject that leaves the view come back at the right time and place, as itself, still moving, in a world "
+    "that stayed the same? Entries carry their values clip by clip; models with untrained weights are not accepted."
+)
+FRAMES_ALONE = {"truth"}
+"""What a score needs that follows from the frames alone."""
 
 
-def page(boards: Sequence[Board], published: TextTable) -> str:
-    """A complete HTML document.
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A run folder that may hold an entry's videos."""
+
+    path: Path
+    """The folder."""
+    manifest: RunManifest
+    """What it says of itself."""
+    rows: Mapping[tuple[str, str], Row] = field(default_factory=dict)
+    """Metric and clip to row."""
+
+
+def leaderboard_site(
+    entries: Sequence[Entry],
+    published: TextTable | None,
+    *,
+    rank_by: Sequence[str],
+    runs: Sequence[Path] = (),
+    validity: Mapping[str, Any] | None = None,
+    explained: Mapping[str, str] | None = None,
+) -> Site:
+    """What the site shows.
 
     Args:
-        boards: Our own measurements.
-        published: Numbers reported by papers, shown apart.
+        entries: Accepted entries.
+        published: Numbers of papers, shown apart.
+        rank_by: Metrics to order by, by preference.
+        runs: Run folders that may hold videos of the entries.
+        validity: A study of what metrics can see.
+        explained: Metric to what the documentation says of it.
+
+    Raises:
+        UserError: If a folder is no scored run.
     """
-    sections = [_board_section(board) for board in boards] or ["<p>No entry has been accepted yet.</p>"]
-    return "\n".join(
-        [
-            "<!doctype html>",
-            '<html lang="en"><head><meta charset="utf-8">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            "<title>hmbench leaderboard</title>",
-            f"<style>{STYLE}</style></head><body><main>",
-            "<h1>hmbench: hybrid memory in video world models</h1>",
-            "<p>Does a subject that leaves the view come back at the right time and place, as itself, still moving, "
-            "in a world that stayed the same? Entries carry their values clip by clip; models whose weights are "
-            "untrained are not accepted.</p>",
-            *sections,
-            _published_section(published),
-            "</main></body></html>",
-            "",
-        ]
-    )
-
-
-def _board_section(board: Board) -> str:
-    table = board_table(board)
-    head = "".join(_header_cell(name, i < table.text_columns) for i, name in enumerate(table.header))
-    lines = [
-        f"<tr><td class=text>{escape(row[0])}</td>{_name_cell(entry)}"
-        + "".join(_value_cell(cell, (r, c) in table.bold) for c, cell in enumerate(row[2:], start=2))
-        + "</tr>"
-        for r, (entry, row) in enumerate(zip(board.entries, table.rows, strict=True))
+    sources = [_source(path) for path in runs]
+    groups: dict[tuple[str, ...], list[Entry]] = {}
+    for entry in entries:
+        groups.setdefault(entry.board, []).append(entry)
+    files = file_names("-".join(part for part in key if part) for key in sorted(groups))
+    boards = [
+        board_of(groups[key], file, rank_by=rank_by, sources=sources)
+        for key, file in zip(sorted(groups), files.values(), strict=True)
     ]
-    notes = "".join(f"<p>{escape(note)}</p>" for note in table.notes)
-    body = "".join(lines)
-    return (
-        f"<section><h2>{escape(board.title)}</h2>{_forest(board)}"
-        f"<div class=scroll><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{notes}</section>"
+    boards.sort(key=lambda board: -len(board.contenders))
+    return Site(
+        title=TITLE,
+        lead=LEAD,
+        boards=tuple(boards),
+        published=_published(published) if published else None,
+        validity=validity,
+        explained=explained or {},
     )
 
 
-def _forest(board: Board) -> str:
-    """The ranking metric of every entry with its interval, as an inline picture."""
-    found = [(e, e.means[board.rank_by], rank) for e, rank in zip(board.entries, board.ranks, strict=True)]
-    known = [(e, m, rank) for e, m, rank in found if m["mean"] is not None]
-    if not known:
+def board_of(entries: Sequence[Entry], file: str, *, rank_by: Sequence[str], sources: Sequence[Source] = ()) -> Board:
+    """The board of entries that may stand together."""
+    first = entries[0]
+    matched = {entry.name: _matching(entry, sources) for entry in entries}
+    described = _described(entries, [s for found in matched.values() for s in found])
+    clips = read_clips(first.samples, dict(zip(first.samples, first.clusters, strict=True)), described)
+    names = file_names(entry.name for entry in entries)
+    about = {
+        "data": shown(first.data_name),
+        "data revision": shown(first.data_revision),
+        "split": shown(first.split),
+        "profile": shown(first.profile),
+        "tracker": shown(first.tracker or "none"),
+    }
+    if first.told_apart:
+        about["subjects told apart by"] = shown(first.told_apart)
+    data = next((s.manifest.data for found in matched.values() for s in found), "")
+    return make_board(
+        file=file,
+        about=about,
+        data=data,
+        revision=first.data_revision,
+        metrics=read_metrics([entry.metrics for entry in entries], order=first.order),
+        clips=clips,
+        contenders=[_contender(entry, names[entry.name], matched[entry.name]) for entry in entries],
+        rank_by=rank_by,
+    )
+
+
+def _contender(entry: Entry, file: str, sources: Sequence[Source]) -> Contender:
+    rows = entry_rows(entry)
+    values, _ = columns_of(rows, entry.samples)
+    source = sources[0] if sources else None
+    events = by_clip(entry.events) if entry.events else by_clip(read_events(source.path)) if source else {}
+    digests = entry.videos or (_equal_clips(entry, source) if source else {})
+    return Contender(
+        name=shown(entry.name),
+        file=file,
+        ranked=entry.ranked,
+        standing=shown(entry.standing or entry.kind),
+        notice="" if entry.ranked else f"Not ranked: {shown(entry.standing or entry.kind)}.",
+        description=shown(entry.description),
+        link=web_link(str(entry.link)),
+        command=command_of(entry),
+        card=card_of(
+            {
+                "Settings": entry.settings,
+                "Options": entry.options,
+                "Weights (sha256)": entry.weights,
+                "Metric weights": entry.metric_weights,
+                "Tracker": {"name": entry.tracker or "none", **entry.tracker_settings},
+                "Predictions (sha256, all together)": {"videos": entry.predictions},
+                "Environment": entry.environment,
+            }
+        ),
+        cost=cost_of(entry.settings),
+        values=values,
+        summaries={shown(m): found for m, found in summarise(rows, metrics=entry.metrics).items()},
+        events=events,
+        run=source.path if source else None,
+        video_digests=digests,
+    )
+
+
+def command_of(entry: Entry) -> str:
+    """The command that makes the run again; empty for entries that do not say their model."""
+    if not entry.model:
         return ""
-    ends = [m[k] for _, m, _ in known for k in ("low", "mean", "high") if m[k] is not None]
-    low, high = min(ends), max(ends)
-    span = (high - low) or 1.0
+    words = ["hmbench", "eval", "--model", entry.model]
+    words += [part for key, value in sorted(entry.options.items()) for part in ("--option", f"{key}={value}")]
+    words += ["--data", entry.data_name]
+    words += ["--split", entry.split] if entry.split != "all" else []
+    words += ["--seed", str(entry.seed)] if entry.seed else []
+    words += ["--profile", entry.profile] if entry.profile != "mini" else []
+    return shown(shlex.join(words))
 
-    def across(value: float) -> float:
-        return float(190 + 380 * (value - low) / span)
 
-    rows = []
-    for i, (entry, means, rank) in enumerate(known):
-        y, kind = 20 + 24 * i, "" if rank else " bound"
-        rows.append(f'<text x="180" y="{y + 4}" text-anchor="end">{escape(_clipped(entry.name))}</text>')
-        if means["low"] is not None:
-            rows.append(
-                f'<line class="bar{kind}" x1="{across(means["low"]):.1f}" x2="{across(means["high"]):.1f}" '
-                f'y1="{y}" y2="{y}"/>'
-            )
-        rows.append(f'<circle class="dot{kind}" cx="{across(means["mean"]):.1f}" cy="{y}" r="4.5"/>')
-    base = 20 + 24 * len(known)
-    rows.append(f'<line class="axis" x1="190" x2="570" y1="{base - 8}" y2="{base - 8}"/>')
-    rows.append(f'<text x="190" y="{base + 10}">{number(low)}</text>')
-    rows.append(f'<text x="570" y="{base + 10}" text-anchor="end">{number(high)}</text>')
-    label = escape(f"{board.rank_by} of each entry with its 95 % interval")
-    body = "".join(rows)
-    return (
-        f'<figure><svg viewBox="0 0 590 {base + 18}" role="img" aria-label="{label}">{body}</svg>'
-        f"<figcaption>{label}</figcaption></figure>"
+def _source(path: Path) -> Source:
+    run = RunFolder(path)
+    return Source(path=path, manifest=run.read_manifest(), rows={(r.metric, r.sample): r for r in run.rows()})
+
+
+def _matching(entry: Entry, sources: Sequence[Source]) -> list[Source]:
+    """Runs with at least one video that this entry was scored on, those with most first."""
+    counted = [(len(_common(entry, source)), source) for source in sources]
+    return [source for count, source in sorted(counted, key=lambda pair: -pair[0]) if count]
+
+
+def _common(entry: Entry, source: Source) -> dict[str, str]:
+    """Clip to the digest of the run's video, for clips whose video is the entry's."""
+    if not entry.videos:
+        return _equal_clips(entry, source)
+    found = {clip: _digest(source, clip) for clip in source.manifest.samples if clip in entry.videos}
+    return {clip: digest for clip, digest in found.items() if digest and digest == entry.videos[clip]}
+
+
+def _equal_clips(entry: Entry, source: Source) -> dict[str, str]:
+    """The same for entries without digests: all scores that follow from frames alone, in equal versions, are equal."""
+    metrics = [
+        name
+        for name, info in entry.metrics.items()
+        if set(info.get("needs") or ()) == FRAMES_ALONE
+        and source.manifest.metrics.get(name, {}).get("version") == info.get("version")
+    ]
+    place = {clip: i for i, clip in enumerate(entry.samples)}
+    found = {}
+    for clip in source.manifest.samples:
+        if clip not in place or not metrics:
+            continue
+        pairs = [
+            (entry.values[m][place[clip]], row.value if (row := source.rows.get((m, clip))) else None) for m in metrics
+        ]
+        known = [(a, b) for a, b in pairs if a is not None]
+        if known and all(a == b for a, b in known) and (digest := _digest(source, clip)):
+            found[clip] = digest
+    return found
+
+
+def _digest(source: Source, clip: str) -> str | None:
+    path = RunFolder(source.path).prediction(clip)
+    if Path(clip).name != clip or not path.is_file():
+        return None
+    return file_digest(path)
+
+
+def _described(entries: Sequence[Entry], sources: Sequence[Source]) -> dict[str, Mapping[str, Any]]:
+    """What is known of each clip, from the entries, else from runs."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for source in sources:
+        found |= read_samples(source.path) or {}
+    for entry in entries:
+        found |= {sample: clip for sample, clip in zip(entry.samples, entry.clips, strict=False) if len(clip) > 1}
+    return found
+
+
+def _published(table: TextTable) -> Published:
+    return Published(
+        title=table.title,
+        header=[shown(name) for name in table.header],
+        rows=[[shown(cell) for cell in row] for row in table.rows],
+        notes=[shown(note) for note in table.notes],
     )
-
-
-def _published_section(table: TextTable) -> str:
-    head = "".join(_header_cell(name, i < table.text_columns) for i, name in enumerate(table.header))
-    rows = "".join(
-        "<tr>"
-        + "".join(f"<td{' class=text' if i < table.text_columns else ''}>{escape(c)}</td>" for i, c in enumerate(row))
-        + "</tr>"
-        for row in table.rows
-    )
-    notes = "".join(f"<p>{escape(note)}</p>" for note in table.notes)
-    return (
-        f"<section><h2>{escape(table.title)}</h2><div class=scroll><table><thead><tr>{head}</tr></thead>"
-        f"<tbody>{rows}</tbody></table></div>{notes}</section>"
-    )
-
-
-def _header_cell(name: str, is_text: bool) -> str:
-    return f"<th{' class=text' if is_text else ''}>{escape(name)}</th>"
-
-
-def _name_cell(entry: Entry) -> str:
-    name = escape(entry.name)
-    # a submitted link may hold javascript:, so that only web addresses become links
-    if entry.link.startswith(("https://", "http://")):
-        name = f'<a href="{escape(entry.link, quote=True)}">{name}</a>'
-    return f'<td class="text name" title="{escape(entry.description, quote=True)}">{name}</td>'
-
-
-def _value_cell(cell: str, bold: bool) -> str:
-    value, _, rest = cell.partition(" ")
-    shown = f"<strong>{escape(value)}</strong>" if bold else escape(value)
-    return f"<td>{shown}{f'<small>{escape(rest)}</small>' if rest else ''}</td>"
-
-
-def _clipped(name: str, length: int = 24) -> str:
-    return name if len(name) <= length else name[: length - 1] + "…"

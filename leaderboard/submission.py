@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,18 @@ from typing import Any
 from hmbench.errors import UserError
 from hmbench.files import read_json, write_json
 from hmbench.protocols import RANKED, standing_of
+from hmbench.report.compare_inputs import read_samples
+from hmbench.report.pages.events import checked_event, read_events
 from hmbench.results.records import Row, RunManifest
 from hmbench.results.run_folder import RunFolder
 from hmbench.results.summary import MetricSummary, summarise
 
 RESULTS = Path(__file__).parent / "results"
 """Where accepted entries live."""
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+"""Names of entries."""
+FORMATS = (1, 2)
+"""Schemas that can be read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,8 +83,22 @@ class Entry:
     """Digest over the digests of all predicted videos."""
     standing: str = ""
     """What its numbers are worth (`hmbench.protocols.Standing`); empty in entries of 0.1."""
-    format: int = field(default=1)
-    """Version of this schema."""
+    model: str = ""
+    """The model as it was named to `hmbench eval`; empty in entries of format 1."""
+    videos: dict[str, str] = field(default_factory=dict)
+    """Clip to the digest of its predicted video, by which a page knows the video that was scored."""
+    tracker_settings: dict[str, Any] = field(default_factory=dict)
+    """Everything that decides the tracks besides frames and weights."""
+    metric_weights: dict[str, str] = field(default_factory=dict)
+    """Weight file to digest, of everything that metrics and tracker look through."""
+    told_apart: str = ""
+    """How the subjects of the clips were told apart; empty if the data say so themselves."""
+    clips: tuple[dict[str, Any], ...] = ()
+    """What each clip is (a line of ``samples.jsonl``), in the order of `samples`."""
+    events: tuple[dict[str, Any], ...] = ()
+    """Every re-entry with its verdict and numbers (a line of ``events.jsonl``)."""
+    format: int = field(default=2)
+    """Version of this schema; 1 had nothing from `model` on."""
 
     @property
     def ranked(self) -> bool:
@@ -86,9 +106,10 @@ class Entry:
         return (self.standing or self.kind) in RANKED
 
     @property
-    def board(self) -> tuple[str, str, str, str, str]:
-        """Entries are only ever ranked within one board: equal data, split, profile and tracker."""
-        return self.data_name, self.data_revision, self.split, self.profile, self.tracker or ""
+    def board(self) -> tuple[str, ...]:
+        """Entries are ranked within one board only: equal data, clips, split, profile, tracker, told-apart subjects."""
+        same = self.data_name, self.data_revision, self.split, self.profile, self.tracker or "", self.told_apart
+        return *same, hashlib.sha256("\n".join(self.samples).encode()).hexdigest()[:6]
 
 
 def accept(run_path: Path, *, name: str, link: str = "", results: Path = RESULTS, replace: bool = False) -> Path:
@@ -107,7 +128,7 @@ def accept(run_path: Path, *, name: str, link: str = "", results: Path = RESULTS
     Raises:
         UserError: If the run cannot be accepted; the message says why.
     """
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
+    if not NAME.fullmatch(name):
         raise UserError(
             f"{name!r} is no name for an entry.", "Use up to 64 letters, digits, dots, dashes, underscores."
         )
@@ -134,7 +155,8 @@ def entry_from_run(run_path: Path, *, name: str, link: str = "") -> Entry:
             "Train it (`hmbench train-reference`), evaluate again, and submit that run.",
         )
     _check_complete(run, manifest, rows)
-    predictions = _check_unchanged(run, manifest, rows)
+    videos = _check_unchanged(run, manifest, rows)
+    described = read_samples(run_path) or {}
     clusters = {row.sample: row.cluster for row in rows}
     by_place = {(row.metric, row.sample): row.value for row in rows}
     values = {m: tuple(by_place[m, s] for s in manifest.samples) for m in manifest.metrics}
@@ -161,7 +183,14 @@ def entry_from_run(run_path: Path, *, name: str, link: str = "") -> Entry:
         clusters=tuple(clusters[s] for s in manifest.samples),
         values=values,
         means=_means(summarise(rows, metrics=manifest.metrics)),
-        predictions=predictions,
+        predictions=hashlib.sha256(" ".join(videos.values()).encode()).hexdigest()[:16],
+        model=manifest.model,
+        videos=videos,
+        tracker_settings=manifest.tracker_settings,
+        metric_weights=manifest.metric_weights,
+        told_apart=told_apart(described.values()),
+        clips=tuple(described.get(s, {"id": s}) for s in manifest.samples),
+        events=tuple(read_events(run_path)),
     )
 
 
@@ -173,8 +202,8 @@ def read_entry(path: Path) -> Entry:
     """
     record = dict(read_json(path))
     digest = record.pop("digest", None)
-    if record.get("format") != 1:
-        raise UserError(f"{path} has format {record.get('format')}, expected 1.", "Submit the run again.")
+    if record.get("format") not in FORMATS:
+        raise UserError(f"{path} has format {record.get('format')}, expected 1 or 2.", "Submit the run again.")
     if digest != _digest(record):
         raise UserError(f"{path} was changed after it was accepted.", "Submit the run again.")
     try:
@@ -185,9 +214,12 @@ def read_entry(path: Path) -> Entry:
                 "samples": tuple(record["samples"]),
                 "clusters": tuple(record["clusters"]),
                 "values": {metric: tuple(column) for metric, column in record["values"].items()},
+                "clips": tuple(dict(clip) for clip in record.get("clips") or ()),
+                "events": tuple(checked_event(event) for event in record.get("events") or ()),
             }
         )
-    except (KeyError, TypeError) as error:
+        _check_shape(entry)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"{path} is no entry: {error}.", "Submit the run again.") from error
     derived = _means(summarise(entry_rows(entry), metrics=entry.metrics))
     if _without_intervals(derived) != _without_intervals(entry.means):
@@ -204,9 +236,43 @@ def entry_rows(entry: Entry) -> list[Row]:
     ]
 
 
-def read_entries(results: Path = RESULTS) -> list[Entry]:
-    """All entries, by name."""
-    return [read_entry(path) for path in sorted(results.glob("*.json"))]
+def read_entries(results: Path = RESULTS, on_refused: Callable[[Path, UserError], None] | None = None) -> list[Entry]:
+    """All entries, by name.
+
+    Args:
+        results: Their folder.
+        on_refused: Hears of each entry that was refused; without it the first one raises.
+    """
+    found = []
+    for path in sorted(results.glob("*.json")):
+        try:
+            found.append(read_entry(path))
+        except UserError as error:
+            if on_refused is None:
+                raise
+            on_refused(path, error)
+    return found
+
+
+def told_apart(clips: Iterable[Mapping[str, Any]]) -> str:
+    """How the subjects of the clips were told apart, as `samples.jsonl` says."""
+    return ", ".join(sorted({str(clip["told_apart"]) for clip in clips if clip.get("told_apart")}))
+
+
+def _check_shape(entry: Entry) -> None:
+    """Raises ValueError unless every list is as long as the clips and every name is a plain one."""
+    count = len(entry.samples)
+    if not NAME.fullmatch(str(entry.name)):
+        raise ValueError(f"its name {entry.name!r} is none")
+    if len(entry.clusters) != count or len(set(entry.samples)) != count or len(entry.clips) not in {0, count}:
+        raise ValueError(f"it has {count} clips, {len(entry.clusters)} scenes and {len(entry.clips)} descriptions")
+    if set(entry.order) != set(entry.values) or set(entry.values) != set(entry.metrics):
+        raise ValueError("its metrics, their order and their values are not the same ones")
+    for metric, column in entry.values.items():
+        if len(column) != count or not all(v is None or isinstance(v, int | float) for v in column):
+            raise ValueError(f"{metric} has not one number a clip")
+    if strange := {e["sample"] for e in entry.events} - set(entry.samples):
+        raise ValueError(f"it has events of clips that it has not, for example {min(strange)!r}")
 
 
 def _check_complete(run: RunFolder, manifest: RunManifest, rows: list[Row]) -> None:
@@ -230,10 +296,10 @@ def _check_complete(run: RunFolder, manifest: RunManifest, rows: list[Row]) -> N
         raise UserError(f"{run.path} has rows that it should not have, for example {surplus[0]}.", "Score it again.")
 
 
-def _check_unchanged(run: RunFolder, manifest: RunManifest, rows: list[Row]) -> str:
-    """Compares videos, scores, rows and summary with each other; returns a digest over all videos."""
+def _check_unchanged(run: RunFolder, manifest: RunManifest, rows: list[Row]) -> dict[str, str]:
+    """Compares videos, scores, rows and summary with each other; returns the digest of each clip's video."""
     kept = {(row.sample, row.metric): row for row in rows}
-    digests = []
+    digests: dict[str, str] = {}
     for sample in manifest.samples:
         scores = read_json(run.scores(sample))
         for stored in scores["rows"]:
@@ -243,12 +309,12 @@ def _check_unchanged(run: RunFolder, manifest: RunManifest, rows: list[Row]) -> 
         digest = _video_digest(_video(run, manifest, sample))
         if not str(scores["stamp"]).endswith(f":{digest}"):
             raise _changed(run, f"the prediction of {sample} is not the one that was scored")
-        digests.append(digest)
+        digests[sample] = digest
     summary = read_json(run.path / "summary.json")["metrics"]
     for metric, found in summarise(rows).items():
         if summary.get(metric, {}).get("mean") != found.mean:
             raise _changed(run, f"summary.json does not follow from the rows of {metric}")
-    return hashlib.sha256(" ".join(digests).encode()).hexdigest()[:16]
+    return digests
 
 
 def _changed(run: RunFolder, what: str) -> UserError:

@@ -12,17 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from hmbench.errors import UserError, did_you_mean
+from hmbench.report.ranking import standings
 from hmbench.report.text_table import TextTable, number, to_csv
-from hmbench.results.statistics import holm, paired_test
 from hmbench.results.summary import bounds_of
 from leaderboard.submission import RESULTS, Entry
 
 PUBLISHED = RESULTS / "published.csv"
-SEPARATED = 0.05
-"""Corrected p-value below which an entry is worse than the first one beyond chance."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,6 +154,14 @@ def _make_board(entries: Sequence[Entry], rank_by: Sequence[str]) -> Board:
     ranked.sort(key=lambda e: (-e.means[metric]["mean"] if upward else e.means[metric]["mean"], e.name))
     others = sorted((e for e in entries if e not in ranked), key=lambda e: e.name)
     first = entries[0]
+    found = standings(
+        [e.means[metric]["mean"] for e in ranked],
+        [e.values[metric] for e in ranked],
+        first.clusters,
+        higher_is_better=upward,
+        bounds=bounds_of(first.metrics, metric),
+    )
+    placed = [s for s in found if s is not None]
     return Board(
         data_name=first.data_name,
         data_revision=first.data_revision,
@@ -166,32 +170,9 @@ def _make_board(entries: Sequence[Entry], rank_by: Sequence[str]) -> Board:
         tracker=first.tracker or "",
         rank_by=metric,
         entries=(*ranked, *others),
-        ranks=(*_ranks([e.means[metric]["mean"] for e in ranked]), *(None for _ in others)),
-        with_best=(*_with_best(ranked, metric), *(False for _ in others)),
+        ranks=(*(s.rank for s in placed), *(None for _ in others)),
+        with_best=(*(s.with_first for s in placed), *(False for _ in others)),
     )
-
-
-def _ranks(means: Sequence[float]) -> list[int]:
-    """Ranks of sorted means; equal ones share the best of theirs."""
-    return [means.index(mean) + 1 for mean in means]
-
-
-def _with_best(ranked: Sequence[Entry], metric: str) -> list[bool]:
-    """Which entries a paired test, corrected by Holm, does not separate from the first; itself included."""
-    p_values = [_p(ranked[0], other, metric) for other in ranked[1:]]
-    return [True, *(p >= SEPARATED for p in holm(p_values))] if ranked else []
-
-
-def _p(best: Entry, other: Entry, metric: str) -> float:
-    """1 without a common clip, or with too few scenes for a test: nothing is separated by nothing."""
-    columns = zip(best.clusters, best.values[metric], other.values[metric], strict=True)
-    both = [(c, a, b) for c, a, b in columns if a is not None and b is not None]
-    if not both:
-        return 1.0
-    clusters, ours, theirs = zip(*both, strict=True)
-    bounds = bounds_of(best.metrics, metric)
-    p = paired_test(np.array(ours, dtype=float), np.array(theirs, dtype=float), clusters, bounds=bounds).p
-    return 1.0 if p is None else p
 
 
 def _heading(board: Board, metric: str) -> str:

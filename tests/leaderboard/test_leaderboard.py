@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 from dataclasses import asdict, replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +16,13 @@ from typer.testing import CliRunner
 
 from hmbench.errors import UserError
 from hmbench.files import read_json, write_json
+from hmbench.report.pages.gallery import prediction
+from hmbench.report.pages.site import write_site
 from hmbench.results.records import Row, RunManifest, write_rows
 from hmbench.results.run_folder import RunFolder
 from hmbench.results.summary import summarise
 from leaderboard.cli import app
-from leaderboard.site import page
+from leaderboard.site import leaderboard_site
 from leaderboard.submission import accept, read_entries, read_entry
 from leaderboard.tables import PUBLISHED, board_csv, board_table, make_boards, published_table
 
@@ -220,43 +221,121 @@ def test_published_numbers_are_marked_and_apart(tmp_path) -> None:
     assert all("reported" not in board_table(board).markdown() for board in boards_of(tmp_path))
 
 
-def test_page_needs_nothing_from_elsewhere_and_escapes(tmp_path) -> None:
+def test_site_shows_entries_apart_from_published_numbers(tmp_path) -> None:
     fill(tmp_path)
+    site = leaderboard_site(read_entries(tmp_path / "results"), published_table(PUBLISHED), rank_by=["psnr"])
+    first, second = site.boards
+    assert [c.name for c in first.contenders] == ["good", "near", "bad", "oracle"]
+    assert [c.ranked for c in first.contenders] == [True, True, True, False]
+    assert first.contenders[0].command == "hmbench eval --model m --option top_k=5 --data mini-v1 --split test"
+    assert [c.name for c in second.contenders] == ["elsewhere"]
+    write_site(site, tmp_path / "site")
+    html = (tmp_path / "site" / "index.html").read_text()
+    ours, reported = html.split('class="reported"')
+    assert "20.357" in reported
+    assert "20.357" not in ours
+    assert "good" not in reported
+
+
+def test_hostile_entries_stay_words(tmp_path) -> None:
     run = make_run(tmp_path / "evil", 0.5)
     manifest = RunFolder(run).read_manifest()
-    evil = {**manifest.model_info, "description": '"><script>alert(1)</script>'}
+    evil = {**manifest.model_info, "description": '"><script>alert(1)</script>\x1b[31m\u202e'}
     RunFolder(run).write_manifest(replace(manifest, model_info=evil))
     accept(run, name="evil", link="javascript:alert(1)", results=tmp_path / "results")
-    html = page(boards_of(tmp_path), published_table(PUBLISHED))
-    assert "<script" not in html
-    assert "javascript:" not in html
-    assert not re.search(r"(src|href)=[\"']?(?!https://example)", html)
-    assert unbalanced_tags(html) == []
-    assert "prefers-color-scheme: dark" in html
-    assert 'name="viewport"' in html
-    assert html.index("oracle") > 0
-    assert "No entry has been accepted yet." in page([], published_table(PUBLISHED))
+    site = leaderboard_site(read_entries(tmp_path / "results"), None, rank_by=["psnr"])
+    write_site(site, tmp_path / "site")
+    for path in (tmp_path / "site").rglob("*.html"):
+        assert "<script>alert" not in path.read_text()
+        assert 'href="javascript' not in path.read_text()
+    page = next((tmp_path / "site").rglob("evil.html")).read_text()
+    assert "&#34;&gt;&lt;script&gt;alert(1)&lt;/script&gt;\u241b[31m[U+202E]" in page
 
 
-def unbalanced_tags(html: str) -> list[str]:
-    """Tags that are not closed in order."""
-    stack: list[str] = []
-    wrong: list[str] = []
+def test_an_empty_leaderboard_says_so(tmp_path) -> None:
+    write_site(leaderboard_site([], published_table(PUBLISHED), rank_by=["psnr"]), tmp_path / "site")
+    assert "No entry has been accepted yet." in (tmp_path / "site" / "index.html").read_text()
 
-    class Reader(HTMLParser):
-        def handle_starttag(self, tag, attrs) -> None:
-            if tag != "meta":
-                stack.append(tag)
 
-        def handle_startendtag(self, tag, attrs) -> None:
-            pass
+def test_entries_hold_what_a_page_needs(tmp_path) -> None:
+    run = make_run(tmp_path / "good", metric_weights={"net": "cd" * 32}, tracker_settings={"high": 0.5})
+    event = {
+        "sample": "clip02",
+        "label": 1,
+        "exit": 40,
+        "reentry": 90,
+        "verdict": "late",
+        "success": 0.4,
+        "tracks": [3],
+    }
+    (run / "events.jsonl").write_text(json.dumps(event) + "\n")
+    lines = [{"id": s, "cell": "seen", "num_subjects": 2, "told_apart": "positions"} for s in SAMPLES]
+    (run / "samples.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    entry = read_entry(accept(run, name="good", results=tmp_path / "results"))
+    assert entry.format == 2
+    assert entry.model == "m"
+    assert entry.metric_weights == {"net": "cd" * 32}
+    assert entry.tracker_settings == {"high": 0.5}
+    assert entry.told_apart == "positions"
+    assert entry.clips[5] == lines[5]
+    assert [(e["sample"], e["verdict"], e["hidden"]) for e in entry.events] == [("clip02", "late", 50)]
+    video = RunFolder(run).prediction("clip07").read_bytes()
+    assert entry.videos["clip07"] == hashlib.sha256(video).hexdigest()[:16]
+    assert len(entry.videos) == 22
+    digests = [entry.videos[s] for s in SAMPLES]
+    assert entry.predictions == hashlib.sha256(" ".join(digests).encode()).hexdigest()[:16]
 
-        def handle_endtag(self, tag) -> None:
-            if not stack or stack.pop() != tag:
-                wrong.append(tag)
 
-    Reader().feed(html)
-    return wrong + stack
+def test_entries_told_apart_differently_are_not_ranked_together(tmp_path) -> None:
+    for name, way in (("exact", None), ("guessed", "positions")):
+        run = make_run(tmp_path / name)
+        lines = [{"id": s, **({"told_apart": way} if way else {})} for s in SAMPLES]
+        (run / "samples.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        accept(run, name=name, results=tmp_path / "results")
+    assert [[e.name for e in board.entries] for board in boards_of(tmp_path)] == [["exact"], ["guessed"]]
+
+
+def test_only_videos_that_were_scored_are_shown(tmp_path) -> None:
+    run = make_run(tmp_path / "good")
+    entry = read_entry(accept(run, name="good", results=tmp_path / "results"))
+    other = make_run(tmp_path / "other", 1.0)
+    site = leaderboard_site([entry], None, rank_by=["psnr"], runs=[other, run])
+    assert site.boards[0].contenders[0].run == run, "found by its videos, not by its name"
+    clip = site.boards[0].clips[4]
+    assert prediction(site.boards[0].contenders[0], clip) == RunFolder(run).prediction("clip04")
+    RunFolder(run).prediction("clip04").write_bytes(b"a better video")
+    assert prediction(site.boards[0].contenders[0], clip) is None
+    assert leaderboard_site([entry], None, rank_by=["psnr"], runs=[other]).boards[0].contenders[0].run is None
+
+
+def test_one_bad_entry_hides_no_other(tmp_path) -> None:
+    fill(tmp_path)
+    results = tmp_path / "results"
+    (results / "half.json").write_text('{"format": 2, "name"')
+    record = json.loads((results / "good.json").read_text())
+    record.pop("digest")
+    for name, change in {
+        "short": {"values": {**record["values"], "psnr": record["values"]["psnr"][:-1]}},
+        "events": {"events": [{"sample": "clip00", "label": 1, "exit": "soon", "reentry": 3}]},
+        "list": {"clips": [1, 2]},
+        "name": {"name": "../up"},
+    }.items():
+        changed = {**record, **change}
+        changed["digest"] = hashlib.sha256(json.dumps(changed, sort_keys=True).encode()).hexdigest()
+        (results / f"{name}.json").write_text(json.dumps(changed))
+    refused = {}
+    entries = read_entries(results, lambda path, error: refused.update({path.stem: error.what}))
+    assert sorted(e.name for e in entries) == ["bad", "elsewhere", "good", "near", "oracle"]
+    assert set(refused) == {"half", "short", "events", "list", "name"}
+    assert "psnr has not one number a clip" in refused["short"]
+    assert "has exit soon" in refused["events"]
+    checked = CliRunner().invoke(app, ["check", "--results", str(results)])
+    assert isinstance(checked.exception, UserError)
+    assert "5 of 10 entries are refused" in checked.exception.what
+    assert "ok good (22 clips" in checked.output
+    table = CliRunner().invoke(app, ["table", "--results", str(results)])
+    assert table.exit_code == 0
+    assert "Left out short.json" in table.stderr
 
 
 def test_metrics_keep_their_order(tmp_path) -> None:
@@ -275,9 +354,10 @@ def test_commands(tmp_path) -> None:
     assert added.exit_code == 0, added.output
     assert "### mini-v1, test: 22 clips" in runner.invoke(app, ["table", *results]).output
     assert runner.invoke(app, ["table", "--format", "csv", *results]).output.startswith("rank,model,metric")
-    written = runner.invoke(app, ["site", "--out", str(tmp_path / "page.html"), *results])
+    written = runner.invoke(app, ["site", str(tmp_path / "site"), *results])
     assert written.exit_code == 0, written.output
-    assert "mine" in (tmp_path / "page.html").read_text()
+    assert "mine" in (tmp_path / "site" / "index.html").read_text()
+    assert runner.invoke(app, ["check", *results]).output.startswith("ok mine (22 clips, 3 metrics, format 2)")
 
 
 def test_no_torch_is_needed() -> None:

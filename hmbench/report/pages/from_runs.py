@@ -14,6 +14,7 @@ from hmbench.errors import UserError
 from hmbench.protocols import standing_of
 from hmbench.report.compare_inputs import KINDS, ComparedRun, load_runs, read_samples
 from hmbench.report.pages.content import Board, Clip, Contender, Metric, Numbers
+from hmbench.report.pages.events import by_clip, read_events
 from hmbench.report.pages.words import file_names, shown, web_link
 from hmbench.results.records import Row, RunManifest
 from hmbench.results.run_folder import RunFolder
@@ -171,6 +172,11 @@ def cost_of(settings: Mapping[str, Any]) -> dict[str, float]:
     }
 
 
+def card_of(parts: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """Headings with something under them, each as lines."""
+    return {heading: flat(content) for heading, content in parts.items() if content}
+
+
 def flat(content: Any, before: str = "") -> dict[str, str]:
     """Nested settings as lines: ``memory.top_k`` to its value."""
     if not isinstance(content, Mapping):
@@ -204,9 +210,6 @@ def command_of(manifest: RunManifest) -> str:
 def _contender(run: ComparedRun, rows: Sequence[Row], file: str) -> Contender:
     manifest, info = run.manifest, run.manifest.model_info
     values, reasons = columns_of(rows, manifest.samples)
-    events: dict[str, list[Mapping[str, Any]]] = {}
-    for event in read_events(run.path):
-        events.setdefault(str(event.get("sample", "")), []).append(event)
     settings = dict(info.get("settings") or {})
     return Contender(
         name=shown(run.label),
@@ -217,36 +220,23 @@ def _contender(run: ComparedRun, rows: Sequence[Row], file: str) -> Contender:
         description=shown(info.get("description") or ""),
         link=web_link(str(info.get("link") or "")),
         command=command_of(manifest),
-        card={
-            "Settings": flat(settings) if settings else {},
-            "Options": flat(manifest.options) if manifest.options else {},
-            "Weights (sha256)": flat(info.get("weights") or {}) if info.get("weights") else {},
-            "Metric weights": flat(manifest.metric_weights) if manifest.metric_weights else {},
-            "Tracker": flat(manifest.tracker_settings) if manifest.tracker_settings else {},
-            "Environment": flat(manifest.environment) if manifest.environment else {},
-        },
+        card=card_of(
+            {
+                "Settings": settings,
+                "Options": manifest.options,
+                "Weights (sha256)": info.get("weights"),
+                "Metric weights": manifest.metric_weights,
+                "Tracker": manifest.tracker_settings,
+                "Environment": manifest.environment,
+            }
+        ),
         cost=cost_of(settings),
         values=values,
         reasons=reasons,
         summaries={shown(name): found for name, found in summarise(rows, metrics=manifest.metrics).items()},
-        events=events,
+        events=by_clip(read_events(run.path)),
         run=run.path,
     )
-
-
-def read_events(run: Path) -> list[dict[str, Any]]:
-    """``events.jsonl`` of a run; empty where there is none.
-
-    Raises:
-        UserError: If a line is damaged.
-    """
-    path = run / "events.jsonl"
-    if not path.is_file():
-        return []
-    try:
-        return [dict(json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (ValueError, TypeError) as error:
-        raise UserError(f"{path} is damaged: {error}.", "Score the run again.") from error
 
 
 def _metric(name: str, info: Mapping[str, Any]) -> Metric:

@@ -230,8 +230,8 @@ def _same_event(c: Contender, clip: Clip, event: Mapping[str, Any]) -> Mapping[s
 
 
 def _number_keys(events: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Keys that hold a number or a flag in any event, in the order of the first that has them."""
-    keys = dict.fromkeys(k for event in events for k in event if k not in FACTS)
+    """Keys that hold a number or a flag in any event, the summary of them first, else in the order of the records."""
+    keys = dict.fromkeys(["success", *(k for event in events for k in event if k not in FACTS)])
     return [k for k in keys if any(isinstance(e.get(k), int | float) for e in events)]
 
 
@@ -265,7 +265,9 @@ def _best(board: Board, metric: Metric, at: int) -> float | None:
         for c in board.contenders
         if c.ranked and (column := c.values.get(metric.name)) and (v := column[at]) is not None
     ]
-    return (max if metric.higher_is_better else min)(found) if len(found) > 1 else None
+    if len(set(found)) < 2:  # a rank needs a rival, and where all are equal nobody is best
+        return None
+    return (max if metric.higher_is_better else min)(found)
 
 
 def _summary(board: Board, c: Contender, metric: Metric, places: Sequence[int]) -> MetricSummary | None:
