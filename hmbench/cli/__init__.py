@@ -23,6 +23,8 @@ app = typer.Typer(
 )
 data_app = typer.Typer(name="data", help="Get, make, look at and check data.", no_args_is_help=True)
 app.add_typer(data_app)
+study_app = typer.Typer(name="study", help="Check what stands behind the numbers; ask people.", no_args_is_help=True)
+app.add_typer(study_app)
 
 ROOT_MODULES = (
     "evaluate",
@@ -39,8 +41,10 @@ ROOT_MODULES = (
 """Modules of this package that register commands on `hmbench`, in the order of the help."""
 DATA_MODULES = ("data", "mini", "hub")
 """Modules that register commands on `hmbench data`."""
+STUDY_MODULES = ("study",)
+"""Modules that register commands on `hmbench study`."""
 
-for _names, _target in ((ROOT_MODULES, app), (DATA_MODULES, data_app)):
+for _names, _target in ((ROOT_MODULES, app), (DATA_MODULES, data_app), (STUDY_MODULES, study_app)):
     for _name in _names:
         importlib.import_module(f"hmbench.cli.{_name}").register(_target)
 

@@ -58,27 +58,21 @@ MetricNames = Annotated[
 Quality = Annotated[
     bool,
     typer.Option(
-        "--quality/--no-quality",
         help="Also MUSIQ and NIQE, which need no truth (`hmbench weights pull DIR --only musiq --only niqe`).",
         rich_help_panel=METRICS,
     ),
 ]
+VBENCH = "Also VBench's dimensions of motion (`hmbench weights pull DIR --only raft`)."
+VBench = Annotated[bool, typer.Option("--vbench/--no-vbench", help=VBENCH, rich_help_panel=METRICS)]
 Tracking = Annotated[
     bool,
     typer.Option(
-        "--tracking/--no-tracking",
         help="Follow subjects in the videos; without, what is about subjects is skipped.",
         rich_help_panel=METRICS,
     ),
 ]
-TrackerName = Annotated[
-    str,
-    typer.Option(
-        "--tracker",
-        help="How detections become tracks: botsort (takes the camera's motion out) or bytetrack.",
-        rich_help_panel=METRICS,
-    ),
-]
+TRACKER = "How detections become tracks: botsort (takes the camera's motion out) or bytetrack."
+TrackerName = Annotated[str, typer.Option("--tracker", help=TRACKER, rich_help_panel=METRICS)]
 AnyClass = Annotated[
     bool,
     typer.Option("--any-class", help="Follow whatever the detector finds, of any class.", rich_help_panel=METRICS),
@@ -133,6 +127,7 @@ def evaluate_command(
     weights: Weights = None,
     metric: MetricNames = None,
     quality: Quality = False,
+    vbench: VBench = False,
     tracking: Tracking = True,
     tracker: TrackerName = "botsort",
     any_class: AnyClass = False,
@@ -155,7 +150,7 @@ def evaluate_command(
     request = _request(
         model, data, split, limit, sample, seed, device, profile, out or default_out(model, name, seed), option, shard
     )
-    request = _with_scoring(request, weights, metric, quality, tracking, tracker, any_class)
+    request = _with_scoring(request, weights, metric, quality, vbench, tracking, tracker, any_class)
     with RichReporter() as reporter:
         result = evaluate(request, reporter)
     _finish(result, request.out, all_metrics, reporter.said)
@@ -213,6 +208,7 @@ def score_command(
     weights: Weights = None,
     metric: MetricNames = None,
     quality: Quality = False,
+    vbench: VBench = False,
     tracking: Tracking = True,
     tracker: TrackerName = "botsort",
     any_class: AnyClass = False,
@@ -246,7 +242,7 @@ def score_command(
         data = data or "mini"
         folder = out or default_out(predictions.resolve().name, data, 0)
     request = _request(None, data, split, limit, sample, 0, device, profile, folder, None, shard, predictions)
-    request = _with_scoring(request, weights, metric, quality, tracking, tracker, any_class)
+    request = _with_scoring(request, weights, metric, quality, vbench, tracking, tracker, any_class)
     request = replace(request, match=match, reading=reading(align, frames, fit))
     with RichReporter() as reporter:
         result = score(request, reporter)
@@ -352,6 +348,7 @@ def _with_scoring(
     weights: Path | None,
     metrics: list[str] | None,
     quality: bool,
+    vbench: bool,
     tracking: bool,
     tracker: str,
     any_class: bool,
@@ -363,6 +360,7 @@ def _with_scoring(
         weights=weights,
         metrics=tuple(metrics or ()),
         quality=quality,
+        vbench=vbench,
         tracking=tracking,
         tracker=tracker,
         any_class=any_class,

@@ -34,6 +34,7 @@ def pull_command(folder: Folder, only: Only = None) -> None:
     """Fetch CLIP, DINO, YOLO11 and AlexNet once; afterwards no network is needed.
 
     MUSIQ and NIQE (for --quality, not for commercial use) come only by name: --only musiq --only niqe.
+    So do raft (for --vbench), inception and r3d18 (for `hmbench distribution`).
 
     The first pull records commits and digests in a lock file; later ones fetch exactly those.
 

@@ -19,7 +19,9 @@ from hmbench.protocols import Metric
 REGIONS: tuple[Region, ...] = ("frame", "subject", "background")
 
 
-def default_metrics(*, profile: str, weights: Path | None, device: str, quality: bool = False) -> tuple[Metric, ...]:
+def default_metrics(
+    *, profile: str, weights: Path | None, device: str, quality: bool = False, vbench: bool = False
+) -> tuple[Metric, ...]:
     """Every metric of a profile. One whose weights are missing is there, too: it gives a skip that names the command.
 
     Args:
@@ -27,6 +29,7 @@ def default_metrics(*, profile: str, weights: Path | None, device: str, quality:
         weights: Folder filled by `hmbench weights pull`; None if there is none.
         device: Torch device.
         quality: Add pyiqa's no-reference scores.
+        vbench: Add VBench's dimensions of motion.
 
     Raises:
         UserError: For an unknown profile or a weights folder that does not exist.
@@ -37,6 +40,10 @@ def default_metrics(*, profile: str, weights: Path | None, device: str, quality:
         from hmbench.metrics.quality import NETWORKS, NoReferenceQuality
 
         metrics += [NoReferenceQuality(name, weights=weights, device=device) for name in NETWORKS]
+    if vbench:
+        from hmbench.metrics.vbench import vbench_metrics
+
+        metrics += vbench_metrics(weights, device)
     return tuple(metrics)
 
 

@@ -30,6 +30,10 @@ FILES = {
     "yolo11": "yolo11/yolo11x.pt",
     "musiq": "pyiqa/musiq_koniq_ckpt-e95806b9.pth",
     "niqe": "pyiqa/niqe_modelparameters.mat",
+    "raft": "raft/raft_large_C_T_V1-22a6c225.pth",
+    "interpolator": "interpolator/interpolator.pt",
+    "inception": "inception/weights-inception-2015-12-05-6726825d.pth",
+    "r3d18": "r3d18/r3d_18-b3b3357e.pth",
 }
 """Backbone name to its place in a weights folder: a file, or a folder of transformers'."""
 _PARTS = (("config.json",), ("model.safetensors", "pytorch_model.bin"))

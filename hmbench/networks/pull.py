@@ -33,7 +33,7 @@ class WeightSource:
     used_for: str
     """Metrics that need it."""
     repo: str | None
-    """Hub repository; None for a file of download.pytorch.org."""
+    """Hub repository; None for a file of download.pytorch.org, or of `url`."""
     folder: str
     """Folder inside the weights folder."""
     files: tuple[tuple[str, ...], ...]
@@ -42,6 +42,8 @@ class WeightSource:
     """Licence of the weights, as their authors state it."""
     optional: bool = False
     """Fetched only when it is asked for by name."""
+    url: str | None = None
+    """Folder of the web that has the file, if neither the Hub nor download.pytorch.org does."""
 
 
 SOURCES = (
@@ -103,9 +105,37 @@ SOURCES = (
         licence="CC-BY-NC-SA-4.0",
         optional=True,
     ),
+    WeightSource(
+        name="raft",
+        used_for="dynamic_degree (--vbench)",
+        repo=None,
+        folder="raft",
+        files=(("raft_large_C_T_V1-22a6c225.pth",),),
+        licence="BSD-3-Clause",
+        optional=True,
+    ),
+    WeightSource(
+        name="inception",
+        used_for="fid, kid (hmbench distribution)",
+        repo=None,
+        folder="inception",
+        files=(("weights-inception-2015-12-05-6726825d.pth",),),
+        licence="Apache-2.0",
+        optional=True,
+        url="https://github.com/toshas/torch-fidelity/releases/download/v0.2.0",
+    ),
+    WeightSource(
+        name="r3d18",
+        used_for="fvd_r3d18 (hmbench distribution)",
+        repo=None,
+        folder="r3d18",
+        files=(("r3d_18-b3b3357e.pth",),),
+        licence="BSD-3-Clause",
+        optional=True,
+    ),
 )
 OPTIONAL = frozenset(source.name for source in SOURCES if source.optional)
-"""Names that `pull` fetches only when asked: extras under licences for non-commercial use."""
+"""Names that `pull` fetches only when asked: what optional rows need, some of it not for commercial use."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,7 +188,7 @@ def pull(
                 verify(folder, source.name)
                 continue
             record = (
-                _pull_torch(folder, source, torch_url, on_file)
+                _pull_torch(folder, source, source.url or torch_url, on_file)
                 if source.repo is None
                 else _pull_hub(folder, source, lock.get(source.name), endpoint, on_file)
             )

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 CONFIDENCE = 0.95
-BOOTSTRAP_DRAWS = 4999
+BOOTSTRAP_DRAWS = 1999
 MIN_SCENES = 4
 """Fewer scenes give no interval: with three, a ninth of the bootstrap's draws have no spread and its t has no end."""
 NO_SPREAD = 1e-9

@@ -47,6 +47,8 @@ class EvalRequest:
     """These metrics only; empty for all."""
     quality: bool = False
     """Also the optional no-reference quality metrics of pyiqa."""
+    vbench: bool = False
+    """Also VBench's optional dimensions of motion."""
     tracking: bool = True
     """Whether to track subjects."""
     tracker: str = "botsort"

@@ -131,7 +131,11 @@ def _default_metrics(request: EvalRequest) -> tuple[Metric, ...]:
     from hmbench.metrics import default_metrics
 
     found = default_metrics(
-        profile=request.profile, weights=request.weights, device=request.device, quality=request.quality
+        profile=request.profile,
+        weights=request.weights,
+        device=request.device,
+        quality=request.quality,
+        vbench=request.vbench,
     )
     names = {metric.info.name for metric in found}
     for name in request.metrics:
