@@ -205,11 +205,19 @@ def _from_truth(content: Any, flags: dict[str, NDArray[np.bool_]], count: int, w
             names=tuple(note.name for note in notes.values()),
             separate=True,
             cell=content.get("cell"),
-            focal=float(content["intrinsics"]["focal"]),
+            focal=_focal(content["intrinsics"]["focal"]),
             flags=flags,
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise SampleError(f"{where} does not parse: {error!r}.", "Make the sample again.") from error
+
+
+def _focal(value: Any) -> float:
+    """A focal length in pixels, which projects subjects; any number that is none would do so wrongly."""
+    focal = float(value)
+    if isinstance(value, bool | str) or not 1 <= focal <= 1e6:
+        raise ValueError(f"a focal length of {value!r} pixels")
+    return focal
 
 
 def _note(entry: dict[str, Any], count: int) -> SubjectNote:

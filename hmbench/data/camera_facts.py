@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +11,8 @@ import numpy as np
 
 from hmbench.data.cameras import parse_cameras
 from hmbench.data.facts import Fact, checked
-from hmbench.errors import SampleError
+from hmbench.errors import UserError
+from hmbench.files import read_json
 from hmbench.types import Poses
 
 TOP_SPEED = 20.0
@@ -35,14 +35,12 @@ def camera_facts(paths: Sequence[Path]) -> list[Fact]:
     forms, problems, motions = Counter[str](), list[str](), list[_Motion]()
     for path in paths:
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = read_json(path)
             form, counts = _form(content)
             forms[form] += 1
             if counts is not None:
                 motions.append(_motion(*parse_cameras(content, *counts, str(path))))
-        except (OSError, ValueError) as error:
-            problems.append(f"{path}: {error}")
-        except SampleError as error:
+        except UserError as error:
             problems.append(error.what)
     right = {"cond_cam 77 + tgt_cam 77, 4x4 numbers", "older form, 149 strings"}
     facts = [

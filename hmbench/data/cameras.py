@@ -52,6 +52,13 @@ def point_from_unreal(points: Poses) -> Poses:
     return metres
 
 
+def most_frames(content: Any) -> int:
+    """How many frames either half of the clip can have at most, told from a parsed ``camera.json`` of either form."""
+    halves = [content.get(key) for key in ("cond_cam", "tgt_cam")] if isinstance(content, dict) else []
+    counts = [len(half) for half in halves if isinstance(half, dict)]
+    return max([8, *counts, *([] if counts else [len(content)])]) if isinstance(content, dict) else 8
+
+
 def parse_cameras(content: Any, num_context: int, num_target: int, where: str) -> tuple[Poses, Poses]:
     """Context and target poses of a parsed ``camera.json``.
 

@@ -7,30 +7,60 @@ lines as samples (then in sorted order of the ids).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from hmbench.errors import UserError
+from hmbench.files import parse_json
+
+MAX_BYTES = 64 << 20
+"""Of the file; three times what HM-World's captions take."""
+MAX_CAPTION = 20_000
+"""Characters of one caption."""
+
 
 def read_captions(path: Path, ids: Sequence[str]) -> dict[str, str]:
-    """Captions by id; ids without one are absent. An unreadable or missing file gives none.
+    """Captions by id; ids without one are absent. A missing file gives none.
 
     Args:
         path: The file; it may be missing.
         ids: Sample ids that captions are wanted for, sorted.
+
+    Raises:
+        UserError: If the file or one of its captions is far larger than captions are, or it is a Git LFS pointer.
     """
     if not path.is_file():
         return {}
+    if (size := path.stat().st_size) > MAX_BYTES:
+        raise UserError(
+            f"{path} has {size / 2**20:.0f} MiB, more than the {MAX_BYTES >> 20} MiB that captions may have.",
+            "HM-World's 59,225 captions take about 20 MiB: put the right file there.",
+        )
     text = path.read_text(encoding="utf-8", errors="replace")
+    if text.startswith("version https://git-lfs.github.com/spec/"):
+        raise UserError(f"{path} is a Git LFS pointer and not the captions.", "Run `git lfs pull`.")
+    found = _captions(text, ids)
+    for name, caption in found.items():
+        if len(caption) > MAX_CAPTION:
+            raise UserError(
+                f"{path} has a caption of {len(caption):,} characters for {name}, more than {MAX_CAPTION:,}.",
+                "Shorten it: HM-World's captions have a few hundred.",
+            )
+    return found
+
+
+def _captions(text: str, ids: Sequence[str]) -> dict[str, str]:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return _json_object(text, ids) or _labelled(lines, set(ids)) or _bare(lines, ids)
 
 
 def _json_object(text: str, ids: Sequence[str]) -> dict[str, str]:
+    if text.lstrip()[:1] not in ("{", "["):
+        return {}
     try:
-        content = json.loads(text)
-    except json.JSONDecodeError:
+        content = parse_json(text, "captions")
+    except UserError:
         return {}
     if not isinstance(content, dict):
         return _entries(content if isinstance(content, list) else [], set(ids))
@@ -42,8 +72,8 @@ def _labelled(lines: Iterable[str], ids: set[str]) -> dict[str, str]:
     for line in lines:
         if line.startswith("{"):
             try:
-                captions |= _entries([json.loads(line)], ids)
-            except json.JSONDecodeError:
+                captions |= _entries([parse_json(line, "a caption")], ids)
+            except UserError:
                 continue
             continue
         words = line.split(maxsplit=1)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmbench.data.annotations import Annotations, read_annotations
-from hmbench.data.cameras import FOCAL_PER_WIDTH, parse_cameras
+from hmbench.data.cameras import FOCAL_PER_WIDTH, most_frames, parse_cameras
 from hmbench.data.captions_file import read_captions
 from hmbench.data.ids import check_id, parse_id
 from hmbench.data.labels import subjects_from_labels
@@ -25,7 +25,7 @@ from hmbench.errors import SampleError, UserError, did_you_mean
 from hmbench.files import read_json
 from hmbench.types import Event, Intrinsics, LabelMaps, Meta, Prompt, Sample, SubjectTruth, Truth
 from hmbench.video.events import find_events, visible_frames
-from hmbench.video.files import probe, read_labels, read_video
+from hmbench.video.files import check_picture, probe, read_labels, read_video
 
 ASPECT = 16 / 9
 """HM-World's frames are 16:9 before they are cropped to the size that they are stored in."""
@@ -59,10 +59,10 @@ class HMWorld:
             return self._ids
         listed = self.folder / "splits.json"
         if listed.is_file():
-            splits = read_json(listed)
-            if split not in splits:
+            splits = read_json(listed, kind=dict)
+            if split not in splits or not isinstance(splits[split], list):
                 raise UserError(f"{self.folder} has no split {split!r}.", did_you_mean(split, ["all", *splits]))
-            return tuple(sorted(set(splits[split]) & set(self._ids)))
+            return tuple(sorted({name for name in splits[split] if isinstance(name, str)} & set(self._ids)))
         found: tuple[str, ...] = split_ids(self._ids, split)
         return found
 
@@ -127,12 +127,14 @@ def read_sample(folder: Path, caption: str | None) -> Sample:
     if caption is None:
         warnings.append("no caption")
     info = probe(folder / "cond.mp4")
-    context = read_video(folder / "cond.mp4")
-    target = read_video(folder / "tgt.mp4", size=context.shape[1:3])
+    check_picture(folder / "cond.mp4", info.height, info.width)
     try:
-        cameras = read_json(folder / "camera.json")
+        cameras = read_json(folder / "camera.json", kind=dict)
     except UserError as error:
         raise SampleError(error.what, error.hint) from error
+    most = most_frames(cameras)
+    context = read_video(folder / "cond.mp4", most=most)
+    target = read_video(folder / "tgt.mp4", size=context.shape[1:3], most=most)
     poses = parse_cameras(cameras, len(context), len(target), str(folder / "camera.json"))
     known = read_annotations(folder, len(context), len(target))
     labels = _read_masks(folder, (len(context), len(target)), context.shape[1:3], known, warnings)

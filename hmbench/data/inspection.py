@@ -7,7 +7,6 @@ was found, and whether they agree, so that the first person with the real data k
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -24,6 +23,8 @@ from hmbench.data.ids import parse_id
 from hmbench.data.json_shape import Shape
 from hmbench.data.mask_facts import mask_facts
 from hmbench.errors import SampleError, UserError
+from hmbench.files import read_json
+from hmbench.video.decode import read_header
 
 if TYPE_CHECKING:
     from hmbench.data.hub.download import DownloadRequest, Watcher
@@ -51,15 +52,8 @@ def clip_facts(path: Path) -> ClipFacts:
     Raises:
         SampleError: If the file is missing or is no video.
     """
-    import av
-
-    from hmbench.video.files import probe
-
-    info = probe(path)  # explains what is wrong with a file that does not open
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
-        frames = stream.frames or sum(packet.size > 0 for packet in container.demux(stream))
-        return ClipFacts(info.width, info.height, info.fps, frames, info.codec, str(stream.codec_context.pix_fmt))
+    header = read_header(path)
+    return ClipFacts(header.width, header.height, header.fps, header.frames, header.codec, header.pixels)
 
 
 def inspect_folder(root: Path, *, limit: int = 20, archive_facts: Sequence[Fact] = ()) -> list[Fact]:
@@ -103,7 +97,6 @@ def inspect_stream(request: DownloadRequest, watcher: Watcher | None = None) -> 
     """
     from hmbench.data.hub.download import RECORD, download
     from hmbench.data.hub.parts import listing_from_json
-    from hmbench.files import read_json
 
     report = download(replace(request, split="all", skip_refused=True), watcher)
     listing = listing_from_json(read_json(request.out / RECORD)["listing"])
@@ -216,6 +209,6 @@ def _captions(root: Path, folders: Sequence[Path], part_of_stream: bool) -> list
 
 def _load(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return read_json(path)
+    except UserError:
         return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +12,8 @@ from numpy.typing import NDArray
 
 from hmbench.data.facts import Fact, checked
 from hmbench.data.hm_world import MASK_THRESHOLD
-from hmbench.errors import SampleError
+from hmbench.errors import SampleError, UserError
+from hmbench.files import read_json
 from hmbench.types import Video
 from hmbench.video.events import VISIBLE_SHARE, find_events, visible_frames
 from hmbench.video.files import read_video
@@ -92,8 +92,8 @@ def _compare_flags(
 ) -> None:
     """Counts, for each offset of the flags, the frames in which "any subject in frame" agrees with the masks."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        content = read_json(path)
+    except UserError:
         return
     for key, part in (("cond_check", seen[:num_context]), ("tgt_check", seen[num_context:])):
         flags: dict[int, bool] = {}

@@ -24,6 +24,10 @@ from hmbench.errors import SampleError
 from hmbench.types import LabelMaps, Video
 from hmbench.video.decode import LIMITS, Header, pictures, read_header
 
+SMALLEST_SIDE = 16
+"""Pixels: below it the windows of SSIM and the networks' first layers see nothing."""
+LARGEST_RATIO = 8
+"""One side over the other."""
 MAX_LABELS = 32
 """Subjects that a label map may have; HM-World has 1 to 3 in a clip."""
 
@@ -37,13 +41,26 @@ def probe(path: Path) -> Header:
     return read_header(path)
 
 
-def read_video(path: Path, *, frames: int | None = None, size: tuple[int, int] | None = None) -> Video:
+def check_picture(path: Path, height: int, width: int) -> None:
+    """Raises SampleError for pictures in which no metric and no network sees anything: too small, or a mere line."""
+    if min(height, width) < SMALLEST_SIDE or max(height, width) > LARGEST_RATIO * min(height, width):
+        raise SampleError(
+            f"{path} is {width}x{height} pixels: a clip needs at least {SMALLEST_SIDE} on each side, and one side at "
+            f"most {LARGEST_RATIO} times the other.",
+            "Use the clip at its real size.",
+        )
+
+
+def read_video(
+    path: Path, *, frames: int | None = None, size: tuple[int, int] | None = None, most: int | None = None
+) -> Video:
     """All frames of a video.
 
     Args:
         path: The file.
         frames: How many it must have; None accepts any number above 0.
         size: (height, width) that it must have; None accepts any.
+        most: More frames than twice so many are refused before any is decoded.
 
     Returns:
         uint8 ``[T, H, W, 3]`` RGB.
@@ -51,7 +68,7 @@ def read_video(path: Path, *, frames: int | None = None, size: tuple[int, int] |
     Raises:
         SampleError: If the file is missing, damaged, or of another length or size.
     """
-    decoded = _collect(path, frames)
+    decoded = _collect(path, frames, most=most)
     if size is not None and decoded.shape[1:3] != size:
         got, want = decoded.shape[1:3][::-1], size[::-1]
         raise SampleError(
@@ -123,11 +140,12 @@ def resize_video(video: Video, height: int, width: int) -> Video:
     return np.stack([cv2.resize(frame, (width, height), interpolation=method) for frame in video])
 
 
-def _collect(path: Path, frames: int | None, *, grey: bool = False) -> NDArray[np.uint8]:
+def _collect(path: Path, frames: int | None, *, grey: bool = False, most: int | None = None) -> NDArray[np.uint8]:
     """All pictures in one array; its length and its memory are looked at before any of it is decoded."""
     header = read_header(path)
-    if frames is not None and header.frames > 2 * frames + 8:
-        raise _wrong_length(path, f"about {header.frames}", frames)
+    expected = frames if frames is not None else most
+    if expected is not None and header.frames > 2 * expected + 8:
+        raise _wrong_length(path, f"about {header.frames}", expected)
     needed = header.frames * header.height * header.width * (1 if grey else 3)
     if needed > LIMITS.memory:
         raise SampleError(
