@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import unicodedata
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -17,6 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Column
+from rich.text import Text
 
 from hmbench.errors import UserError
 
@@ -26,8 +28,29 @@ if TYPE_CHECKING:
     from hmbench.data.dataset import Dataset
     from hmbench.results.records import RunManifest
 
-out = Console()
-errors = Console(stderr=True)
+
+class SafeConsole(Console):
+    """A console that shows control characters instead of sending them to the terminal.
+
+    Captions, ids and file names come from strangers: an escape sequence in one of them could clear the screen, rename
+    the window or hide a line.
+    """
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Text as rich makes it, harmless."""
+        return super().render_str(harmless(text), **options)
+
+
+def harmless(text: str) -> str:
+    """Text with control characters (C0 but for tabs and new lines, C1, changes of direction) made visible."""
+    if text.isprintable():
+        return text
+    return "".join(c if c in "\n\t" or unicodedata.category(c) not in _CONTROLS else repr(c)[1:-1] for c in text)
+
+
+_CONTROLS = {"Cc", "Cf", "Cs", "Co"}
+out = SafeConsole()
+errors = SafeConsole(stderr=True)
 
 
 def show_error(error: UserError) -> None:

@@ -42,6 +42,8 @@ def camera_facts(paths: Sequence[Path]) -> list[Fact]:
                 motions.append(_motion(*parse_cameras(content, *counts, str(path))))
         except UserError as error:
             problems.append(error.what)
+        except (ValueError, TypeError, OverflowError) as error:
+            problems.append(f"{path}: {error}")
     right = {"cond_cam 77 + tgt_cam 77, 4x4 numbers", "older form, 149 strings"}
     facts = [
         checked(

@@ -111,8 +111,9 @@ class HMWorld:
         for sample_id in sorted(ids):
             digest.update(f"{sample_id}\t{self.caption(sample_id) or ''}\n".encode())
             for path in sorted((self.folder / sample_id).iterdir()):
-                digest.update(f"{path.name} {path.stat().st_size}\n".encode())
-                if path.name == "camera.json":
+                size = path.stat().st_size if path.exists() else "missing"  # a link to nowhere, or to itself
+                digest.update(f"{path.name} {size}\n".encode())
+                if path.name == "camera.json" and path.is_file():
                     digest.update(path.read_bytes())
         return digest.hexdigest()[:16]
 

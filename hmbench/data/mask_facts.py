@@ -35,6 +35,9 @@ def mask_facts(folders: Sequence[Path]) -> list[Fact]:
         except SampleError as error:
             problems.append(error.what)
             continue
+        if halves[0].shape[1:] != halves[1].shape[1:]:
+            problems.append(f"the masks of {folder.name} have two sizes")
+            continue
         read += 1
         video = np.concatenate(halves)
         colours.update(mask_colours(video))

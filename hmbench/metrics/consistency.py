@@ -49,11 +49,14 @@ class BackgroundConsistency:
         encoder: CLIP ViT-B/32 with VBench's transform.
         masked: Paint the subjects grey first, so that it says what its name says. Subjects are where the prediction's
             tracks are and where the target has them: a subject that moved is removed at both places.
+        again: The encoder is subject consistency's, too, and whole frames would give the same number under two names:
+            it is skipped.
     """
 
-    def __init__(self, encoder: Backbone[FrameEncoder], *, masked: bool = False) -> None:
+    def __init__(self, encoder: Backbone[FrameEncoder], *, masked: bool = False, again: bool = False) -> None:
         self.encoder = encoder
         self.masked = masked
+        self.again = again and not masked
         self.info = MetricInfo(
             name="background_consistency_masked" if masked else "background_consistency",
             version=1,
@@ -67,6 +70,11 @@ class BackgroundConsistency:
 
     def __call__(self, case: Case) -> Score:
         """The score; skipped without the encoder's weights."""
+        if self.again:
+            return Score.skipped(
+                f"this profile sees whole frames with one network ({self.encoder.name}): it would be "
+                "subject_consistency again"
+            )
         if not self.masked:
             return _score(self.encoder, case, case.prediction, "prediction")
         labels = case.truth.target_labels

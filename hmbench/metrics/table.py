@@ -62,7 +62,7 @@ def _fidelity(found: Backbones) -> list[Metric]:
 def _consistency(found: Backbones) -> list[Metric]:
     return [
         SubjectConsistency(found.subject_frames),
-        BackgroundConsistency(found.background_frames),
+        BackgroundConsistency(found.background_frames, again=found.background_frames is found.subject_frames),
         BackgroundConsistency(found.background_frames, masked=True),
     ]
 

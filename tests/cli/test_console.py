@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+import pytest
 from rich.console import Console
 
 from hmbench.cli import console
@@ -20,3 +21,19 @@ def test_on_a_narrow_screen_the_note_is_cut_and_nothing_else(monkeypatch) -> Non
     assert "31/32" in shown and "left" in shown and "00032_" in shown
     assert shown.count(":") == 4  # h:mm:ss or -:--:-- twice
     assert max(len(line) for line in shown.splitlines()) <= 80
+
+
+def test_control_characters_of_strangers_are_shown_and_not_sent(capsys: pytest.CaptureFixture[str]) -> None:
+    from rich.table import Table
+
+    from hmbench.cli.console import SafeConsole, harmless
+
+    table = Table("caption")
+    table.add_row("\x1b[2Jgone \u202egnp.exe\x07")
+    console = SafeConsole(force_terminal=True, width=100)
+    console.print(table)
+    console.print("[bold]kept[/] \x1b]0;title\x07", highlight=False)
+    shown = capsys.readouterr().out
+    assert "\\x1b[2Jgone \\u202egnp.exe" in shown and "\x1b[2J" not in shown and "\x1b]0" not in shown
+    assert "\x1b[1mkept" in shown  # rich's own colours are still there
+    assert harmless("ÄΩ→ 字\n\tplain") == "ÄΩ→ 字\n\tplain"

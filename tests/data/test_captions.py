@@ -137,3 +137,24 @@ def tiny_llava(folder: Path) -> Path:
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
     return folder
+
+
+def test_captions_beyond_reason_are_refused_in_a_sentence(tmp_path: Path) -> None:
+    from hmbench.data import captions_file
+    from hmbench.data.captions_file import read_captions
+    from hmbench.errors import UserError
+
+    path = tmp_path / "caption.txt"
+    with path.open("wb") as file:
+        file.truncate(captions_file.MAX_BYTES + 1)  # sparse: nothing of it is written
+    with pytest.raises(UserError, match=r"has 64 MiB, more than the 64 MiB that captions may have"):
+        read_captions(path, ["a"])
+    path.write_text("a\t" + "x" * 20_001)
+    with pytest.raises(UserError, match=r"a caption of 20,001 characters for a, more than 20,000"):
+        read_captions(path, ["a"])
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
+    with pytest.raises(UserError, match=r"Git LFS pointer"):
+        read_captions(path, ["a"])
+    for text in ("[" * 100_000, '{"a": ' + "9" * 6000 + "}", "{" * 3):
+        path.write_text(text)
+        assert read_captions(path, ["a", "b"]) == {}

@@ -7,7 +7,7 @@ import pytest
 
 from hmbench.data.captions_file import read_captions
 from hmbench.data.disc_world import DiscWorld, DiscWorldConfig
-from hmbench.data.hm_world import HMWorld
+from hmbench.data.hm_world import HMWorld, read_sample
 from hmbench.data.ids import check_id, parse_id
 from hmbench.errors import SampleError, UserError
 from hmbench.video.files import read_video, write_labels, write_lossless
@@ -187,3 +187,53 @@ def test_import_splits_real_clips_without_touching_pixels(real_clips: Path, tmp_
         import_examples(source, tmp_path / "out", context_frames=41, target_frames=41)
     with pytest.raises(UserError, match="No example clips"):
         import_examples(tmp_path, tmp_path / "out")
+
+
+def changed_truth(folder: Path, focal: object) -> Path:
+    """The first disc sample with exact labels and this focal length."""
+    import json
+
+    from hmbench.video.files import write_labels
+
+    own = sorted(p for p in folder.iterdir() if p.is_dir())[0]
+    write_labels(own / "masks.mkv", np.zeros((18, 48, 80), np.uint8), fps=15)
+    (own / "truth.json").write_text(json.dumps({"subjects": [], "intrinsics": {"focal": focal}, "cell": "seen"}))
+    return own
+
+
+@pytest.mark.parametrize("focal", [0, -118.0, 1e9, True, "118", None, [118.0]])
+def test_a_focal_length_that_is_none_is_refused(disc_folder: Path, focal: object) -> None:
+    own = changed_truth(disc_folder, focal)
+    with pytest.raises(SampleError, match=r"truth.json does not parse"):
+        read_sample(own, None)
+
+
+@pytest.mark.parametrize("focal", [float("nan"), float("inf")])
+def test_a_focal_length_that_is_no_number_is_no_json(disc_folder: Path, focal: float) -> None:
+    with pytest.raises(SampleError, match=r"truth.json is no valid JSON"):
+        read_sample(changed_truth(disc_folder, focal), None)
+
+
+def test_a_right_focal_length_is_taken(disc_folder: Path) -> None:
+    assert read_sample(changed_truth(disc_folder, 118.5), None).prompt.intrinsics.focal == 118.5
+
+
+@pytest.mark.parametrize(
+    ("size", "said"), [((1, 1), "1x1"), ((2, 2), "2x2"), ((16, 4096), "4096x16"), ((8, 48), "48x8")]
+)
+def test_pictures_in_which_nothing_is_seen_are_refused(disc_folder: Path, size: tuple[int, int], said: str) -> None:
+    from hmbench.video.files import write_lossless
+
+    own = sorted(p for p in disc_folder.iterdir() if p.is_dir())[0]
+    write_lossless(own / "cond.mp4", np.zeros((9, *size, 3), np.uint8), fps=15)
+    with pytest.raises(SampleError, match=f"is {said} pixels: a clip needs at least 16 on each side"):
+        read_sample(own, None)
+
+
+def test_a_clip_far_longer_than_its_cameras_is_refused_before_it_is_decoded(disc_folder: Path) -> None:
+    from hmbench.video.files import write_lossless
+
+    own = sorted(p for p in disc_folder.iterdir() if p.is_dir())[0]
+    write_lossless(own / "cond.mp4", np.zeros((60, 48, 80, 3), np.uint8), fps=15)
+    with pytest.raises(SampleError, match="has about 60 frames, expected 9"):
+        read_sample(own, None)

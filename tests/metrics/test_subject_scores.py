@@ -266,3 +266,18 @@ def test_pictures_show_who_plays_whom(tmp_path):
     assert (strip != blank).any()  # boxes are drawn
     trajectory_plot(tmp_path / "a" / "paths.png", case.sample, case.tracks, rows)
     assert (tmp_path / "a" / "paths.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_one_number_does_not_stand_under_two_names() -> None:
+    """The mini profile has one network for whole frames: VBench's two dimensions would be equal to the last digit."""
+    from hmbench.data.disc_world import DiscWorld
+    from hmbench.metrics import default_metrics
+
+    sample = DiscWorld().load(DiscWorld().ids("all")[0])
+    assert sample.truth is not None
+    case = Case(sample, sample.truth.target)
+    found = {m.info.name: m for m in default_metrics(profile="mini", weights=None, device="cpu")}
+    subject, background = (found[f"{name}_consistency"](case) for name in ("subject", "background"))
+    assert 0 < subject.value < 1 and np.isnan(background.value)
+    assert "would be subject_consistency again" in (background.reason or "")
+    assert 0 < found["background_consistency_masked"](case).value != subject.value

@@ -1,0 +1,193 @@
+"""Runs commands in this process on changed files, and says what must not happen: tracebacks, hangs, silence."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import resource
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import NamedTuple
+
+import numpy as np
+from fuzz_mutate import mutator_of, replace_file
+from fuzz_targets import Target, targets
+
+LIMIT_S = 60.0
+"""Of processor time for one command; the slowest right ones take 3."""
+
+
+class Hang(BaseException):
+    """A command took too long; no ``except Exception`` of the code under test may catch it."""
+
+
+class Done(NamedTuple):
+    """How a command ended."""
+
+    code: int | None
+    """Its exit code; None if something escaped."""
+    text: str
+    """Everything that it printed, and the traceback of what escaped."""
+
+
+@dataclass
+class Report:
+    """What a campaign found."""
+
+    tried: Counter[str] = field(default_factory=Counter)
+    """Mutations by target."""
+    refused: Counter[str] = field(default_factory=Counter)
+    """Of these, those that ended in a sentence."""
+    findings: list[str] = field(default_factory=list)
+    """What must not happen."""
+
+    def lines(self) -> list[str]:
+        """A line a target, and a line for all."""
+        found = Counter(text.split(":", 1)[0] for text in self.findings)
+        rows = [f"{n}: {c} tried, {self.refused[n]} refused, {found[n]} failed" for n, c in self.tried.items()]
+        return [*rows, f"all: {self.tried.total()} tried, {self.refused.total()} refused, {len(self.findings)} failed"]
+
+
+def call(arguments: Sequence[str]) -> Done:
+    """One command line in this process."""
+    import hmbench.cli
+    from hmbench.errors import UserError
+
+    out = io.StringIO()
+    old = sys.argv
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out), _time_limit(LIMIT_S):
+            if arguments[0] == "leaderboard":
+                import leaderboard.cli
+
+                sys.argv = ["leaderboard", *arguments[1:]]
+                try:
+                    leaderboard.cli.app()
+                except UserError as error:
+                    return Done(2, f"{out.getvalue()}{error}")
+            else:
+                sys.argv = ["hmbench", *arguments]
+                hmbench.cli.main()
+        return Done(0, out.getvalue())
+    except SystemExit as stop:
+        return Done(int(stop.code or 0), out.getvalue())
+    except Hang:
+        return Done(None, f"{out.getvalue()}HANG: more than {LIMIT_S:g} s of processor time\n{traceback.format_exc()}")
+    except BaseException:  # noqa: BLE001
+        return Done(None, out.getvalue() + traceback.format_exc())
+    finally:
+        sys.argv = old
+
+
+def campaign(count: int, seed: int, *, fast: bool = False, only: str | None = None, tell: bool = False) -> Report:
+    """So many mutations, spread over the targets by their weights.
+
+    Args:
+        count: How many.
+        seed: Of the random generator; every mutation has its own generator, from the seed, the target and its number.
+        fast: Leave the slow targets out.
+        only: This target alone.
+        tell: Print findings as they come.
+    """
+    kinds = [t for t in targets() if not (fast and t.slow) and only in (None, t.name)]
+    total = sum(t.weight for t in kinds)
+    report = Report()
+    _bound_memory()
+    with tempfile.TemporaryDirectory() as root:
+        for number, target in enumerate(kinds):
+            folder = Path(root) / str(number)
+            folder.mkdir()
+            target.prepare(folder)
+            for index in range(max(1, round(count * target.weight / total))):
+                before = len(report.findings)
+                _one(target, folder, seed, index, report)
+                if tell and len(report.findings) > before:
+                    sys.stderr.write(report.findings[-1] + "\n")
+            shutil.rmtree(folder)
+    return report
+
+
+def _one(target: Target, folder: Path, seed: int, index: int, report: Report) -> None:
+    rng = np.random.default_rng([seed, *target.name.encode(), index])
+    files = target.files(folder)
+    path = files[int(rng.integers(len(files)))]
+    with _kept(folder, target):
+        if rng.random() < 0.07:
+            what = replace_file(path, rng)
+        else:
+            what, content = mutator_of(path)(path.read_bytes(), rng, folder)
+            path.write_bytes(content)
+        report.tried[target.name] += 1
+        for command in target.commands(folder, path, rng):
+            started = time.process_time()
+            done = call(command)
+            where = f"{target.name}: #{index} {path.relative_to(folder)} {what} | {' '.join(command)[:160]}"
+            if problem := _problem(done, folder):
+                report.findings.append(f"{where}\n{problem}")
+            elif time.process_time() - started > LIMIT_S / 3:
+                report.findings.append(f"{where}\nSLOW: {time.process_time() - started:.0f} s of processor time")
+            report.refused[target.name] += done.code != 0
+
+
+def _problem(done: Done, folder: Path) -> str | None:
+    """What must not be, or None."""
+    if done.code is None or "Traceback (most recent call last)" in done.text:
+        return done.text[-3000:]
+    if done.code not in (0, 1, 2):
+        return f"exit code {done.code}: {done.text[-500:]}"
+    if done.code != 0 and not done.text.strip():
+        return f"exit code {done.code} without a word"
+    for error in folder.glob("**/errors/*.json"):
+        try:
+            trace = json.loads(error.read_text())["traceback"]
+        except (ValueError, KeyError, TypeError, OSError):
+            continue
+        if trace:
+            return f"recorded in {error.name}: {trace[-3000:]}"
+    return None
+
+
+@contextlib.contextmanager
+def _kept(folder: Path, target: Target) -> Iterator[None]:
+    """Afterwards the folder is as it was."""
+    safe = folder.with_name(f"{folder.name}.safe")
+    if not safe.exists():
+        shutil.copytree(folder, safe)
+    try:
+        yield
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(safe, folder)
+
+
+@contextlib.contextmanager
+def _time_limit(seconds: float) -> Iterator[None]:
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise Hang
+
+    old = signal.signal(signal.SIGVTALRM, stop)
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, old)
+
+
+def _bound_memory(gigabytes: int = 16) -> None:
+    """No input of a few kilobytes may take the machine's memory."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    wanted = gigabytes << 30
+    if soft == resource.RLIM_INFINITY or soft > wanted:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_AS, (wanted, hard))

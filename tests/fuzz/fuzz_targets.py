@@ -1,0 +1,320 @@
+"""What is fuzzed: a folder that is right, the files in it that are changed, and the commands that then read them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from fuzz_mutate import Random
+
+sys.path[:0] = [str(Path(__file__).resolve().parent.parent)]  # conftest and hm_world_archive
+
+IDS = ("00000_Dawn_loc0_Straight_Sweep_0", "00001_Noon_loc1_Straight_Sweep_1")
+CPU = ("--device", "cpu")
+Command = tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """One kind of input."""
+
+    name: str
+    """What it is called in reports."""
+    prepare: Callable[[Path], None]
+    """Writes what is right into an empty folder, once."""
+    files: Callable[[Path], list[Path]]
+    """The files of that folder that are changed."""
+    commands: Callable[[Path, Path, Random], Sequence[Command]]
+    """Commands that read it: the folder, the changed file, the random generator."""
+    weight: float = 1.0
+    """Share of the mutations."""
+    slow: bool = False
+    """Left out of the fast sample."""
+    scratch: tuple[str, ...] = ("out",)
+    """Folders that commands write and that are removed after each mutation."""
+
+
+def discs(folder: Path) -> None:
+    """Two disc clips of 9 + 9 frames in HM-World's layout; the second with exact label maps and a truth.json."""
+    from conftest import write_hm_world
+
+    from hmbench.data.disc_world import DiscWorld, DiscWorldConfig
+    from hmbench.video.files import write_labels
+
+    world = DiscWorld(DiscWorldConfig(samples=2, frames=9))
+    data = folder / "data"
+    for number, sample_id in enumerate(world.ids("all")):
+        sample = world.load(sample_id)
+        own = write_hm_world(data, sample)
+        if number == 1:
+            truth = sample.truth
+            assert truth is not None and truth.context_labels is not None and truth.target_labels is not None
+            write_labels(own / "masks.mkv", np.concatenate([truth.context_labels, truth.target_labels]), fps=15)
+            places = {"positions": [[0.0, 0.0, 1.0]] * 18, "amodal_area": [20.0] * 18}
+            subjects = [{"label": s.label, "name": s.name, "category": s.category, **places} for s in truth.subjects]
+            content = {"subjects": subjects, "intrinsics": {"focal": 118.0}, "cell": "seen", "captions": {"full": "a"}}
+            (own / "truth.json").write_text(json.dumps(content))
+    lines = [f"{i}\t{world.load(i).prompt.caption}\n" for i in world.ids("all")]
+    (data / "caption.txt").write_text("".join(lines))
+    (data / "splits.json").write_text(json.dumps({"test": list(world.ids("all"))}))
+
+
+def sample_files(folder: Path) -> list[Path]:
+    """All files of the data."""
+    return sorted(p for p in (folder / "data").rglob("*") if p.is_file())
+
+
+def chosen(*names: str) -> Callable[[Path], list[Path]]:
+    """Files of these names."""
+    return lambda folder: [p for p in sample_files(folder) if p.name in names]
+
+
+def data_commands(folder: Path, changed: Path, rng: Random) -> Sequence[Command]:
+    """One of the commands that read data."""
+    data = str(folder / "data")
+    sample = changed.parent.name if changed.parent.name.startswith("0") else "00000_Dawn_loc0_Straight_Sweep_0"
+    score = ("eval", "-m", "copy-last", "-d", data, "--no-tracking", "--metric", "psnr_subject", *CPU)
+    options: list[Command] = [
+        ("data", "check", data),
+        ("data", "show", data, sample),
+        ("data", "inspect", data),
+        (*score, "--sample", sample, "--out", str(folder / "out" / "run")),
+    ]
+    if changed.name == "splits.json":
+        options = [("data", "show", data, "--split", "test"), ("data", "check", data, "--split", "test")]
+    return [options[int(rng.integers(len(options)))]]
+
+
+def predictions(folder: Path) -> None:
+    """The data, and a video for each clip: one alone, one with its context; and other forms."""
+    from hmbench.data.hm_world import HMWorld
+    from hmbench.video.files import write_lossless
+
+    discs(folder)
+    data = HMWorld(folder / "data")
+    for number, sample_id in enumerate(data.ids("all")):
+        sample = data.load(sample_id)
+        assert sample.truth is not None
+        video = sample.truth.target
+        if number:
+            video = np.concatenate([sample.prompt.context, video])
+            np.save(folder / "predictions" / f"{sample_id}.npy", video)
+        else:
+            write_lossless(folder / "predictions" / f"{sample_id}.mp4", video, fps=sample.prompt.fps)
+    table = "id,file\n" + "".join(f"{p.stem},{p.name}\n" for p in sorted((folder / "predictions").iterdir()))
+    (folder / "predictions" / "names.csv").write_text(table)
+
+
+def prediction_commands(folder: Path, changed: Path, rng: Random) -> Sequence[Command]:
+    """A look or a score, with or without leave to fit."""
+    videos, data = str(folder / "predictions"), str(folder / "data")
+    fit = [
+        (),
+        ("--align", "resample"),
+        ("--align", "first-frames", "--frames", "first"),
+        ("--fit", "crop"),
+        ("--fit", "pad"),
+    ]
+    how = fit[int(rng.integers(len(fit)))] + (("--match", f"{videos}/names.csv") if changed.suffix == ".csv" else ())
+    if rng.random() < 0.5:
+        return [("check-predictions", videos, data, *how)]
+    out = ("--out", str(folder / "out" / "run"))
+    return [("score", "--predictions", videos, "-d", data, "--no-tracking", "--metric", "psnr", *CPU, *how, *out)]
+
+
+def own_video(folder: Path) -> None:
+    """Somebody's video and camera file."""
+    from hmbench.data.cameras import to_unreal
+    from hmbench.video.files import write_video
+
+    folder.mkdir(exist_ok=True)
+    rng = np.random.default_rng(0)
+    write_video(folder / "my.mp4", rng.integers(0, 255, (12, 48, 80, 3)).astype(np.uint8), fps=15)
+    still = to_unreal(np.tile(np.eye(4), (9, 1, 1))).tolist()
+    half = {str(i): m for i, m in enumerate(still)}
+    (folder / "camera.json").write_text(json.dumps({"cond_cam": half, "tgt_cam": half}))
+
+
+def own_commands(folder: Path, changed: Path, rng: Random) -> Sequence[Command]:
+    """Continue the video with odd options now and then."""
+    camera = str(folder / "camera.json") if changed.suffix == ".json" else str(rng.choice(["static", "pan-left:40"]))
+    odd = [
+        (),
+        (),
+        ("--video-size", "own"),
+        ("--video-size", "0x0"),
+        ("--video-size", "16x4096"),
+        ("--caption", "\x1b[1m"),
+    ]
+    base = ("eval", "-m", "copy-last", "--video", str(folder / "my.mp4"), "--camera", camera, "--video-frames", "9")
+    size = ("--video-size", "80x48")
+    rest = odd[int(rng.integers(len(odd)))]
+    return [(*base, *size, *rest, "--no-tracking", *CPU, "--out", str(folder / "out" / "run"))]
+
+
+RUN = ("--metric", "psnr", "--metric", "psnr_subject")
+
+
+def runs(folder: Path) -> None:
+    """A finished run with tracks, and another to compare it with."""
+    from fuzz_run import call
+
+    discs(folder)
+    for name, model in (("run", "copy-last"), ("other", "noise")):
+        done = call(("eval", "-m", model, "-d", str(folder / "data"), *RUN, *CPU, "--out", str(folder / name)))
+        assert done.code == 0, done.text
+    shutil.copytree(folder / "run", folder / "right")
+
+
+def run_files(folder: Path) -> list[Path]:
+    """Everything in the run folder."""
+    return sorted(p for p in (folder / "run").rglob("*") if p.is_file() and not p.name.startswith("."))
+
+
+def run_commands(folder: Path, changed: Path, rng: Random) -> Sequence[Command]:
+    """Go on with it, score it again, compare it, look into it, accept it."""
+    run, data = str(folder / "run"), str(folder / "data")
+    again = ("eval", "-m", "copy-last", "-d", data, *RUN, *CPU, "--out", run)
+    options: list[Command] = [
+        again,
+        ("score", "--run", run, *RUN, *CPU),
+        ("compare", run, str(folder / "other")),
+        ("inspect", run, "00001_Noon_loc0_Straight_Sweep_1", "--out", str(folder / "out" / "pictures")),
+        ("leaderboard", "add", run, "--name", "x", "--results", str(folder / "out" / "entries")),
+    ]
+    return [options[int(rng.integers(len(options)))]]
+
+
+def entries(folder: Path) -> None:
+    """A leaderboard's entries."""
+    from leaderboard.submission import RESULTS
+
+    (folder / "entries").mkdir(parents=True)
+    for path in sorted(RESULTS.glob("*.json"))[:3]:
+        shutil.copy(path, folder / "entries" / path.name)
+
+
+def entry_commands(folder: Path, changed: Path, rng: Random) -> Sequence[Command]:
+    """Tables and the page."""
+    results = ("--results", str(folder / "entries"))
+    table = ("leaderboard", "table", *results, "--format", str(rng.choice(["markdown", "csv", "latex"])))
+    return [table if rng.random() < 0.7 else ("leaderboard", "site", "--out", str(folder / "out.html"), *results)]
+
+
+def archives(folder: Path) -> None:
+    """A release in parts."""
+    from hm_world_archive import IDS as SAMPLES
+    from hm_world_archive import make_archive, split_parts
+
+    (folder / "parts").mkdir(parents=True)
+    for name, content in split_parts(make_archive(SAMPLES[:3]), 3).items():
+        (folder / "parts" / name).write_bytes(content)
+
+
+def archive_commands(folder: Path, changed: Path, rng: Random) -> Sequence[Command]:
+    """Extract it."""
+    out = ("--out", str(folder / "out" / "data"), "--split", "all", "--no-index")
+    more = [(), ("--to-the-end",), ("--skip-refused",)]
+    return [("data", "download", "--parts", str(folder / "parts"), *out, *more[int(rng.integers(3))])]
+
+
+def models(folder: Path) -> None:
+    """A saved model, and data of its size."""
+    discs(folder)
+    weights = Path(__file__).resolve().parents[2] / "reference_model" / "weights" / "nano-no-memory"
+    shutil.copytree(weights, folder / "model")
+
+
+def model_files(folder: Path) -> list[Path]:
+    """What of it is loaded."""
+    return sorted(p for p in (folder / "model").rglob("*") if p.is_file() and p.suffix in (".json", ".safetensors"))
+
+
+def model_commands(folder: Path, changed: Path, rng: Random) -> Sequence[Command]:
+    """Look at it, or generate with it."""
+    model, sample = str(folder / "model"), "00000_Dawn_loc0_Straight_Sweep_0"
+    where = ("-d", str(folder / "data"), "--sample", sample, "--out", str(folder / "out" / "r"))
+    return [("generate", "-m", model, *where, *CPU)]
+
+
+OPTIONS = (
+    "guidance=nan", "guidance=inf", "guidance=-1", "steps=0", "steps=1e9", "steps=-3", "steps=x", "=", "a=b",
+    "tokens=0", "checkpoint=/nowhere", "checkpoint=", "steps=" + "9" * 400, "size=0x0", "guidance=1e308", "steps=1",
+)  # fmt: skip
+
+
+def option_commands(folder: Path, changed: Path, rng: Random) -> Sequence[Command]:
+    """Model options, seeds, shards and names."""
+    options = tuple(str(o) for o in rng.choice(OPTIONS, int(rng.integers(1, 3)), replace=False))
+    model = str(
+        rng.choice(["hydra", "noise", "copy-last", "no-memory", "nowhere.mod:f", "", "../x", "a:b:c", "json:loads"])
+    )
+    base = [
+        "generate",
+        "-m",
+        model,
+        "-d",
+        str(folder / "data"),
+        "--limit",
+        "1",
+        *CPU,
+        "--out",
+        str(folder / "out" / "r"),
+    ]
+    for option in options:
+        base += ["--option", option]
+    odd = (
+        ("--shard", "9/3"),
+        ("--shard", "x"),
+        ("--seed", "-5"),
+        ("--split", "none"),
+        ("--sample", "../x"),
+        ("--device", "cuda:99"),
+    )
+    base += odd[int(rng.integers(len(odd)))] if rng.random() < 0.4 else ()
+    return [tuple(base)]
+
+
+def targets() -> list[Target]:
+    """All kinds, with the share that each has."""
+    sample = {"prepare": discs, "commands": data_commands}
+    return [
+        Target(name="videos", files=chosen("cond.mp4", "tgt.mp4"), weight=2, **sample),  # type: ignore[arg-type]
+        Target(name="masks", files=chosen("cond_mask.mp4", "tgt_mask.mp4", "masks.mkv"), weight=2, **sample),  # type: ignore[arg-type]
+        Target(name="cameras", files=chosen("camera.json"), **sample),  # type: ignore[arg-type]
+        Target(name="flags", files=chosen("check.json", "character.json"), **sample),  # type: ignore[arg-type]
+        Target(name="truth", files=chosen("truth.json"), **sample),  # type: ignore[arg-type]
+        Target(name="captions", files=chosen("caption.txt", "splits.json"), **sample),  # type: ignore[arg-type]
+        Target(
+            name="predictions",
+            prepare=predictions,
+            files=lambda folder: sorted((folder / "predictions").iterdir()),
+            commands=prediction_commands,
+            weight=2,
+        ),
+        Target(
+            name="own video",
+            prepare=own_video,
+            files=lambda f: [f / "my.mp4", f / "camera.json"],
+            commands=own_commands,
+        ),
+        Target(name="runs", prepare=runs, files=run_files, commands=run_commands, weight=2),
+        Target(
+            name="entries", prepare=entries, files=lambda f: sorted((f / "entries").iterdir()), commands=entry_commands
+        ),
+        Target(
+            name="archives",
+            prepare=archives,
+            files=lambda f: sorted((f / "parts").iterdir()),
+            commands=archive_commands,
+        ),
+        Target(name="models", prepare=models, files=model_files, commands=model_commands, slow=True),
+        Target(
+            name="options", prepare=discs, files=chosen("splits.json"), commands=option_commands, slow=True, weight=0.5
+        ),
+    ]
