@@ -14,6 +14,7 @@ data      hmbench.data         a factory of a `Dataset`
 trainer   hmbench.trainers     what ``train-reference --trainer`` runs
 costs     hmbench.costs        cost cards of a package's models
 retrieval hmbench.retrieval    what traces retrieval in a package's models
+command   hmbench.commands     a function that adds commands to the Typer application it is given
 ======== ==================== ==========================================================================
 """
 
@@ -123,6 +124,7 @@ TRACKERS = Kind(what="tracker", group="hmbench.trackers", option="--tracker")
 DATA = Kind(what="data source", group="hmbench.data", option="--data")
 TRAINERS = Kind(what="trainer", group="hmbench.trainers", option="--trainer")
 COSTS = Kind(what="source of cost cards", group="hmbench.costs", option="")
+COMMANDS = Kind(what="command", group="hmbench.commands", option="")
 RETRIEVAL = Kind(what="tracer of retrieval", group="hmbench.retrieval", option="")
 
 

@@ -13,6 +13,7 @@ import typer
 
 from hmbench.cli.console import show_error
 from hmbench.errors import UserError
+from hmbench.registry import COMMANDS
 
 app = typer.Typer(
     name="hmbench",
@@ -47,6 +48,8 @@ STUDY_MODULES = ("study",)
 for _names, _target in ((ROOT_MODULES, app), (DATA_MODULES, data_app), (STUDY_MODULES, study_app)):
     for _name in _names:
         importlib.import_module(f"hmbench.cli.{_name}").register(_target)
+for _name in COMMANDS.points():
+    COMMANDS.find(_name)(app)
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hmbench.cli.evaluate import Device, Limit, Profile, Seed, Split, Weights
+from hmbench.cli.options import Typed, default_out, takes_request
 from hmbench.errors import UserError
 
 if TYPE_CHECKING:
@@ -15,14 +15,11 @@ if TYPE_CHECKING:
 
     from hmbench.report.compare import Comparison
     from hmbench.report.text_table import TextTable
-    from hmbench.run.evaluate import EvalRequest
+    from hmbench.run.request import EvalRequest
 
 FILES = "Files"
 
 Targets = Annotated[list[str], typer.Argument(help="Run folders; or models by name or folder, with --data.")]
-Data = Annotated[
-    str | None, typer.Option("--data", "-d", help="Evaluate models first: 'mini', or a folder.", rich_help_panel="Data")
-]
 Metrics = Annotated[
     str, typer.Option("--metrics", help="headline, all, or names with commas; fewer tests are corrected less.")
 ]
@@ -40,47 +37,30 @@ VideosBy = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Adds ``compare``."""
-    app.command("compare")(compare)
+    app.command("compare")(takes_request("compare")(compare))
 
 
 def compare(
+    typed: Typed,
     targets: Targets,
     metrics: Metrics = "headline",
     all_pairs: AllPairs = False,
     out: Out = None,
     videos: Videos = 0,
     videos_by: VideosBy = None,
-    data: Data = None,
-    split: Split = "all",
-    limit: Limit = None,
-    seed: Seed = 0,
-    device: Device = "cpu",
-    profile: Profile = "mini",
-    weights: Weights = None,
 ) -> None:
     """Compare runs on the clips they share: paired differences, intervals, Holm-corrected p-values.
 
     The first one is the reference. Models are evaluated first, into the folders that `hmbench eval` would use.
     """
-    from hmbench.cli.evaluate import checked_device
     from hmbench.report.compare import CompareSettings, compare_runs
-    from hmbench.run.evaluate import EvalRequest
 
     if videos and out is None:
         raise UserError("--videos needs a folder to write to.", "Give --out DIR.")
-    request = EvalRequest(
-        out=Path(),
-        data=data or "",
-        split=split,
-        limit=limit,
-        seed=seed,
-        device=checked_device(device),
-        profile=profile,
-        weights=weights,
-    )
+    request = typed.request(out=Path(), data=typed["data"] or "")
     folders = [_run_folder(target, request) for target in targets]
     wanted = metrics if metrics in {"headline", "all"} else tuple(name.strip() for name in metrics.split(","))
-    settings = CompareSettings(metrics=wanted, pairs="all" if all_pairs else "first", seed=seed)
+    settings = CompareSettings(metrics=wanted, pairs="all" if all_pairs else "first", seed=request.seed)
     comparison = compare_runs(folders, settings)
     _show(comparison)
     if out is not None:
@@ -92,7 +72,6 @@ def _run_folder(target: str, request: EvalRequest) -> Path:
     from dataclasses import replace
 
     from hmbench.cli.console import RichReporter
-    from hmbench.cli.evaluate import default_out
     from hmbench.run.evaluate import evaluate
 
     if (Path(target) / "run.json").is_file():

@@ -52,7 +52,7 @@ def inspect_command(run: Run, sample: SampleId, out: Out = None, data: Data = No
     folder = RunFolder(run)
     manifest = folder.read_manifest()
     content, tracked = _records(folder, manifest, sample)
-    clip = open_dataset(data or manifest.data).load(sample)
+    clip = open_dataset(data or manifest.data, options=None if data else manifest.data_options).load(sample)
     path = stored_prediction(folder, manifest, sample)
     prediction, _ = read_prediction(path, clip, reading_of(manifest.reading))
     tracks = tracks_from_json(tracked["prediction"]) if tracked else ()

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hmbench.cli.evaluate import Data, Device, Model, Option, Profile, Seed
+from hmbench.cli.options import Typed, takes_request
 from hmbench.errors import UserError
 
 Name = Annotated[str | None, typer.Argument(help="Show this model's options.")]
@@ -23,52 +23,44 @@ PictureOut = Annotated[Path, typer.Option("--out", "-o", help="Folder for retrie
 
 def register(app: typer.Typer) -> None:
     """Adds ``models`` and ``retrieval``."""
-    app.command("models")(models)
-    app.command("retrieval")(retrieval)
+    app.command("models")(takes_request("models")(models))
+    app.command("retrieval")(takes_request("retrieval")(retrieval))
 
 
 def models(
+    typed: Typed,
     name: Name = None,
     cost: Cost = False,
     preset: Preset = "mini",
     measure: Measure = False,
-    device: Device = "cpu",
     out: CostOut = None,
 ) -> None:
     """List models; with a name, its options; with --cost, what memory methods cost."""
     if cost:
-        _show_cost(preset, device, measure, out)
+        _show_cost(preset, typed["device"], measure, out)
     elif name:
         _show_options(name)
     else:
         _list_models()
 
 
-def retrieval(
-    model: Model,
-    sample: SampleId,
-    out: PictureOut,
-    data: Data = "mini",
-    seed: Seed = 0,
-    device: Device = "cpu",
-    profile: Profile = "mini",
-    option: Option = None,
-) -> None:
+def retrieval(typed: Typed, sample: SampleId, out: PictureOut) -> None:
     """Show which parts of the past each target frame retrieved, as data and as a picture."""
     from hmbench.cli.console import out as screen
-    from hmbench.cli.evaluate import checked_device, parse_options
     from hmbench.data.dataset import open_dataset
     from hmbench.errors import did_you_mean
     from hmbench.insight.retrieval import trace_retrieval
     from hmbench.insight.retrieval_picture import write_retrieval
     from hmbench.registry import create_model
 
-    clips = open_dataset(data)
+    request = typed.request(out=out)
+    assert request.model is not None, "the option is required"
+    clips = open_dataset(request.data)
     if sample not in (known := clips.ids("all")):
         raise UserError(f"{clips.name} has no sample {sample!r}.", did_you_mean(sample, known))
-    built = create_model(model, profile=profile, device=checked_device(device), options=parse_options(option))
+    built = create_model(request.model, profile=request.profile, device=request.device, options=request.options)
     clip = clips.load(sample)
-    trace = trace_retrieval(built, clip.prompt, seed=seed)
+    trace = trace_retrieval(built, clip.prompt, seed=request.seed)
     record = write_retrieval(trace, clip, out)
     if built.info.notice:
         screen.print(f"[bold yellow]Note:[/] {built.info.notice}", highlight=False)
@@ -144,9 +136,9 @@ def _show_cost(preset: str, device: str, measure: bool, out: Path | None) -> Non
 
     from hmbench.cli.compare import screen_table
     from hmbench.cli.console import out as screen
-    from hmbench.cli.evaluate import checked_device
     from hmbench.files import write_json, write_text
     from hmbench.insight.cost import cost_cards, cost_table
+    from hmbench.run.request import checked_device
 
     cards = cost_cards(preset=preset, device=checked_device(device), measure=measure)
     table = cost_table(cards)

@@ -7,37 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hmbench.cli.options import Typed, takes_request
+
 if TYPE_CHECKING:
-    from hmbench.results.predictions import Reading
     from hmbench.run.predictions_check import Checked
 
-FITTING = "Predictions that do not fit"
-
-Match = Annotated[
-    str | None,
-    typer.Option(
-        help="How files are named: a pattern such as '{id}_seed0.mp4', or a CSV of id and file.",
-        rich_help_panel=FITTING,
-    ),
-]
-Align = Annotated[
-    str | None,
-    typer.Option(
-        help="For another rate: resample (by time) or first-frames (frame by frame, whatever the file says).",
-        rich_help_panel=FITTING,
-    ),
-]
-Frames = Annotated[
-    str,
-    typer.Option(
-        help="exact, or first: score the first frames of videos that have more than the target.",
-        rich_help_panel=FITTING,
-    ),
-]
-Fit = Annotated[
-    str | None,
-    typer.Option(help="For another shape: crop, pad or stretch.", rich_help_panel=FITTING),
-]
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of predictions.")]
 DataSpec = Annotated[str, typer.Argument(metavar="DATA", help="'mini', or a folder in HM-World's layout.")]
 SHOWN = 20
@@ -45,28 +19,14 @@ SHOWN = 20
 
 def register(app: typer.Typer) -> None:
     """Adds ``check-predictions``."""
-    app.command("check-predictions")(check_command)
-
-
-def reading(align: str | None, frames: str, fit: str | None) -> Reading:
-    """The options as one value.
-
-    Raises:
-        UserError: If one is unknown.
-    """
-    from hmbench.results.predictions import Reading
-
-    return Reading(align=align, frames=frames, fit=fit)
+    app.command("check-predictions")(takes_request("check-predictions")(check_command))
 
 
 def check_command(
+    typed: Typed,
     folder: Folder,
     data: DataSpec = "mini",
     split: Annotated[str, typer.Option(help="Split of the data, for example test.")] = "all",
-    match: Match = None,
-    align: Align = None,
-    frames: Frames = "exact",
-    fit: Fit = None,
 ) -> None:
     """Look at predictions before they are scored: frames, rate, size, length and colour, one line a kind.
 
@@ -77,9 +37,9 @@ def check_command(
     from hmbench.cli.console import out as screen
     from hmbench.run.predictions_check import check_predictions
 
-    how = reading(align, frames, fit)
+    asked = typed.fields()
     clips = open_shown(data)
-    checked = check_predictions(clips, clips.ids(split), folder, match=match, reading=how)
+    checked = check_predictions(clips, clips.ids(split), folder, match=asked["match"], reading=asked["reading"])
     show(checked)
     good = sum(look.plan is not None for look in checked.looks)
     screen.print(f"{good} of {len(checked.looks)} predictions can be scored.", highlight=False)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hmbench.cli.evaluate import Device, Profile, Weights
+from hmbench.cli.options import Typed, takes_request
 from hmbench.errors import UserError
 
 Clips = Annotated[int, typer.Option("--clips", "-n", min=1, help="Clean clips; each is shown with every fault.")]
@@ -22,10 +22,11 @@ Cache = Annotated[Path | None, typer.Option("--cache", help="Folder that keeps r
 
 def register(app: typer.Typer) -> None:
     """Adds ``validate-metrics``."""
-    app.command("validate-metrics")(validate_metrics)
+    app.command("validate-metrics")(takes_request("validate-metrics")(validate_metrics))
 
 
 def validate_metrics(
+    typed: Typed,
     out: Out = Path("validity"),
     clips: Clips = 8,
     split: Split = "test",
@@ -33,9 +34,6 @@ def validate_metrics(
     strengths: Strengths = "0.5,1",
     oracle: Oracle = False,
     seed: Seed = 0,
-    device: Device = "cpu",
-    profile: Profile = "mini",
-    weights: Weights = None,
     cache: Cache = None,
 ) -> None:
     """Score mini-world clips with exactly one thing wrong, and print what each metric can see.
@@ -46,7 +44,6 @@ def validate_metrics(
     """
     from hmbench.cli.console import out as screen
     from hmbench.cli.console import progress_bar
-    from hmbench.cli.evaluate import checked_device
     from hmbench.data.mini_world import PROBE_KINDS
     from hmbench.files import write_json, write_text
     from hmbench.study.probe_clips import NUISANCES
@@ -55,15 +52,16 @@ def validate_metrics(
 
     if split not in ("train", "test"):
         raise UserError(f"There is no split {split!r} in the mini world.", "Choose train or test.")
+    request = typed.request(out=out)
     config = StudyConfig(
         clips=clips,
         split="train" if split == "train" else "test",
         seed=seed,
         size=_size(size),
         strengths=_strengths(strengths),
-        profile=profile,
-        weights=weights,
-        device=checked_device(device),
+        profile=request.profile,
+        weights=request.weights,
+        device=request.device,
         cache=cache,
         oracle=oracle,
     )

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from hmbench.errors import UserError
+from hmbench.errors import UserError, did_you_mean
+from hmbench.registry import DATA
 from hmbench.types import Sample
+
+if TYPE_CHECKING:
+    from hmbench.data.mini_world.splits import SplitName
 
 
 class Dataset(Protocol):
@@ -42,57 +47,75 @@ OnClip = Callable[[str, int], None]
 """Called with the id of a clip that was rendered and how many there will be."""
 
 
-def open_dataset(spec: str, on_clip: OnClip | None = None) -> Dataset:
+def open_dataset(spec: str, on_clip: OnClip | None = None, options: Mapping[str, Any] | None = None) -> Dataset:
     """The data that ``--data`` names.
 
     Args:
-        spec: ``mini`` (the embedded world), ``disc`` (the unit tests' tiny world), a folder in HM-World's layout, or
-            somebody's own video as JSON: ``{"video": path, "camera": preset, "caption": text}`` with any field of
-            `hmbench.data.own_video.OwnVideoConfig`.
+        spec: An installed source (``mini``, ``mini-easy``, ...), ``module:NAME`` of one, or a folder.
         on_clip: Hears of each clip of the mini world that has to be rendered first.
+        options: The source's own options, for example those of `hmbench.data.own_video.own_video`.
 
     Raises:
-        UserError: If there is no such folder or nothing in it looks like HM-World.
+        UserError: If there is no such source or folder, nothing in it looks like HM-World, or it refuses the options.
     """
-    if spec == "disc":
-        from hmbench.data.disc_world import DiscWorld
-
-        return DiscWorld()
-    if spec.startswith("{"):
-        return _own_video(spec)
-    folder = _mini_folder(on_clip) if spec == "mini" else Path(spec)
-    if not folder.is_dir():
+    if spec.startswith("{"):  # how runs of 0.1 recorded somebody's own video
+        spec, options = "own-video", _options_of_0_1(spec)
+    known = DATA.points()
+    if spec not in known and (Path(spec).is_dir() or ":" not in spec):
+        return _folder(spec)
+    factory = DATA.find(spec)
+    accepted = inspect.signature(factory).parameters
+    given = dict(options or {}) | ({"on_clip": on_clip} if "on_clip" in accepted else {})
+    anything = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in accepted.values())
+    if not anything and (unknown := sorted(set(given) - set(accepted))):
+        raise UserError(f"The data source {spec!r} has no option {unknown[0]!r}.", did_you_mean(unknown[0], accepted))
+    found = factory(**given)
+    if not (callable(getattr(found, "ids", None)) and callable(getattr(found, "load", None))):
         raise UserError(
-            f"There is no data folder {spec!r}.",
-            "Give a folder in HM-World's layout, or 'mini' for the world that comes with hmbench.",
+            f"What {spec!r} gives is no data source: {type(found).__name__} has no ids and load.",
+            "See `hmbench.data.dataset.Dataset`.",
         )
-    from hmbench.data.hm_world import HMWorld
+    return cast(Dataset, found)
 
+
+def mini(on_clip: OnClip | None = None) -> Dataset:
+    """The embedded world's test clips, rendered into the cache the first time."""
+    return _embedded("test", on_clip)
+
+
+def mini_easy(on_clip: OnClip | None = None) -> Dataset:
+    """Test clips of the easy world, rendered into the cache the first time."""
+    return _embedded("easy-test", on_clip)
+
+
+def _embedded(split: SplitName, on_clip: OnClip | None) -> Dataset:
+    from hmbench.cache import cache_folder
+    from hmbench.data.hm_world import HMWorld
+    from hmbench.data.mini_world.default import ensure_default_mini
+
+    folder = ensure_default_mini(
+        cache_folder() / "mini-world",
+        split=split,
+        on_done=lambda made, total: on_clip(made.name, total) if on_clip else None,
+    )
     return HMWorld(folder)
 
 
-def _own_video(spec: str) -> Dataset:
-    from hmbench.data.own_video import OwnVideo, OwnVideoConfig
-
-    try:
-        fields = json.loads(spec)
-        video, camera, caption = fields.pop("video"), fields.pop("camera"), fields.pop("caption", "")
-        if fields.get("size") is not None:
-            fields["size"] = tuple(fields["size"])
-        config = OwnVideoConfig(**fields)
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+def _folder(spec: str) -> Dataset:
+    if not Path(spec).is_dir():
         raise UserError(
-            f"The own video {spec!r} does not parse: {error}.",
-            'Write {"video": "my.mp4", "camera": "pan-left-and-back"}.',
+            f"There is no data folder {spec!r}.",
+            f"Give a folder in HM-World's layout, or a source by name: {', '.join(DATA.points())}.",
+        )
+    from hmbench.data.hm_world import HMWorld
+
+    return HMWorld(Path(spec))
+
+
+def _options_of_0_1(spec: str) -> dict[str, Any]:
+    try:
+        return dict(json.loads(spec))
+    except (ValueError, RecursionError, TypeError) as error:
+        raise UserError(
+            f"The own video {spec[:80]!r} does not parse: {error}.", "Evaluate it again: --video."
         ) from error
-    return OwnVideo(Path(video), camera, caption, config)
-
-
-def _mini_folder(on_clip: OnClip | None) -> Path:
-    """The embedded world's test clips, rendered into the cache the first time."""
-    from hmbench.cache import cache_folder
-    from hmbench.data.mini_world.default import ensure_default_mini
-
-    return ensure_default_mini(
-        cache_folder() / "mini-world", on_done=lambda made, total: on_clip(made.name, total) if on_clip else None
-    )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -144,6 +144,26 @@ class OwnVideo:
         for array in (prompt.context, prompt.context_poses, prompt.target_poses):
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()[:16]
+
+
+def own_video(*, video: str, camera: str, caption: str = "", size: Any = None, **settings: Any) -> OwnVideo:
+    """The data source ``own-video``.
+
+    Args:
+        video: Path of the video.
+        camera: Preset or camera file.
+        caption: What it shows.
+        size: (height, width) that it is cropped to; None keeps its own.
+        **settings: Further fields of `OwnVideoConfig`.
+
+    Raises:
+        UserError: If a setting is unknown or impossible, or the video cannot be used.
+    """
+    known = {field.name for field in fields(OwnVideoConfig)} - {"size"}
+    if unknown := sorted(set(settings) - known):
+        raise UserError(f"An own video has no setting {unknown[0]!r}.", did_you_mean(unknown[0], known))
+    shape = None if size is None else (int(size[0]), int(size[1]))
+    return OwnVideo(Path(video), camera, caption, OwnVideoConfig(size=shape, **settings))
 
 
 class _Taken(NamedTuple):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from hmbench.errors import UserError
 from hmbench.metrics.consistency import BackgroundConsistency, SubjectConsistency
 from hmbench.metrics.dsc import DynamicSubjectConsistency
 from hmbench.metrics.dsc_reference import DscReference
 from hmbench.metrics.fidelity import Psnr, Region, Ssim
 from hmbench.metrics.perceptual import Lpips
+from hmbench.metrics.plugins import Setting, installed_metrics, named_metrics
 from hmbench.metrics.reentry.metrics import ReentryMetric
 from hmbench.metrics.reentry.readings import READINGS
 from hmbench.metrics.summary import BackgroundFidelity, MemoryScore
@@ -35,7 +38,8 @@ def default_metrics(
         UserError: For an unknown profile or a weights folder that does not exist.
     """
     found = find_backbones(profile=profile, weights=weights, device=device)
-    metrics = [*_summary(found), *_fidelity(found), *_consistency(found), *_subjects(found)]
+    setting = Setting(profile=profile, weights=weights, device=device, backbones=found)
+    metrics = [metric for family in FAMILIES for metric in family(found)] + list(installed_metrics(setting))
     if quality:
         from hmbench.metrics.quality import NETWORKS, NoReferenceQuality
 
@@ -44,7 +48,28 @@ def default_metrics(
         from hmbench.metrics.vbench import vbench_metrics
 
         metrics += vbench_metrics(weights, device)
+    names = [metric.info.name for metric in metrics]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise UserError(f"Two metrics are called {twice[0]!r}.", "Uninstall the package that offers the second one.")
     return tuple(metrics)
+
+
+def own_metrics(
+    names: Sequence[str], *, profile: str, weights: Path | None, device: str
+) -> dict[str, tuple[Metric, ...]]:
+    """Metrics of ``module:NAME``, by what was asked for.
+
+    Args:
+        names: What was asked for.
+        profile: ``mini`` or ``paper``.
+        weights: Folder filled by `hmbench weights pull`; None if there is none.
+        device: Torch device.
+
+    Raises:
+        UserError: If one cannot be imported or is no metric.
+    """
+    found = find_backbones(profile=profile, weights=weights, device=device)
+    return named_metrics(names, Setting(profile=profile, weights=weights, device=device, backbones=found))
 
 
 def _summary(found: Backbones) -> list[Metric]:
@@ -80,3 +105,7 @@ def _subjects(found: Backbones) -> list[Metric]:
         *(ReentryMetric(reading, found.crops[""]) for reading in READINGS),
         *(TrackingMetric(name) for name in ("hota", "deta", "assa", "idf1")),
     ]
+
+
+FAMILIES = (_summary, _fidelity, _consistency, _subjects)
+"""In the order of tables. A metric of hmbench's own stands in a family; others come by entry points."""

@@ -115,7 +115,7 @@ def _same_data(ours: RunManifest, theirs: RunManifest) -> bool:
     if ours.data != theirs.data or set(ours.samples) == set(theirs.samples):
         return False
     try:
-        data = open_dataset(ours.data)
+        data = open_dataset(ours.data, options=ours.data_options)
         known = set(data.ids("all"))
     except UserError:
         return False

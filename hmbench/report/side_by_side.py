@@ -51,7 +51,8 @@ def write_side_by_side(comparison: Comparison, samples: Sequence[str], out: Path
     Raises:
         UserError: If the data or a prediction is not there.
     """
-    data = open_dataset(comparison.runs[0].manifest.data)
+    first = comparison.runs[0].manifest
+    data = open_dataset(first.data, options=first.data_options)
     paths = []
     for rank, name in enumerate(samples, start=1):
         sample = data.load(name)

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmbench.errors import SampleError, UserError, did_you_mean
+from hmbench.flags import flag
 from hmbench.types import Sample, Video
 from hmbench.video.decode import Header, shown_at_ticks
 from hmbench.video.files import resize_video
@@ -34,16 +35,31 @@ CONTEXT_PSNR = 26.0
 target or either half at half the speed 9.5 to 24.9."""
 
 
+FITTING = "Predictions that do not fit"
+"""Heading of these options."""
+SCORING = "score check-predictions"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Reading:
     """How predictions that do not fit are made to; the defaults refuse them."""
 
-    align: str | None = None
+    align: str | None = flag(
+        None,
+        "For another rate: resample (by time) or first-frames (frame by frame, whatever the file says).",
+        commands=SCORING,
+        panel=FITTING,
+    )
     """For another rate: ``resample`` takes what a player shows at the sample's ticks, ``first-frames`` takes frame for
     frame, whatever the file says of its rate."""
-    frames: str = "exact"
+    frames: str = flag(
+        "exact",
+        "exact, or first: score the first frames of videos that have more than the target.",
+        commands=SCORING,
+        panel=FITTING,
+    )
     """``first`` takes the first frames of a video that has more than the target."""
-    fit: str | None = None
+    fit: str | None = flag(None, "For another shape: crop, pad or stretch.", commands=SCORING, panel=FITTING)
     """For another aspect: ``stretch``, ``crop`` (cover, cut the rest) or ``pad`` (fit inside, black around)."""
 
     def __post_init__(self) -> None:

@@ -54,6 +54,8 @@ class RunManifest:
     """As given: ``mini``, a folder, ..."""
     data_name: str
     """Resolved name of the data."""
+    data_options: dict[str, Any] = field(default_factory=dict)
+    """Options of the data source, such as which video of whose."""
     data_revision: str
     """Digest of the samples used."""
     split: str

@@ -221,7 +221,7 @@ def open_data(request: EvalRequest, reporter: Reporter) -> Dataset:
         begun = True
         reporter.advance(name)
 
-    return open_dataset(request.data, on_clip)
+    return open_dataset(request.data, on_clip, request.data_options)
 
 
 def open_run(request: EvalRequest, data: Dataset, ids: tuple[str, ...], info: dict[str, Any]) -> RunManifest:
@@ -232,6 +232,7 @@ def open_run(request: EvalRequest, data: Dataset, ids: tuple[str, ...], info: di
         options=dict(request.options),
         model_info=info,
         data=request.data,
+        data_options=dict(request.data_options),
         data_name=data.name,
         data_revision=data.revision(ids),
         split=request.split,

@@ -5,65 +5,265 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
-from hmbench.errors import UserError
-from hmbench.results.predictions import EXACT, Reading
+from hmbench.errors import UserError, did_you_mean
+from hmbench.flags import flag, part
+from hmbench.registry import DATA as DATA_SOURCES
+from hmbench.registry import MODELS, model_names
+from hmbench.results.predictions import EXACT, FITTING, Reading
+
+PROFILES = ("mini", "paper")
+
+
+def parse_options(pairs: list[str] | None) -> dict[str, str]:
+    """``name=value`` pairs as a dictionary.
+
+    Raises:
+        UserError: If one has no ``=``.
+    """
+    options = {}
+    for pair in pairs or []:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise UserError(f"Option {pair!r} has no value.", "Write it as --option name=value.")
+        options[name.strip()] = value.strip()
+    return options
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """``k/n`` as numbers.
+
+    Raises:
+        UserError: If it is not of that form.
+    """
+    number, _, count = text.partition("/")
+    if not (number.isdigit() and count.isdigit()):
+        raise UserError(f"--shard {text!r} is not of the form k/n.", "For the first of four processes: --shard 0/4.")
+    return int(number), int(count)
+
+
+def several(values: list[str] | None) -> tuple[str, ...]:
+    """What was given for an option that may be repeated."""
+    return tuple(values or ())
+
+
+def checked_device(device: str) -> str:
+    """The device, if this machine has it; ``auto`` is resolved.
+
+    Raises:
+        UserError: If torch does not know it or cannot use it here.
+    """
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        kind, index = torch.device(device).type, torch.device(device).index
+    except RuntimeError as error:
+        raise UserError(f"There is no device {device!r}.", "Use cpu, cuda, cuda:1, ...") from error
+    if kind != "cuda":
+        return device
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if (index or 0) >= count:
+        seen = "no GPU" if count == 0 else f"{count} GPU{'s' if count > 1 else ''}"
+        raise UserError(
+            f"--device {device} was asked for, but torch sees {seen}.",
+            "GPUs count from 0; `hmbench doctor` lists them." if count else "Use --device cpu.",
+        )
+    return device
+
+
+RUN, DATA, SCORING, OWN = "Run", "Data", "Scoring", "Your own video"
+ALL, MAKING, MEASURING = "eval generate score", "eval generate", "eval score"
+"""Commands that share an option; others are named beside it."""
+NAMED: Any = str | None
+SEVERAL: Any = list[str] | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvalRequest:
-    """What to evaluate on what, and where to put it."""
+    """What to evaluate on what, and where to put it. Each field is declared here alone, its option included."""
 
-    out: Path
+    out: Path = flag(
+        help="Run folder; by default runs/MODEL-DATA-seedN.",
+        commands=ALL,
+        names=("--out", "-o"),
+        panel=RUN,
+        typed=Path | None,
+    )
     """Run folder."""
-    model: str | None = None
+    model: str | None = flag(
+        None,
+        "Model name (see `hmbench models`), package.module:factory, or folder.",
+        commands=f"{MAKING} retrieval",
+        names=("--model", "-m"),
+        typed=str,
+        otherwise=dict.fromkeys(("eval", "generate", "retrieval"), ...),
+    )
     """Model name, ``module:factory`` or folder; None to score videos that exist already."""
-    options: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = flag(
+        make=dict,
+        help="Model option name=value; repeatable.",
+        commands=f"{MAKING} retrieval",
+        names=("--option", "-O"),
+        panel=RUN,
+        typed=SEVERAL,
+        read=parse_options,
+    )
     """The model's own options, as text."""
-    predictions: Path | None = None
+    predictions: Path | None = flag(
+        None, "Anyone's videos: a folder of SAMPLE.mp4, the target alone or context and target.", commands="score"
+    )
     """Folder of ``<sample>.mp4`` to score instead of generating."""
-    match: str | None = None
+    match: str | None = flag(
+        None,
+        "How files are named: a pattern such as '{id}_seed0.mp4', or a CSV of id and file.",
+        commands="score check-predictions",
+        panel=FITTING,
+    )
     """How predictions are named: a pattern such as ``{id}_seed0.mp4``, or a CSV file of ids and files."""
-    reading: Reading = EXACT
+    reading: Reading = part(Reading, EXACT)
     """What to do with predictions of another rate, length or shape."""
-    data: str = "mini"
-    """``mini``, or a folder in HM-World's layout."""
-    split: str = "all"
+    data: str = flag(
+        "mini",
+        "'mini', a folder in HM-World's layout, or package.module:source.",
+        commands=f"{ALL} compare retrieval",
+        names=("--data", "-d"),
+        panel=DATA,
+        typed=NAMED,
+        otherwise={"score": None, "compare": None},
+    )
+    """Name of a data source, ``module:NAME``, or a folder in HM-World's layout."""
+    data_options: Mapping[str, Any] = field(default_factory=dict)
+    """The data source's own options (JSON types)."""
+    split: str = flag("all", "Split of the data, for example test.", commands=f"{ALL} compare", panel=DATA)
     """Split of the data."""
-    samples: tuple[str, ...] = ()
+    samples: tuple[str, ...] = flag(
+        (),
+        "This sample only; repeatable.",
+        commands=ALL,
+        names=("--sample",),
+        panel=DATA,
+        typed=SEVERAL,
+        read=several,
+    )
     """These ids only; empty for all of the split."""
-    limit: int | None = None
+    limit: int | None = flag(None, "The first so many samples only.", commands=f"{ALL} compare", panel=DATA, minimum=1)
     """The first so many ids only."""
-    seed: int = 0
+    seed: int = flag(
+        0, "Seed of the run; each sample's seed follows from it.", commands=f"{MAKING} compare retrieval", panel=RUN
+    )
     """Seed of the run."""
-    device: str = "cpu"
-    """Torch device."""
-    profile: str = "mini"
+    profile: str = flag(
+        "mini",
+        "'mini' (weights in the package) or 'paper' (the paper's networks).",
+        commands=f"{ALL} compare retrieval validate-metrics",
+        panel=RUN,
+    )
     """``mini`` or ``paper``: the model's scale and the metrics' backbones."""
-    weights: Path | None = None
+    weights: Path | None = flag(
+        None,
+        "Folder of the metrics' networks (`hmbench weights pull DIR`).",
+        commands=f"{MEASURING} compare validate-metrics",
+        panel=SCORING,
+    )
     """Folder of backbone weights (`hmbench weights pull`)."""
-    metrics: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = flag(
+        (),
+        "This metric only, by name (docs/metrics.md) or package.module:NAME; repeatable.",
+        commands=MEASURING,
+        names=("--metric",),
+        panel=SCORING,
+        typed=SEVERAL,
+        read=several,
+    )
     """These metrics only; empty for all."""
-    quality: bool = False
+    quality: bool = flag(
+        False,
+        "Also MUSIQ and NIQE, which need no truth (`hmbench weights pull DIR --only musiq --only niqe`).",
+        commands=MEASURING,
+        names=("--quality/--no-quality",),
+        panel=SCORING,
+    )
     """Also the optional no-reference quality metrics of pyiqa."""
-    vbench: bool = False
+    vbench: bool = flag(
+        False,
+        "Also VBench's dimensions of motion (`hmbench weights pull DIR --only raft`).",
+        commands=MEASURING,
+        names=("--vbench/--no-vbench",),
+        panel=SCORING,
+    )
     """Also VBench's optional dimensions of motion."""
-    tracking: bool = True
+    tracking: bool = flag(
+        True,
+        "Follow subjects in the videos; without, what is about subjects is skipped.",
+        commands=MEASURING,
+        names=("--tracking/--no-tracking",),
+        panel=SCORING,
+    )
     """Whether to track subjects."""
-    tracker: str = "botsort"
-    """How detections become tracks: ``botsort`` or ``bytetrack``."""
-    any_class: bool = False
+    tracker: str = flag(
+        "botsort",
+        "How detections become tracks: botsort (takes the camera's motion out), bytetrack, or package.module:NAME.",
+        commands=MEASURING,
+        panel=SCORING,
+    )
+    """How detections become tracks: ``botsort``, ``bytetrack``, an installed tracker or ``module:NAME``."""
+    any_class: bool = flag(
+        False,
+        "Follow whatever the detector finds, of any class.",
+        commands=MEASURING,
+        names=("--any-class",),
+        panel=SCORING,
+    )
     """Class-agnostic: whatever the detector finds is a subject."""
-    shard: tuple[int, int] = (0, 1)
+    shard: tuple[int, int] = flag(
+        (0, 1),
+        "k/n: every n-th sample from the k-th (from 0), to share a run.",
+        commands=ALL,
+        panel=RUN,
+        typed=str,
+        read=parse_shard,
+        otherwise=dict.fromkeys(("eval", "generate", "score"), "0/1"),
+    )
     """(k, n): only every n-th sample, from the k-th on, so that n processes can share a run folder."""
     join: bool = False
     """Share the work of a process that works on the run folder already, instead of being refused."""
+    device: str = flag(
+        "cpu",
+        "Torch device: cpu, cuda, cuda:1; auto takes a GPU if there is one.",
+        commands=f"{ALL} compare retrieval models validate-metrics",
+        panel=RUN,
+        read=checked_device,
+        otherwise=dict.fromkeys(("eval", "generate", "score", "compare", "retrieval", "validate-metrics"), "auto"),
+    )
+    """Torch device; looked at last, since it needs torch."""
 
     def __post_init__(self) -> None:
         number, count = self.shard
         if not 0 <= number < count:
             raise UserError(f"There is no shard {number} of {count}.", "Shards count from 0: 0/4, 1/4, 2/4, 3/4.")
+        if self.any_class and not self.tracking:
+            raise UserError("--any-class is about tracking, and --no-tracking was given.", "Give one of the two.")
+
+
+def check_names(*, model: str | None, data: str | None, profile: str) -> None:
+    """Refuses names that nobody offers, before anything heavy is imported.
+
+    Raises:
+        UserError: If there is no such model, data source or profile.
+    """
+    if profile not in PROFILES:
+        raise UserError(f"There is no profile {profile!r}.", f"Available: {', '.join(PROFILES)}.")
+    if model is not None and not Path(model).is_dir() and ":" not in model and model not in model_names():
+        raise MODELS.unknown(model, model_names(), "a saved model's folder, or ")
+    known = DATA_SOURCES.points()
+    if data and not (data in known or ":" in data or Path(data).is_dir()):
+        raise UserError(
+            f"There is no data folder {data!r}.",
+            f"{did_you_mean(data, known)} Or give a folder in HM-World's layout, or module:NAME.",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from typing import Any
 from hmbench.errors import UserError, did_you_mean
 from hmbench.networks.identity import weights_identity
 from hmbench.protocols import Metric, SubjectTracker
+from hmbench.registry import TRACKERS
 from hmbench.results.records import RunManifest
 from hmbench.run.request import EvalRequest, Reporter
 from hmbench.run.stages import RowTags, Scorer
@@ -83,10 +84,8 @@ def check_scoring(request: EvalRequest) -> None:
     Raises:
         UserError: If there is no such metric, profile, tracker or weights folder.
     """
-    from hmbench.subjects.create import tracking_method
-
     _default_metrics(request)
-    tracking_method(request.tracker)
+    TRACKERS.find(request.tracker)
 
 
 def _default_tracker(
@@ -105,7 +104,7 @@ def _default_tracker(
         any_class=request.any_class,
     )
     if tracker is None:
-        why = tracker_missing(profile=request.profile, weights=request.weights)
+        why = tracker_missing(profile=request.profile, weights=request.weights) or f"{request.tracker} gave no tracker"
         notices.append(f"Subjects are not tracked: {why}")
         return None, why
     if request.profile == "mini" and not _mini_world(request.data, samples):
@@ -121,27 +120,26 @@ def _settings(tracker: SubjectTracker | None) -> dict[str, Any]:
 
 def _mini_world(data: str, samples: Sequence[str]) -> bool:
     """Whether the subjects are those that the shipped detector was trained on; the unit tests' discs pass, too."""
-    if data in ("mini", "disc"):
+    if data in ("mini", "mini-easy", "disc"):
         return True
     folders = (Path(data), Path(data) / "HM-World")
-    return not data.startswith("{") and any((f / i / "truth.json").is_file() for f in folders for i in samples[:1])
+    return any((f / i / "truth.json").is_file() for f in folders for i in samples[:1])
 
 
 def _default_metrics(request: EvalRequest) -> tuple[Metric, ...]:
-    from hmbench.metrics import default_metrics
+    from hmbench.metrics.table import default_metrics, own_metrics
 
-    found = default_metrics(
-        profile=request.profile,
-        weights=request.weights,
-        device=request.device,
-        quality=request.quality,
-        vbench=request.vbench,
-    )
+    where: dict[str, Any] = {"profile": request.profile, "weights": request.weights, "device": request.device}
+    found = default_metrics(quality=request.quality, vbench=request.vbench, **where)
+    own = own_metrics([name for name in request.metrics if ":" in name], **where)
     names = {metric.info.name for metric in found}
-    for name in request.metrics:
-        if name not in names:
-            raise UserError(f"There is no metric {name!r}.", did_you_mean(name, names))
-    return tuple(metric for metric in found if not request.metrics or metric.info.name in request.metrics)
+    wanted = {name for name in request.metrics if name not in own}
+    for name in sorted(wanted - names):
+        raise UserError(f"There is no metric {name!r}.", f"{did_you_mean(name, names)} Or give module:NAME.")
+    added = [metric for metrics in own.values() for metric in metrics]
+    if taken := sorted({metric.info.name for metric in added} & names):
+        raise UserError(f"A metric is called {taken[0]!r} already.", "Give yours another name.")
+    return (*(metric for metric in found if not request.metrics or metric.info.name in wanted), *added)
 
 
 def _describe_metric(metric: Metric) -> dict[str, Any]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, cast
 
-from hmbench.errors import UserError, did_you_mean
+from hmbench.errors import UserError
 from hmbench.protocols import SubjectTracker
+from hmbench.registry import TRACKERS
 
 Method = Literal["botsort", "bytetrack"]
-METHODS: tuple[Method, ...] = get_args(Method)
-"""Ways to make tracks of detections."""
 
 
 def create_tracker(
@@ -21,19 +21,42 @@ def create_tracker(
     method: str = "botsort",
     any_class: bool = False,
 ) -> SubjectTracker | None:
-    """YOLO11, ByteTrack or BoT-SORT, and linking by appearance; None where weights are missing (`tracker_missing`).
+    """A tracker by name; None where its weights are missing (`tracker_missing`).
 
     Args:
         profile: ``mini``: the shipped detector and embedder. ``paper``: YOLO11x and DINO from the weights folder.
         weights: Folder filled by `hmbench weights pull`.
         device: Torch device.
-        method: How detections become tracklets: one of `METHODS`.
+        method: ``botsort``, ``bytetrack``, another installed tracker (entry-point group ``hmbench.trackers``) or
+            ``module:NAME``: a factory that takes those of the other arguments that it names.
         any_class: Class-agnostic: whatever the detector finds is a subject.
 
     Raises:
-        UserError: For an unknown profile or method, a weights folder that does not exist, or a damaged file.
+        UserError: For an unknown profile or tracker, a weights folder that does not exist, or a damaged file.
     """
-    chosen = tracking_method(method)
+    factory = TRACKERS.find(method)
+    offered = {"profile": profile, "weights": weights, "device": device, "any_class": any_class}
+    accepted = inspect.signature(factory).parameters
+    found = factory(**{name: value for name, value in offered.items() if name in accepted})
+    if found is not None and not callable(getattr(found, "track", None)):
+        raise UserError(
+            f"What {method!r} gives is no tracker: {type(found).__name__} has no method track.",
+            "Give it name and track(video) -> tuple of Track (see `hmbench.protocols.SubjectTracker`).",
+        )
+    return cast("SubjectTracker | None", found)
+
+
+def botsort(*, profile: str, weights: Path | None, device: str, any_class: bool = False) -> SubjectTracker | None:
+    """YOLO11, BoT-SORT (which takes the camera's motion out), and linking by appearance."""
+    return _yolo("botsort", profile, weights, device, any_class)
+
+
+def bytetrack(*, profile: str, weights: Path | None, device: str, any_class: bool = False) -> SubjectTracker | None:
+    """YOLO11, ByteTrack, and linking by appearance."""
+    return _yolo("bytetrack", profile, weights, device, any_class)
+
+
+def _yolo(method: Method, profile: str, weights: Path | None, device: str, any_class: bool) -> SubjectTracker | None:
     if tracker_missing(profile=profile, weights=weights):
         return None
     from hmbench.networks.backbones import FILES, find_backbones
@@ -48,19 +71,7 @@ def create_tracker(
         assert weights is not None, "tracker_missing answers for a profile without its weights"
         verify(weights, "yolo11")  # a pickle: only the bytes that were pulled are read
         detector = load_yolo11(weights / FILES["yolo11"], device, any_class=any_class)
-    return YoloTracker(detector, encoder, TrackerConfig(method=chosen))
-
-
-def tracking_method(name: str) -> Method:
-    """The method of that name.
-
-    Raises:
-        UserError: If there is none.
-    """
-    for method in METHODS:
-        if method == name:
-            return method
-    raise UserError(f"There is no tracker {name!r}.", did_you_mean(name, METHODS))
+    return YoloTracker(detector, encoder, TrackerConfig(method=method))
 
 
 def tracker_missing(*, profile: str, weights: Path | None) -> str | None:

@@ -9,8 +9,8 @@ import pytest
 import typer
 
 from hmbench.cli import app, main
-from hmbench.cli.evaluate import checked_device
 from hmbench.errors import UserError
+from hmbench.run.request import checked_device
 from hmbench.video.files import write_lossless
 
 

@@ -1,0 +1,177 @@
+"""One of each plug-in in a temporary package: one file and one line each, then everything runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hmbench.errors import UserError
+from hmbench.registry import DATA, METRICS, MODELS, create_model, find_factory
+
+PACKAGE = '''
+import dataclasses
+import numpy as np
+from hmbench.data.disc_world import DiscWorld
+from hmbench.protocols import MetricInfo, ModelInfo
+from hmbench.types import Score
+from reference_model.model.memory import FullMemory
+from reference_model.model.methods import Method
+
+
+class Dim:
+    """Repeats the last frame, darker."""
+
+    def __init__(self, divisor: int = 2):
+        self.divisor = divisor
+
+    def generate(self, prompt, *, seed):
+        return np.repeat(prompt.context[-1:] // self.divisor, prompt.num_target_frames, axis=0)
+
+
+class Whole(FullMemory):
+    """Full attention under another name."""
+
+
+WHOLE = Method(name="whole", description="everything", memory={"kind": Whole})
+
+
+class Brightness:
+    info = MetricInfo(name="brightness", version=1, higher_is_better=None, headline=True)
+
+    def __call__(self, case):
+        return Score(float(case.prediction.mean()))
+
+
+def red_share(case):
+    return case.prediction[..., 0].mean() / 255
+
+
+def nobody(*, device):
+    class Nobody:
+        name = "nobody"
+
+        def track(self, video):
+            return ()
+
+    return Nobody()
+
+
+def discs():
+    return DiscWorld()
+
+
+def commands(app):
+    @app.command("hello")
+    def hello(name: str = "you"):
+        print(f"hello {name}")
+'''
+POINTS = """
+[hmbench.models]
+dim = own_things:Dim
+[hmbench.memories]
+whole = own_things:WHOLE
+[hmbench.metrics]
+brightness = own_things:Brightness
+[hmbench.trackers]
+nobody = own_things:nobody
+[hmbench.data]
+own-discs = own_things:discs
+[hmbench.commands]
+hello = own_things:commands
+"""
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    folder = tmp_path / "site"
+    info = folder / "own_things-1.dist-info"
+    info.mkdir(parents=True)
+    (folder / "own_things.py").write_text(PACKAGE)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: own-things\nVersion: 1\n")
+    (info / "entry_points.txt").write_text(POINTS)
+    return folder
+
+
+def hmbench(place: Path, *arguments: str, path: Path | None = None) -> subprocess.CompletedProcess[str]:
+    root = str(Path(__file__).resolve().parent.parent)
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([root, *([str(path)] if path else [])]), "COLUMNS": "200"}
+    code = "import sys; from hmbench.cli import main; sys.argv[0] = 'hmbench'; main()"
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments], cwd=place, env=env, capture_output=True, text=True, check=False
+    )
+
+
+def test_one_of_each_by_name(package, tmp_path) -> None:
+    arguments = ("eval", "--model", "dim", "--option", "divisor=4", "--data", "own-discs", "--limit", "2")
+    named = ("--metric", "brightness", "--metric", "psnr", "--tracker", "nobody", "--out", "run")
+    done = hmbench(tmp_path, *arguments, *named, path=package)
+    assert done.returncode == 0, done.stdout + done.stderr
+    manifest = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert manifest["model_info"]["name"] == "dim"
+    assert manifest["model_info"]["description"] == "Repeats the last frame, darker."
+    assert manifest["tracker"] == "nobody"
+    assert set(manifest["metrics"]) == {"psnr", "brightness"}
+    rows = [json.loads(line) for line in (tmp_path / "run" / "rows.jsonl").read_text().splitlines()]
+    assert {row["metric"] for row in rows} == {"psnr", "brightness"}
+    assert all(row["value"] is not None for row in rows)
+    assert hmbench(tmp_path, "hello", "--name", "Ada", path=package).stdout == "hello Ada\n"
+    listed = hmbench(tmp_path, "models", "whole", path=package)
+    assert listed.returncode == 0 and "seed_weights" in listed.stdout
+
+
+def test_own_things_of_the_working_folder(tmp_path) -> None:
+    (tmp_path / "mine.py").write_text(PACKAGE)
+    arguments = ("eval", "-m", "mine:Dim", "-d", "mine:discs", "--limit", "1", "--tracker", "mine:nobody")
+    done = hmbench(tmp_path, *arguments, "--metric", "mine:red_share", "--out", "run")
+    assert done.returncode == 0, done.stdout + done.stderr
+    (row,) = [json.loads(line) for line in (tmp_path / "run" / "rows.jsonl").read_text().splitlines()]
+    assert row["metric"] == "red_share" and 0 < row["value"] < 0.5
+
+
+def test_names_that_nobody_offers_are_answered_without_torch(tmp_path) -> None:
+    for arguments, words in (
+        (("--model", "hydrra"), "There is no model 'hydrra'. Did you mean 'hydra'?"),
+        (("--model", "hydra", "--data", "minni"), "There is no data folder 'minni'. Did you mean 'mini'?"),
+        (("--model", "hydra", "--profile", "papre"), "There is no profile 'papre'. Available: mini, paper."),
+    ):
+        code = "import sys; sys.modules['torch'] = None; from hmbench.cli import main; main()"
+        done = subprocess.run(
+            [sys.executable, "-c", code, "eval", *arguments],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent), "COLUMNS": "300"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 2
+        assert words in " ".join((done.stdout + done.stderr).split()), done.stdout + done.stderr
+
+
+def test_what_is_no_model_is_said(tmp_path, monkeypatch) -> None:
+    (tmp_path / "odd_things.py").write_text("NUMBER = 3\n\ndef empty():\n    return object()\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="'odd_things:NUMBER' is no model but int"):
+        find_factory("odd_things:NUMBER")
+    with pytest.raises(UserError, match="object has no method generate"):
+        create_model("odd_things:empty", profile="mini", device="cpu")
+    with pytest.raises(UserError, match=r"odd_things has no 'emty'\. Did you mean 'empty'"):
+        find_factory("odd_things:emty")
+    (tmp_path / "broken_things.py").write_text("def (:\n")
+    with pytest.raises(UserError, match="'broken_things', needed by metric 'broken_things:x', fails to import"):
+        METRICS.find("broken_things:x")
+
+
+def test_a_folder_names_installed_models_only(tmp_path) -> None:
+    (tmp_path / "hmbench_model.json").write_text(json.dumps({"model": "os:getcwd"}))
+    with pytest.raises(UserError, match="which no installed package offers"):
+        find_factory(str(tmp_path))
+
+
+def test_kinds_are_listed() -> None:
+    assert {"mini", "mini-easy", "own-video", "disc"} <= set(DATA.points())
+    assert "hydra" in MODELS.points() and "full-context" not in MODELS.points()
