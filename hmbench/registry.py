@@ -85,7 +85,7 @@ class Kind:
 
     def unknown(self, name: str, others: Mapping[str, Any] | None = None, more: str = "") -> UserError:
         """The error for a name that nobody offers."""
-        hint = did_you_mean(name, [*self.points(), *(others or {})])
+        hint = did_you_mean(name, {**self.points(), **(others or {})})
         return UserError(f"There is no {self.what} {name!r}.", f"{hint} Or give {more}module:NAME.")
 
     def load(self, value: str) -> Any:

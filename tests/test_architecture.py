@@ -18,7 +18,7 @@ FLOORS = (
     {"_moved"},
     {"errors"},
     {"durable"},
-    {"files"},
+    {"files", "flags"},
     {"types", "workers"},
     {"case", "protocols", "registry", "cache"},
     {"video", "results"},

@@ -135,7 +135,7 @@ def test_own_things_of_the_working_folder(tmp_path) -> None:
 
 def test_names_that_nobody_offers_are_answered_without_torch(tmp_path) -> None:
     for arguments, words in (
-        (("--model", "hydrra"), "There is no model 'hydrra'. Did you mean 'hydra'?"),
+        (("--model", "hydrra"), "There is no model 'hydrra'. Did you mean 'hydra' or 'hydra-fov'?"),
         (("--model", "hydra", "--data", "minni"), "There is no data folder 'minni'. Did you mean 'mini'?"),
         (("--model", "hydra", "--profile", "papre"), "There is no profile 'papre'. Available: mini, paper."),
     ):

@@ -33,8 +33,8 @@ def hmbench(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], 
 @pytest.mark.parametrize(
     ("arguments", "sentences"),
     [
-        (["eval", "-m", "hydrra", "-d", "disc"], ["There is no model named 'hydrra'", "Did you mean 'hydra'"]),
-        (["eval", "-m", "noise", "-d", "nowhere"], ["There is no data folder 'nowhere'", "'mini'"]),
+        (["eval", "-m", "hydrra", "-d", "disc"], ["There is no model 'hydrra'", "Did you mean 'hydra'"]),
+        (["eval", "-m", "noise", "-d", "nowhere"], ["There is no data folder 'nowhere'", "disc, mini"]),
         (["eval", "-m", "noise", "-d", "disc", "--profile", "huge"], ["no profile 'huge'", "mini, paper"]),
         (["eval", "-m", "noise", "-d", "disc", "--device", "gpu7"], ["There is no device 'gpu7'"]),
         (["eval", "-m", "noise", "-d", "disc", "--shard", "1of2"], ["is not of the form k/n", "0/4"]),
@@ -132,7 +132,7 @@ SCORING_OPTIONS = {
     "--weights", "--metric", "--quality/--no-quality", "--tracking/--no-tracking", "--tracker", "--any-class",
     "--all-metrics",
 }  # fmt: skip
-OWN_VIDEO = {"--video", "--camera", "--caption", "--video-size", "--video-frames"}
+OWN_VIDEO = {"--video", "--camera", "--caption", "--video-size", "--video-frames", "--fps", "--fov", "--part"}
 FITTING = {"--match", "--align", "--frames", "--fit"}
 OPTIONS = {
     "eval": {"--model", "--seed", "--option"} | RUN_OPTIONS | SCORING_OPTIONS | OWN_VIDEO,
@@ -183,8 +183,8 @@ def test_own_video_is_continued_and_scored_without_a_truth(hmbench, tmp_path: Pa
     )
     arguments = ["--video", "my.mp4", "--camera", "pan-left-and-back", "--video-size", "64x32", "--video-frames", "21"]
     code, text = hmbench("eval", "-m", "copy-last", *arguments, "--no-tracking")
-    assert code == 0 and "no real continuation" in text and "runs/copy-last-my-seed0" in text
-    code, text = hmbench("score", "--run", "runs/copy-last-my-seed0", "--no-tracking")
+    assert code == 0 and "no real continuation" in text and "runs/copy-last-my-pan-left-and-back-seed0" in text
+    code, text = hmbench("score", "--run", "runs/copy-last-my-pan-left-and-back-seed0", "--no-tracking")
     assert code == 0, text
     code, text = hmbench("eval", "-m", "copy-last", *arguments, "--camera", "pan-lft", "--out", "x")
     assert code == 2 and "pan-left" in text

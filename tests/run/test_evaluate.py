@@ -190,7 +190,7 @@ def test_untrained_models_say_so_on_every_surface(tmp_path: Path) -> None:
 
 
 def test_unknown_names_are_answered_with_what_there_is(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no model named 'hydrra'.*Did you mean 'hydra'"):
+    with pytest.raises(UserError, match=r"no model 'hydrra'.*Did you mean 'hydra'"):
         run(tmp_path, model="hydrra")
     with pytest.raises(UserError, match=r"no option 'fail_att'.*Did you mean 'fail_at'"):
         run(tmp_path, options={"fail_att": "x"})
