@@ -122,14 +122,14 @@ def test_the_commands_are_these() -> None:
     """A new command is a decision: it is added here too."""
     names = {command.name for command in app.registered_commands}
     assert names == {
-        "eval", "generate", "score", "compare", "train-reference", "models", "retrieval", "inspect", "validate-metrics",
-        "doctor", "check-predictions",
+        "check-predictions", "compare", "doctor", "eval", "generate", "inspect", "models", "report",
+        "retrieval", "score", "train-reference", "validate-metrics",
     }  # fmt: skip
 
 
 RUN_OPTIONS = {"--data", "--split", "--limit", "--sample", "--device", "--profile", "--out", "--shard", "--help"}
 SCORING_OPTIONS = {
-    "--weights", "--metric", "--quality/--no-quality", "--tracking/--no-tracking", "--tracker", "--any-class",
+    "--vbench/--no-vbench", "--weights", "--metric", "--quality/--no-quality", "--tracking/--no-tracking", "--tracker", "--any-class",
     "--all-metrics",
 }  # fmt: skip
 OWN_VIDEO = {"--video", "--camera", "--caption", "--video-size", "--video-frames", "--fps", "--fov", "--part"}
