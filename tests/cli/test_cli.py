@@ -129,7 +129,8 @@ def test_the_commands_are_these() -> None:
 
 RUN_OPTIONS = {"--data", "--split", "--limit", "--sample", "--device", "--profile", "--out", "--shard", "--help"}
 SCORING_OPTIONS = {
-    "--vbench/--no-vbench", "--weights", "--metric", "--quality/--no-quality", "--tracking/--no-tracking", "--tracker", "--any-class",
+    "--vbench/--no-vbench",
+    "--weights", "--metric", "--quality/--no-quality", "--tracking/--no-tracking", "--tracker", "--any-class",
     "--all-metrics",
 }  # fmt: skip
 OWN_VIDEO = {"--video", "--camera", "--caption", "--video-size", "--video-frames", "--fps", "--fov", "--part"}
