@@ -22,6 +22,8 @@ MUST_AGREE = {
     "tracker": "trackers",
 }
 """Fields of a run's manifest that must be equal, and what to call them."""
+FIRST_RIGHT_PYAV = 17
+"""Earlier versions ignore the colour matrix that a file names."""
 HIDDEN_BINS = ((1, 15, "1 to 15 frames"), (16, 30, "16 to 30 frames"), (31, math.inf, "over 30 frames"))
 """Longest time out of sight: up to one second at 15 fps, up to two, more."""
 
@@ -88,10 +90,33 @@ def check_comparable(runs: Sequence[ComparedRun]) -> list[str]:
                 )
     _check_data(runs)
     warnings = [run.notice for run in runs if run.notice]
+    warnings += _decoders(runs)
+    for run in runs:
+        how = ", ".join(f"{key} {value}" for key, value in run.manifest.reading.items() if key != "match")
+        if how:
+            warnings.append(f"{run.label}: its predictions did not fit and were read with {how}.")
     seeds = sorted({run.manifest.seed for run in runs})
     if len(seeds) > 1:
         warnings.append(f"The runs used different seeds ({', '.join(map(str, seeds))}): chance differs between them.")
     return list(dict.fromkeys(warnings))
+
+
+def _decoders(runs: Sequence[ComparedRun]) -> list[str]:
+    """A warning where runs decoded with different versions; UserError where one of them decodes colours wrongly."""
+    versions = {run.label: str(run.manifest.environment.get("av", "")) for run in runs}
+    numbers = {label: version.partition(".")[0] for label, version in versions.items()}
+    wrong = [label for label, number in numbers.items() if number.isdigit() and int(number) < FIRST_RIGHT_PYAV]
+    if wrong and len(wrong) < len(runs):
+        raise UserError(
+            f"{wrong[0]} cannot be compared: it was scored with PyAV {versions[wrong[0]]}, which reads BT.709 colours "
+            "with BT.601's matrix.",
+            f"Score it again with PyAV {FIRST_RIGHT_PYAV} or later: `hmbench score --run FOLDER`.",
+        )
+    libraries = {key: {run.manifest.environment.get(key) for run in runs} - {None} for key in ("av", "ffmpeg")}
+    if all(len(found) < 2 for found in libraries.values()):
+        return []
+    shown = " and ".join(sorted({version for version in versions.values() if version})) or "unknown ones"
+    return [f"The runs decoded their videos with different libraries (PyAV {shown}): the last digits may differ."]
 
 
 def _check_data(runs: Sequence[ComparedRun]) -> None:

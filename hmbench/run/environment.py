@@ -7,6 +7,8 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from hmbench.video.decode import decoder_versions
+
 PACKAGES = (
     "hmbench", "torch", "torchvision", "diffusers", "transformers", "torchmetrics", "lpips", "pyiqa", "ultralytics",
     "av", "numpy", "opencv-python",
@@ -22,6 +24,7 @@ def environment() -> dict[str, str]:
             found[package] = version(package)
         except PackageNotFoundError:
             found[package] = "not installed"
+    found["ffmpeg"] = decoder_versions()
     if revision := _git_revision():
         found["git"] = revision
     return found

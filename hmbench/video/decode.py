@@ -76,6 +76,12 @@ class Picture(NamedTuple):
     """``[H, W, 3]`` RGB, or ``[H, W]`` for grey."""
 
 
+def decoder_versions() -> str:
+    """The libraries that decode and convert, for the record of a run."""
+    names = ("libavcodec", "libavformat", "libswscale")
+    return ", ".join(f"{name} {'.'.join(map(str, av.library_versions[name]))}" for name in names)
+
+
 def read_header(path: Path, limits: Limits = LIMITS) -> Header:
     """What is in a file, from its packets and its first picture: some milliseconds.
 

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from hmbench.cli.compare import register
 from hmbench.errors import UserError
 from hmbench.report.compare import CompareSettings, compare_runs
+from hmbench.report.compare_inputs import check_comparable, load_runs
 from hmbench.report.compare_report import (
     MARK,
     breakdown_table,
@@ -371,3 +372,31 @@ def test_command_says_what_models_need(tmp_path) -> None:
     result = run_cli(str(make_run(tmp_path / "a", "a")), "oracle")
     assert isinstance(result.exception, UserError)
     assert str(result.exception).startswith("oracle is no run folder, and to evaluate it as a model --data")
+
+
+def test_decoders_are_part_of_comparability(tmp_path) -> None:
+    """PyAV before 17 read BT.709 with BT.601's matrix: a perfect prediction had 37.5 dB, and nothing was said."""
+    runs = {
+        "old": make_run(tmp_path / "old", "old", environment={"av": "14.2.0"}),
+        "older": make_run(tmp_path / "older", "older", environment={"av": "13.1.0"}),
+        "new": make_run(tmp_path / "new", "new", environment={"av": "17.0.1", "ffmpeg": "libavcodec 61.1.1"}),
+        "newer": make_run(tmp_path / "newer", "newer", environment={"av": "18.1.0", "ffmpeg": "libavcodec 62.28.102"}),
+        "silent": make_run(tmp_path / "silent", "silent"),
+    }
+
+    def warnings(*names: str) -> list[str]:
+        return check_comparable(load_runs([runs[name] for name in names]))
+
+    with pytest.raises(UserError, match=r"old cannot be compared: it was scored with PyAV 14.2.0, which reads BT.709"):
+        warnings("new", "old")
+    assert warnings("new", "newer") == [
+        "The runs decoded their videos with different libraries (PyAV 17.0.1 and 18.1.0): the last digits may differ."
+    ]
+    assert warnings("new", "new") == [] == warnings("new", "silent")
+    assert len(warnings("old", "older")) == 1
+
+
+def test_predictions_that_were_made_to_fit_are_named(tmp_path) -> None:
+    a = make_run(tmp_path / "a", "a", reading={"align": "resample", "match": "{id}_s0.mp4"})
+    b = make_run(tmp_path / "b", "b")
+    assert check_comparable(load_runs([a, b])) == ["a: its predictions did not fit and were read with align resample."]
