@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hmbench.errors import UserError
+from hmbench.metrics.background.camera import CameraError, CameraFollowing, Lag, Zoom
 from hmbench.metrics.consistency import BackgroundConsistency, SubjectConsistency
 from hmbench.metrics.dsc import DynamicSubjectConsistency
 from hmbench.metrics.dsc_reference import DscReference
@@ -76,6 +77,10 @@ def _summary(found: Backbones) -> list[Metric]:
     return [MemoryScore(found.crops[""]), BackgroundFidelity()]
 
 
+def _camera(_: Backbones) -> list[Metric]:
+    return [CameraFollowing(), CameraError(), CameraError(share=True), Lag(), Zoom()]
+
+
 def _fidelity(found: Backbones) -> list[Metric]:
     return [
         *(Psnr(region) for region in REGIONS),
@@ -107,5 +112,5 @@ def _subjects(found: Backbones) -> list[Metric]:
     ]
 
 
-FAMILIES = (_summary, _fidelity, _consistency, _subjects)
+FAMILIES = (_summary, _camera, _fidelity, _consistency, _subjects)
 """In the order of tables. A metric of hmbench's own stands in a family; others come by entry points."""

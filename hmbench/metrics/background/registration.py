@@ -1,0 +1,185 @@
+"""Where the camera of a prediction stands: its background, found again among the views of the real continuation.
+
+Every predicted frame is compared with every real one. Three things come out. The *lag* is the delay at which most
+frames show what was asked for. The *place* of a frame is the real view that it shows, moved by the shift that fits
+best. And how far the picture *follows* the asked camera is how much better frames fit the view of their own time than
+views of other times, against the same number of the truth. A picture that does not change fits every view equally well
+whenever it is shown, so that it follows by exactly nothing, whatever it shows.
+
+Letters: T frames (the prediction's and the target's).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hmbench.case import Case
+from hmbench.metrics.background.views import SHIFTS, WIDTH, Floats, Likeness, Views, likeness, small_views
+from hmbench.subjects.boxes import present
+from hmbench.types import Intrinsics, LabelMaps, Poses, Track
+
+Angles = NDArray[np.float64]
+
+MAX_LAG = 8
+"""Frames of delay (or lead) that are looked for: half a second at 15 fps."""
+LAG_COST = 0.004
+"""Likeness that a frame of delay must gain: a shift of two pixels is not a delay where the camera turns slowly."""
+DEGREES_A_METRE = 4.0
+"""Degrees that a metre of distance between two cameras counts: what is 14 m away seems to move by as much."""
+SHIFT_COST = 0.002
+"""Likeness that a pixel of common shift must gain."""
+SURE = 0.3
+"""Likeness from which on a frame counts in full as one whose place is known."""
+MARGIN = 0.02
+"""Share of a frame's width around subjects that counts as theirs: shadows and ragged masks."""
+STANDING = 2.0
+"""Degrees: a camera that stays within them asks nobody to follow."""
+
+
+class Registration(NamedTuple):
+    """A prediction's background against the target's."""
+
+    lag: int
+    """Frames by which the prediction is late; negative if it is early."""
+    near: Floats
+    """Likeness of each predicted frame with each real one, where a common shift puts it, ``[T, T]``."""
+    following: float
+    """0 for a picture that does not follow the asked camera, 1 for the truth; NaN where the camera stands."""
+    evidence: Angles
+    """What each frame contributes to `following`, before it is divided by the truth's, ``[T]``."""
+    error: Angles
+    """Degrees between the camera of each frame and the asked one, the lag taken out, ``[T]``; NaN where not found."""
+    found: Angles
+    """Likeness of each frame with the view that it shows, ``[T]``; below 0 where nothing could be compared."""
+    path: float
+    """Degrees by which the asked camera turns away from the best of all standing cameras, on average."""
+
+
+def registration_of(case: Case) -> Registration:
+    """The registration of a case, made once; the sample must have a truth."""
+    return case.memo("background registration", lambda: _register(case))
+
+
+def target_views(case: Case) -> Views:
+    """Views of the real continuation, subjects masked."""
+    target = case.truth.target
+    return case.memo("background target views", lambda: small_views(target, background_mask(case, predicted=False)))
+
+
+def background_mask(case: Case, *, predicted: bool) -> NDArray[np.bool_]:
+    """Pixels that show no subject, ``[T, H, W]``: by the target's masks, and the prediction's tracks where known."""
+    labels = case.truth.target_labels
+    shape = case.truth.target.shape[:3]
+    margin = max(round(MARGIN * shape[2]), 1)
+    free = np.ones(shape, np.bool_) if labels is None else _away_from(labels, margin)
+    if predicted:
+        for track in case.tracks or ():
+            _cut_out(free, track, margin)
+    return free
+
+
+def viewing_distance(a: Poses, b: Poses) -> Angles:
+    """Degrees between the views of cameras ``[A, 4, 4]`` and ``[B, 4, 4]``, ``[A, B]``; metres as `DEGREES_A_METRE`."""
+    metres = np.linalg.norm(a[:, None, :3, 3] - b[None, :, :3, 3], axis=-1)
+    return np.asarray(_apart(a[:, None, :3, 2], b[None, :, :3, 2]) + DEGREES_A_METRE * metres, np.float64)
+
+
+def own_time(values: NDArray[np.floating], lag: int) -> NDArray[np.floating]:
+    """Entries ``[..., t, t - lag]`` of matrices ``[..., T, T]`` for the frames that have such a partner."""
+    return np.diagonal(values, -lag, axis1=-2, axis2=-1)
+
+
+def timing(pairs: Likeness) -> tuple[int, NDArray[np.int64]]:
+    """The lag in frames and the shift, common to all frames, at which the views of own times are most alike.
+
+    Both are looked for at once: while a camera turns steadily, a late one and one that stands aside show the same.
+    """
+    values = np.maximum(pairs.at, 0)
+    reach = min(MAX_LAG, values.shape[-1] - 1)
+    lags = np.arange(-reach, reach + 1)
+    mean = np.stack([own_time(values, lag).mean(axis=-1) - LAG_COST * abs(lag) for lag in lags])
+    mean -= SHIFT_COST * np.abs(SHIFTS).sum(axis=1)
+    which, shift = np.unravel_index(int(mean.argmax()), mean.shape)
+    return int(lags[which]), SHIFTS[shift]
+
+
+def evidence_of(near: NDArray[np.floating], found: Angles, lag: int) -> Angles:
+    """How much more alike each frame is to the view of its own time than to others', ``[T]``; 0 where there is none.
+
+    The likeness is freed of what a predicted frame has in common with all views, and of what a view has in common with
+    all frames. A still picture has equal rows, of which nothing is left. Frames count by how well they are found at
+    all: else a picture that is blank while the camera looks elsewhere would seem to know where it looks.
+
+    Args:
+        near: Likeness of frames and views ``[T, T]``.
+        found: Likeness of each frame with the view that fits best ``[T]``.
+        lag: Frames.
+    """
+    near = np.maximum(near, 0).astype(np.float64)
+    weight = np.clip(found / SURE, 0, 1)
+    usual = weight @ near / max(float(weight.sum()), 1e-9)
+    clean = weight[:, None] * (near - near.mean(axis=1, keepdims=True) - usual + usual.mean())
+    own = own_time(clean, lag)
+    out = np.zeros(len(near))
+    out[max(lag, 0) : max(lag, 0) + len(own)] = own
+    return out
+
+
+def _register(case: Case) -> Registration:
+    real = target_views(case)
+    poses = case.sample.prompt.target_poses
+    pairs = likeness(small_views(case.prediction, background_mask(case, predicted=True)), real)
+    lag, aside = timing(pairs)
+    best, shifts = pairs.best()
+    shown, every = best.argmax(axis=1), np.arange(len(best))
+    found = best[every, shown].astype(np.float64)
+    near = pairs.near(aside)
+    evidence = evidence_of(near, found, lag)
+    path = float(viewing_distance(poses, poses).mean(axis=0).min())
+    following = float("nan")
+    if path >= STANDING:
+        truth = case.memo("background truth's evidence", lambda: _evidence_of_truth(real))
+        following = float(evidence.sum()) / (len(evidence) - abs(lag)) / max(truth, 1e-6)
+    error = _errors(poses, case.sample.prompt.intrinsics, shown, shifts[every, shown], lag)
+    return Registration(lag, near, following, evidence, error, found, path)
+
+
+def _evidence_of_truth(real: Views) -> float:
+    pairs = likeness(real, real)
+    none = np.zeros(2, np.int64)
+    return float(evidence_of(pairs.near(none), pairs.best()[0].max(axis=1).astype(np.float64), 0).mean())
+
+
+def _errors(
+    poses: Poses, intrinsics: Intrinsics, shown: NDArray[np.intp], shift: NDArray[np.int64], lag: int
+) -> Angles:
+    """Degrees between the view that each frame shows and the one it was asked for."""
+    asked = np.clip(np.arange(len(shown)) - lag, 0, len(poses) - 1)
+    steps = shift * (intrinsics.width / WIDTH / intrinsics.focal)
+    # what the camera shows further right it looks at from further left
+    ahead = np.concatenate([-steps, np.ones((len(steps), 1))], axis=1)
+    looks = np.einsum("tij,tj->ti", poses[shown, :3, :3], ahead / np.linalg.norm(ahead, axis=1, keepdims=True))
+    metres = np.linalg.norm(poses[shown, :3, 3] - poses[asked, :3, 3], axis=1)
+    return np.asarray(_apart(looks, poses[asked, :3, 2]) + DEGREES_A_METRE * metres, np.float64)
+
+
+def _apart(a: Angles, b: Angles) -> Angles:
+    """Degrees between unit vectors; exact for small angles, where the cosine is not."""
+    return np.asarray(np.degrees(2 * np.arcsin(np.clip(np.linalg.norm(a - b, axis=-1) / 2, 0, 1))), np.float64)
+
+
+def _away_from(labels: LabelMaps, margin: int) -> NDArray[np.bool_]:
+    import cv2
+
+    kernel = np.ones((2 * margin + 1, 2 * margin + 1), np.uint8)
+    return np.stack([cv2.dilate((frame > 0).astype(np.uint8), kernel) == 0 for frame in labels])
+
+
+def _cut_out(free: NDArray[np.bool_], track: Track, margin: int) -> None:
+    for t in np.flatnonzero(present(track.boxes)):
+        x0, y0 = np.floor(track.boxes[t, :2] - margin).astype(int).clip(min=0)
+        x1, y1 = np.ceil(track.boxes[t, 2:] + margin).astype(int).clip(min=0)
+        free[t, y0:y1, x0:x1] = False

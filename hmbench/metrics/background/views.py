@@ -1,0 +1,123 @@
+"""Small views of a clip in which only structure is left, and how alike any two of them are.
+
+A view is a frame at the scale at which a place is recognised (`WIDTH` pixels across), with subjects masked and with the
+mean colour of every row taken out. What a picture says that is the same all along a row (sky, wall, floor) says nothing
+about where a camera looks, and is what cheap pictures get right.
+
+Letters: T predicted frames, S real frames, h and w rows and columns of a view.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from hmbench.types import Video
+
+Floats = NDArray[np.float32]
+
+WIDTH = 56
+"""Columns of a view: a pixel is the width of a window pane in the next house, and 1.8 % of what is in view."""
+FAR = (6, 2)
+"""Columns and rows by which views are moved against each other to find a place."""
+NEAR = 1
+"""Columns and rows by which they are moved where they are asked to show the same view."""
+LEAST_OVERLAP = 0.4
+"""Share of a view that must be seen as background in both; elsewhere they cannot be compared."""
+FAINT = 0.0004
+"""Variance of colour (on [0, 1], summed over channels) that counts as no structure: a contrast of about 1 %."""
+UNKNOWN = -1.0
+"""Likeness of views that cannot be compared."""
+SHIFTS = np.stack(np.meshgrid(np.arange(-FAR[0], FAR[0] + 1), np.arange(-FAR[1], FAR[1] + 1)), axis=-1).reshape(-1, 2)
+"""All shifts within `FAR`, columns and rows ``[shifts, 2]``."""
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+
+
+class Views(NamedTuple):
+    """Views of a clip."""
+
+    colours: Floats
+    """Brightness, red and blue against it, rows' means taken out, 0 where masked, ``[T, h, w, 3]``."""
+    seen: Floats
+    """1 where the background is seen, else 0, ``[T, h, w]``."""
+
+
+class Likeness(NamedTuple):
+    """How alike the views of two clips are, each with each, at every shift: correlation of structure.
+
+    Shifts run over `SHIFTS`; what the real view shows at x, the predicted one shows at x + shift.
+    """
+
+    at: Floats
+    """``[shifts, T, S]``; `UNKNOWN` where too little is seen in both."""
+
+    def best(self) -> tuple[Floats, NDArray[np.int64]]:
+        """Likeness at the best shift of each pair ``[T, S]``, and that shift, columns and rows ``[T, S, 2]``."""
+        return self.at.max(axis=0), SHIFTS[self.at.argmax(axis=0)]
+
+    def near(self, shift: NDArray[np.int64]) -> Floats:
+        """Likeness at the best shift within `NEAR` of a given one, ``[T, S]``."""
+        close = np.abs(SHIFTS - shift).max(axis=1) <= NEAR
+        return np.asarray(self.at[close].max(axis=0), np.float32)
+
+
+def small_views(video: Video, background: NDArray[np.bool_], width: int = WIDTH) -> Views:
+    """Views of a clip.
+
+    Args:
+        video: uint8 ``[T, H, W, 3]``.
+        background: Pixels that belong to no subject, ``[T, H, W]``.
+        width: Columns of a view.
+    """
+    size = (width, max(round(width * video.shape[1] / video.shape[2]), 4))
+    colours = np.empty((len(video), size[1], size[0], 3), np.float32)
+    seen = np.empty(colours.shape[:3], np.float32)
+    for t, (frame, mask) in enumerate(zip(video, background, strict=True)):
+        share = cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+        masked = np.where(mask[..., None], frame, np.uint8(0))
+        # areas shrink in 8 bits first: half a grey level is lost, and most of the time
+        mean = cv2.resize(masked, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+        mean /= np.maximum(share, 1e-3)[..., None]
+        seen[t] = share > 0.5
+        brightness = mean @ _LUMA
+        picture = np.stack([brightness, mean[..., 0] - brightness, mean[..., 2] - brightness], axis=-1)
+        weight = seen[t][..., None]
+        rows = (picture * weight).sum(axis=1, keepdims=True) / np.maximum(weight.sum(axis=1, keepdims=True), 1)
+        colours[t] = (picture - rows) * weight
+    return Views(colours, seen)
+
+
+def likeness(predicted: Views, real: Views) -> Likeness:
+    """Correlation of every predicted view with every real one, moved against each other.
+
+    Sums over both masks for all pairs at once are products of matrices, so that a clip takes a fraction of a second.
+    """
+    x, seen = predicted.colours.reshape(len(predicted.colours), -1), _flat(predicted.seen)
+    energy_x = _flat(np.square(predicted.colours).sum(axis=-1))
+    squares = np.square(real.colours).sum(axis=-1)
+    at = np.empty((len(SHIFTS), len(x), len(real.colours)), np.float32)
+    for value, (dx, dy) in zip(at, SHIFTS, strict=True):
+        moved, mask, energy_y = (_moved(a, dx, dy) for a in (real.colours, real.seen, squares))
+        flat = _flat(mask)
+        overlap = seen @ flat.T
+        own = (energy_x @ flat.T + FAINT * overlap) * (seen @ _flat(energy_y).T + FAINT * overlap)
+        np.divide(x @ moved.reshape(len(moved), -1).T, np.sqrt(np.maximum(own, 1e-12)), out=value)
+        value[overlap < LEAST_OVERLAP * seen.shape[1]] = UNKNOWN
+    return Likeness(at)
+
+
+def _flat(a: Floats) -> Floats:
+    return np.ascontiguousarray(a.reshape(len(a), -1))
+
+
+def _moved(a: Floats, dx: int, dy: int) -> Floats:
+    """Views moved right and down by whole pixels; 0 comes in from outside."""
+    out = np.zeros_like(a)
+    h, w = a.shape[1:3]
+    to_rows, to_columns = slice(max(dy, 0), h + min(dy, 0)), slice(max(dx, 0), w + min(dx, 0))
+    from_rows, from_columns = slice(max(-dy, 0), h + min(-dy, 0)), slice(max(-dx, 0), w + min(-dx, 0))
+    out[:, to_rows, to_columns] = a[:, from_rows, from_columns]
+    return out
