@@ -11,8 +11,9 @@ import sys
 
 import typer
 
-from hmbench.cli.console import show_error
-from hmbench.errors import UserError
+from hmbench.cli.console import errors, show_error
+from hmbench.cli.stopping import sentence, stopped_by_signals
+from hmbench.errors import Stopped, UserError
 from hmbench.registry import COMMANDS
 
 app = typer.Typer(
@@ -57,7 +58,11 @@ def main() -> None:
     # comes with pyiqa and, on import, tells everyone to install a package for quantised layers that nothing here has
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     try:
-        app()
+        with stopped_by_signals():
+            app()
     except UserError as error:
         show_error(error)
         sys.exit(2)
+    except Stopped as stopped:
+        errors.print(sentence(stopped), highlight=False, soft_wrap=True)
+        sys.exit(128 + stopped.signal)

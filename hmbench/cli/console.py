@@ -20,6 +20,7 @@ from rich.progress import (
 from rich.table import Column
 from rich.text import Text
 
+from hmbench.cli.pace import Pace
 from hmbench.errors import UserError
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from hmbench.data.dataset import Dataset
     from hmbench.results.records import RunManifest
+    from hmbench.run.request import Progress as Progressed
 
 
 class SafeConsole(Console):
@@ -99,9 +101,12 @@ def show_notes(folder: Path, manifest: RunManifest, said: set[str]) -> None:
 class RichReporter:
     """Shows the stages of a run as progress bars (see `hmbench.run.evaluate.Reporter`); use as a context manager."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, verbose: bool = False) -> None:
         self._progress = progress_bar()
         self._task: TaskID | None = None
+        self._verbose = verbose
+        self._pace = Pace()
+        self._stage = ("", 0, 0)
         self.said: set[str] = set()
         """Notices that stand on the screen: each is said once."""
 
@@ -119,13 +124,35 @@ class RichReporter:
     def stage(self, name: str, total: int, done: int) -> None:
         """Starts a new bar; a note says how many samples were complete already."""
         self._task = self._progress.add_task(name, total=total, completed=done, note="")
+        self._pace, self._stage = Pace(done), (name, done, total)
         if done:
             self._progress.console.print(f"{name}: {done} of {total} were complete already")
 
     def advance(self, sample_id: str) -> None:
         """Moves the bar."""
         assert self._task is not None, "advance before stage"
-        self._progress.update(self._task, advance=1, note=sample_id)
+        name, done, total = self._stage
+        self._stage = (name, done + 1, total)
+        pace = self._pace.words(done + 1, total)
+        self._progress.update(self._task, advance=1, note=f"{pace}  {sample_id}".strip())
+        if not errors.is_terminal and self._pace.due():
+            errors.print(f"{name}: {done + 1} of {total}, {pace}", highlight=False, soft_wrap=True)
+
+    def progress(self, progress: Progressed) -> None:
+        """One bar for all stages of a run with workers."""
+        done = progress.scored if progress.scored is not None else progress.generated or 0
+        counts = [] if progress.generated is None else [f"generated {progress.generated}"]
+        counts += [] if progress.scored is None else [f"tracked {progress.tracked}", f"scored {progress.scored}"]
+        counts += [f"failed {progress.failed}"] if progress.failed else []
+        if self._task is None:
+            self._task = self._progress.add_task("run", total=progress.total, completed=done, note="")
+            self._pace = Pace(done)
+        note = ", ".join([*counts, *filter(None, [self._pace.words(done, progress.total)])])
+        self._progress.update(self._task, completed=done, note=note)
+        if (self._verbose or not errors.is_terminal) and self._pace.due():
+            errors.print(f"{progress.total} clips: {note}", highlight=False, soft_wrap=True)
+            for line in progress.workers if self._verbose else ():
+                errors.print(f"  {line}", highlight=False, soft_wrap=True)
 
     def failed(self, sample_id: str, stage: str, message: str) -> None:
         """Prints a failure above the bar."""

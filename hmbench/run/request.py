@@ -307,8 +307,8 @@ class Progress:
     """Clips with a video; None where none are generated."""
     tracked: int
     """Clips whose subjects are tracked."""
-    scored: int
-    """Clips that are done."""
+    scored: int | None
+    """Clips with scores; None where none are scored."""
     failed: int
     """Of these, those that failed wholly or in part."""
     workers: tuple[str, ...]

@@ -255,8 +255,8 @@ class _Run:
             progress = Progress(
                 total=len(self.mine),
                 generated=self.generated if GENERATE in self.stages else None,
-                tracked=max(len(self.tracked), self.scored) if SCORE in self.stages else 0,
-                scored=self.scored, failed=self.failed, workers=lines,
+                tracked=max(len(self.tracked), self.scored),
+                scored=self.scored if SCORE in self.stages else None, failed=self.failed, workers=lines,
             )  # fmt: skip
             self.reporter.progress(progress)
         elif not lines:
