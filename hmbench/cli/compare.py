@@ -72,7 +72,7 @@ def _run_folder(target: str, request: EvalRequest) -> Path:
     from dataclasses import replace
 
     from hmbench.cli.console import RichReporter
-    from hmbench.run.evaluate import evaluate
+    from hmbench.run.workers import evaluate
 
     if (Path(target) / "run.json").is_file():
         return Path(target)

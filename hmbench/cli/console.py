@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from hmbench.data.dataset import Dataset
     from hmbench.results.records import RunManifest
-    from hmbench.run.request import Progress as Progressed
+    from hmbench.run.workers_request import Progress as Progressed
 
 
 class SafeConsole(Console):

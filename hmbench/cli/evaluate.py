@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,7 +10,9 @@ import typer
 
 from hmbench.cli.options import Typed, default_out, takes_request
 from hmbench.errors import UserError
-from hmbench.run.request import OWN, SCORING, EvalRequest
+from hmbench.run.place import place_of
+from hmbench.run.request import OWN, SCORING, EvalRequest, Reporter
+from hmbench.run.workers_request import SHARING
 
 if TYPE_CHECKING:
     from hmbench.run.evaluate import EvalResult
@@ -34,6 +37,7 @@ Fov = Annotated[
     typer.Option("--fov", help="Horizontal field of view of the video in degrees.", rich_help_panel=OWN),
 ]
 Part = Annotated[str, typer.Option("--part", help="first or last: which of its frames it is.", rich_help_panel=OWN)]
+Verbose = Annotated[bool, typer.Option("--verbose", help="Also say what each worker is at.", rich_help_panel=SHARING)]
 AllMetrics = Annotated[
     bool, typer.Option("--all-metrics", help="Show every metric, not only the headline ones.", rich_help_panel=SCORING)
 ]
@@ -57,6 +61,7 @@ def evaluate_command(
     fps: Fps = 15.0,
     fov: Fov = None,
     part: Part = "last",
+    verbose: Verbose = False,
 ) -> None:
     """Evaluate a model: generate, track, score, and show the table.
 
@@ -65,9 +70,10 @@ def evaluate_command(
     from hmbench.cli.console import RichReporter
 
     request = _to_generate(typed, own_video(video, camera, caption, video_size, video_frames, fps, fov, part))
-    from hmbench.run.evaluate import evaluate
+    from hmbench.run.workers import evaluate
 
-    with RichReporter() as reporter:
+    with RichReporter(verbose=verbose) as reporter:
+        say_place(typed, reporter)
         result = evaluate(request, reporter)
     _finish(result, request.out, all_metrics, reporter.said)
 
@@ -82,15 +88,17 @@ def generate_command(
     fps: Fps = 15.0,
     fov: Fov = None,
     part: Part = "last",
+    verbose: Verbose = False,
 ) -> None:
     """Generate videos only; `hmbench score --run` scores them, on another machine if you like."""
     from hmbench.cli.console import RichReporter
     from hmbench.cli.console import out as screen
 
     request = _to_generate(typed, own_video(video, camera, caption, video_size, video_frames, fps, fov, part))
-    from hmbench.run.evaluate import generate
+    from hmbench.run.workers import generate
 
-    with RichReporter() as reporter:
+    with RichReporter(verbose=verbose) as reporter:
+        say_place(typed, reporter)
         manifest = generate(request, reporter)
     missing = [i for i in manifest.samples if not (request.out / "predictions" / f"{i}.mp4").is_file()]
     screen.print(
@@ -100,7 +108,9 @@ def generate_command(
         raise typer.Exit(1)
 
 
-def score_command(typed: Typed, run: RunToScore = None, all_metrics: AllMetrics = False) -> None:
+def score_command(
+    typed: Typed, run: RunToScore = None, all_metrics: AllMetrics = False, verbose: Verbose = False
+) -> None:
     """Score videos that exist: those of a run, or anyone's, without any model.
 
     A run knows its clips and its folder; with --predictions, the clips are chosen here.
@@ -108,9 +118,10 @@ def score_command(typed: Typed, run: RunToScore = None, all_metrics: AllMetrics 
     from hmbench.cli.console import RichReporter
 
     request = _to_score(typed, run)
-    from hmbench.run.evaluate import score
+    from hmbench.run.workers import score
 
-    with RichReporter() as reporter:
+    with RichReporter(verbose=verbose) as reporter:
+        say_place(typed, reporter)
         result = score(request, reporter)
     _finish(result, request.out, all_metrics, reporter.said)
 
@@ -145,6 +156,13 @@ def own_video(
     }
     changed = {"fps": (fps, 15.0), "fov": (fov, None), "part": (part, "last")}
     return options | {name: value for name, (value, usual) in changed.items() if value != usual}
+
+
+def say_place(typed: Typed, reporter: Reporter) -> None:
+    """Says which share of the run this process took, and from what, where it was not told."""
+    place = place_of(os.environ)
+    if typed["shard"] is None and place.source:
+        reporter.notice(f"This is shard {place.number} of {place.total}, by {place.source}.")
 
 
 def _to_generate(typed: Typed, video: dict[str, Any] | None) -> EvalRequest:
@@ -193,7 +211,7 @@ def _finish(result: EvalResult, folder: Path, all_metrics: bool, said: set[str])
         errors.print(f"[dim]skipped: {escape(shown)}: {escape(reason)}[/]", highlight=False, soft_wrap=True)
     show_notes(folder, result.manifest, said)
     if result.missing:
-        screen.print(f"{len(result.missing)} samples are left to other shards.")
+        screen.print(f"{len(result.missing)} samples are left to others, or to the same command again.")
     screen.print(f"Rows, events and tables: {folder}", highlight=False, soft_wrap=True)
     if result.failures:
         counts = f"{len(result.failures)} of {len(result.manifest.samples)}"

@@ -34,6 +34,11 @@ class Typed:
         """The fields of the request that the command has, read."""
         return from_typed(EvalRequest, self.command, self.values)
 
+    @property
+    def on_workers(self) -> bool:
+        """Whether the work is to be done by worker processes."""
+        return bool(self.values.get("count") or self.values.get("address"))
+
     def request(self, **changes: Any) -> EvalRequest:
         """The request; `changes` replace what was typed. Names are looked at before anything heavy is imported.
 
@@ -43,6 +48,8 @@ class Typed:
         values = {**self.values, **changes}
         check_names(model=values.get("model"), data=values.get("data"), profile=str(values.get("profile", "mini")))
         others = {name: value for name, value in changes.items() if name not in self.values}
+        if self.on_workers:  # what this machine has says nothing of theirs
+            others["device"], values["device"] = values["device"], "cpu"
         return EvalRequest(**{**from_typed(EvalRequest, self.command, values), **others})
 
 

@@ -53,7 +53,7 @@ def evaluate(
     """
     if metrics is None:
         check_scoring(request)
-    with Session(request.out, request.shard, join=request.join) as session:
+    with _session(request) as session:
         _generate(request, reporter or Silent(), session)
         return _score(request, reporter or Silent(), session, metrics, tracker)
 
@@ -64,7 +64,7 @@ def generate(request: EvalRequest, reporter: Reporter | None = None) -> RunManif
     Raises:
         UserError: If the model or data do not exist, or the folder holds another run or is being worked on.
     """
-    with Session(request.out, request.shard, join=request.join) as session:
+    with _session(request) as session:
         return _generate(request, reporter or Silent(), session)
 
 
@@ -88,8 +88,14 @@ def score(
     """
     if metrics is None:
         check_scoring(request)
-    with Session(request.out, request.shard, join=request.join) as session:
+    with _session(request) as session:
         return _score(request, reporter or Silent(), session, metrics, tracker)
+
+
+def _session(request: EvalRequest) -> Session:
+    if request.workers.asked:
+        raise ValueError("these work in this process; hmbench.run.workers has the same functions for workers")
+    return Session(request.out, request.shard, join=request.join)
 
 
 def _generate(request: EvalRequest, reporter: Reporter, session: Session) -> RunManifest:

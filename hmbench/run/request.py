@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 from hmbench.errors import UserError, did_you_mean
 from hmbench.flags import flag, part
 from hmbench.registry import DATA as DATA_SOURCES
 from hmbench.registry import MODELS, model_names
 from hmbench.results.predictions import EXACT, FITTING, Reading
+from hmbench.run.place import place_of
+from hmbench.run.workers_request import SHARING, Workers
 
 PROFILES = ("mini", "paper")
 
@@ -31,12 +34,15 @@ def parse_options(pairs: list[str] | None) -> dict[str, str]:
     return options
 
 
-def parse_shard(text: str) -> tuple[int, int]:
-    """``k/n`` as numbers.
+def parse_shard(text: str | None) -> tuple[int, int]:
+    """``k/n`` as numbers; of nothing, the place that a launcher such as srun gave this process.
 
     Raises:
         UserError: If it is not of that form.
     """
+    if text is None:
+        place = place_of(os.environ)
+        return place.number, place.total
     number, _, count = text.partition("/")
     if not (number.isdigit() and count.isdigit()):
         raise UserError(f"--shard {text!r} is not of the form k/n.", "For the first of four processes: --shard 0/4.")
@@ -57,7 +63,7 @@ def checked_device(device: str) -> str:
     import torch
 
     if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        return _own_gpu(torch.cuda.device_count()) if torch.cuda.is_available() else "cpu"
     try:
         kind, index = torch.device(device).type, torch.device(device).index
     except RuntimeError as error:
@@ -72,6 +78,12 @@ def checked_device(device: str) -> str:
             "GPUs count from 0; `hmbench doctor` lists them." if count else "Use --device cpu.",
         )
     return device
+
+
+def _own_gpu(count: int) -> str:
+    """The GPU of this process: several that a launcher started on one machine take one each."""
+    local = place_of(os.environ).local
+    return "cuda" if local is None or count < 2 else f"cuda:{local % count}"
 
 
 RUN, DATA, SCORING, OWN = "Run", "Data", "Scoring", "Your own video"
@@ -220,16 +232,25 @@ class EvalRequest:
     """Class-agnostic: whatever the detector finds is a subject."""
     shard: tuple[int, int] = flag(
         (0, 1),
-        "k/n: every n-th sample from the k-th (from 0), to share a run.",
+        "k/n: every n-th sample from the k-th (from 0), to share a run without Ray; under torchrun, srun or a Slurm "
+        "array, by default this process's own share.",
         commands=ALL,
-        panel=RUN,
-        typed=str,
+        panel=SHARING,
+        typed=str | None,
         read=parse_shard,
-        otherwise=dict.fromkeys(("eval", "generate", "score"), "0/1"),
+        otherwise=dict.fromkeys(("eval", "generate", "score")),
     )
     """(k, n): only every n-th sample, from the k-th on, so that n processes can share a run folder."""
-    join: bool = False
+    join: bool = flag(
+        False,
+        "If another process works on --out already, share the work that is left instead of being refused.",
+        commands=ALL,
+        names=("--join",),
+        panel=SHARING,
+    )
     """Share the work of a process that works on the run folder already, instead of being refused."""
+    workers: Workers = part(Workers, Workers())
+    """Worker processes on Ray; by default none."""
     device: str = flag(
         "cpu",
         "Torch device: cpu, cuda, cuda:1; auto takes a GPU if there is one.",
@@ -264,63 +285,6 @@ def check_names(*, model: str | None, data: str | None, profile: str) -> None:
             f"There is no data folder {data!r}.",
             f"{did_you_mean(data, known)} Or give a folder in HM-World's layout, or module:NAME.",
         )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Workers:
-    """How a run is shared among worker processes on Ray (`hmbench.run.workers`)."""
-
-    count: int | None = None
-    """Workers at most; None for one a GPU, or one per two processors where there is none."""
-    address: str | None = None
-    """``auto`` or ``HOST:PORT`` of a running Ray cluster; None starts Ray on this machine."""
-    gpus_each: float | None = None
-    """GPUs of each worker, a fraction to share one; None for one where there are GPUs."""
-    scorers: int = 0
-    """So many workers without a GPU only track and score, and the others only generate; 0: every worker does both."""
-    tries: int = 2
-    """Workers that one clip may cost before it is recorded as failed."""
-    timeout: float | None = None
-    """Seconds that generating or scoring one clip may take."""
-    grace: float = 10.0
-    """Seconds that clips in flight have when the run is stopped."""
-
-    def __post_init__(self) -> None:
-        for name, value, least in (
-            ("workers", self.count, 1), ("tries", self.tries, 1), ("score workers", self.scorers, 0),
-        ):  # fmt: skip
-            if value is not None and value < least:
-                raise UserError(f"There cannot be {value} {name}.", f"At least {least}.")
-        if self.gpus_each is not None and not 0 <= self.gpus_each <= 64:
-            raise UserError(f"A worker cannot have {self.gpus_each:g} GPUs.", "0.5 lets two share one.")
-        if self.timeout is not None and not self.timeout > 0:
-            raise UserError(f"A clip cannot take {self.timeout:g} s.", "Give seconds, or leave it out for no limit.")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Progress:
-    """How far a run with workers is."""
-
-    total: int
-    """Clips of the run (of this shard)."""
-    generated: int | None
-    """Clips with a video; None where none are generated."""
-    tracked: int
-    """Clips whose subjects are tracked."""
-    scored: int | None
-    """Clips with scores; None where none are scored."""
-    failed: int
-    """Of these, those that failed wholly or in part."""
-    workers: tuple[str, ...]
-    """A line a worker: where it is and what it is at."""
-
-
-@runtime_checkable
-class ShowsWorkers(Protocol):
-    """A reporter that shows all stages of a run with workers at once."""
-
-    def progress(self, progress: Progress) -> None:
-        """How far the run is; comes about every second."""
 
 
 class Reporter(Protocol):

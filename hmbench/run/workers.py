@@ -21,14 +21,16 @@ from hmbench.errors import Stopped, UserError
 from hmbench.protocols import Metric, SubjectTracker
 from hmbench.results.records import RunManifest
 from hmbench.results.run_folder import RunFolder
+from hmbench.run import evaluate as here
 from hmbench.run.assemble import EvalResult, assemble
 from hmbench.run.bench import Bench
 from hmbench.run.evaluate import open_data, open_run, run_to_score, select_samples, share
 from hmbench.run.jobs import COMPARED_SAMPLES, GENERATE, SCORE, About, ClipJobs, Done, Probe, Scoring
-from hmbench.run.request import EvalRequest, Progress, Reporter, ShowsWorkers, Silent, Workers
+from hmbench.run.request import EvalRequest, Reporter, Silent, checked_device
 from hmbench.run.scorers import check_scoring
 from hmbench.run.sharing import Session, writing
 from hmbench.run.stages import Scorer
+from hmbench.run.workers_request import Progress, ShowsWorkers, Workers
 from hmbench.workers.crew import Came, Crew, Finished, GivenUp, Joined, News, Passed, Returned
 from hmbench.workers.engine import Role, Task
 from hmbench.workers.on_ray import RayEngine
@@ -38,20 +40,45 @@ CARRY_NUMBERS = ("platform", "git")
 BOTH = (GENERATE, SCORE)
 
 
+def evaluate(request: EvalRequest, reporter: Reporter | None = None) -> EvalResult:
+    """All stages, in this process or on the request's workers (see `hmbench.run.evaluate.evaluate`)."""
+    if not request.workers.asked:
+        return here.evaluate(request, reporter)
+    result = run_on_workers(request, reporter)
+    assert isinstance(result, EvalResult)
+    return result
+
+
+def generate(request: EvalRequest, reporter: Reporter | None = None) -> RunManifest:
+    """The first stage, in this process or on the request's workers (see `hmbench.run.evaluate.generate`)."""
+    if not request.workers.asked:
+        return here.generate(request, reporter)
+    manifest = run_on_workers(request, reporter, stages=(GENERATE,))
+    assert isinstance(manifest, RunManifest)
+    return manifest
+
+
+def score(request: EvalRequest, reporter: Reporter | None = None) -> EvalResult:
+    """The other stages, in this process or on the request's workers (see `hmbench.run.evaluate.score`)."""
+    if not request.workers.asked:
+        return here.score(request, reporter)
+    result = run_on_workers(request, reporter, stages=(SCORE,))
+    assert isinstance(result, EvalResult)
+    return result
+
+
 def run_on_workers(
     request: EvalRequest,
-    workers: Workers,
     reporter: Reporter | None = None,
     *,
     stages: Sequence[str] = BOTH,
     metrics: Sequence[Metric] | None = None,
     tracker: SubjectTracker | None = None,
 ) -> EvalResult | RunManifest:
-    """Generates and scores on workers.
+    """Generates and scores on the request's workers.
 
     Args:
         request: The run; ``auto`` as device is what each worker sees.
-        workers: How many, where, and what they may cost.
         reporter: Hears how it goes; one that `ShowsWorkers` sees all stages at once.
         stages: ``generate``, ``score`` or both.
         metrics: Instead of the profile's metrics.
@@ -65,13 +92,15 @@ def run_on_workers(
         Stopped: If it was stopped by a signal; clips that were complete are kept.
     """
     reporter = reporter or Silent()
+    if request.workers.address is None and request.device != "auto":
+        checked_device(request.device)
     if SCORE in stages and metrics is None:
         check_scoring(request)
     if GENERATE in stages and request.model is None:
         raise UserError("No model was named.", "Give --model, or score existing videos with `hmbench score`.")
     data = open_data(request, reporter)
     with Session(request.out, request.shard, join=request.join) as session:
-        run = _Run(request, workers, data, session, reporter, stages)
+        run = _Run(request, data, session, reporter, stages)
         return run.go(tuple(metrics) if metrics is not None else None, tracker)
 
 
@@ -81,13 +110,12 @@ class _Run:
     def __init__(
         self,
         request: EvalRequest,
-        workers: Workers,
         data: Dataset,
         session: Session,
         reporter: Reporter,
         stages: Sequence[str],
     ) -> None:
-        self.request, self.workers, self.data, self.session = request, workers, data, session
+        self.request, self.workers, self.data, self.session = request, request.workers, data, session
         self.reporter, self.stages = reporter, tuple(stages)
         self.folder = RunFolder(request.out)
         self.manifest: RunManifest | None = None
@@ -111,7 +139,7 @@ class _Run:
             assert self.folder.read_manifest()
         probe = Probe.write(self.request.out)
         gpus = _gpus_wanted(self.request, self.workers)
-        count = _local_count(self.workers, gpus) if self.workers.address is None else self.workers.count
+        count = _local_count(self.workers, gpus) if self.workers.address is None else self.workers.count or None
         cores = os.cpu_count() or 1
         jobs = ClipJobs(
             request=dataclasses.replace(self.request, out=self.request.out.resolve()),
@@ -276,7 +304,7 @@ def _gpus_wanted(request: EvalRequest, workers: Workers) -> float:
 
 def _local_count(workers: Workers, gpus: float) -> int:
     """How many workers on this machine: one a GPU share, or one per two processors."""
-    if workers.count is not None:
+    if workers.count:
         return workers.count
     if gpus:
         import torch

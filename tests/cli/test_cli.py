@@ -127,7 +127,11 @@ def test_the_commands_are_these() -> None:
     }  # fmt: skip
 
 
-RUN_OPTIONS = {"--data", "--split", "--limit", "--sample", "--device", "--profile", "--out", "--shard", "--help"}
+RUN_OPTIONS = {
+    "--data", "--split", "--limit", "--sample", "--device", "--profile", "--out", "--help",
+    "--shard", "--join", "--workers", "--ray-address", "--gpus-per-worker", "--tries", "--clip-timeout", "--grace",
+    "--verbose",
+}  # fmt: skip
 SCORING_OPTIONS = {
     "--vbench/--no-vbench",
     "--weights", "--metric", "--quality/--no-quality", "--tracking/--no-tracking", "--tracker", "--any-class",
@@ -136,7 +140,7 @@ SCORING_OPTIONS = {
 OWN_VIDEO = {"--video", "--camera", "--caption", "--video-size", "--video-frames", "--fps", "--fov", "--part"}
 FITTING = {"--match", "--align", "--frames", "--fit"}
 OPTIONS = {
-    "eval": {"--model", "--seed", "--option"} | RUN_OPTIONS | SCORING_OPTIONS | OWN_VIDEO,
+    "eval": {"--model", "--seed", "--option", "--score-workers"} | RUN_OPTIONS | SCORING_OPTIONS | OWN_VIDEO,
     "generate": {"--model", "--seed", "--option"} | RUN_OPTIONS | OWN_VIDEO,
     "score": {"--run", "--predictions", *FITTING} | RUN_OPTIONS | SCORING_OPTIONS,
     "check-predictions": {"--split", "--help", *FITTING},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -106,3 +107,39 @@ class Follower:
         if self.error is not None:
             raise self.error
         return ()
+
+
+class Deadly(Toy):
+    """Kills its own process on one clip: always, or only until a file of that name is there."""
+
+    def __init__(self, at: str, mark: Path | None) -> None:
+        super().__init__()
+        self.at, self.mark = at, mark
+
+    def generate(self, prompt: Prompt, *, seed: int) -> Video:
+        if self.at in prompt.caption and not (self.mark and self.mark.exists()):
+            if self.mark:
+                self.mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().generate(prompt, seed=seed)
+
+
+def deadly(*, at: str, mark: Path | None = None) -> Deadly:
+    return Deadly(at, mark)
+
+
+class Hanging(Toy):
+    """Never comes back from one clip."""
+
+    def __init__(self, at: str) -> None:
+        super().__init__()
+        self.at = at
+
+    def generate(self, prompt: Prompt, *, seed: int) -> Video:
+        if self.at in prompt.caption:
+            time.sleep(3600)
+        return super().generate(prompt, seed=seed)
+
+
+def hanging(*, at: str) -> Hanging:
+    return Hanging(at)
