@@ -186,7 +186,7 @@ HINT_NODE = "Every machine of the cluster needs the same hmbench (and its depend
 
 def _import_ray() -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere
-    os.environ.setdefault("RAY_worker_niceness", "0")  # noqa: SIM112 - Ray's spelling; 15, its default, starves workers
+    os.environ.setdefault("RAY_worker_niceness", "0")  # its default, 15, starves workers
     try:
         import ray
         import ray.exceptions
