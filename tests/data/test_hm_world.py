@@ -237,3 +237,37 @@ def test_a_clip_far_longer_than_its_cameras_is_refused_before_it_is_decoded(disc
     write_lossless(own / "cond.mp4", np.zeros((60, 48, 80, 3), np.uint8), fps=15)
     with pytest.raises(SampleError, match="has about 60 frames, expected 9"):
         read_sample(own, None)
+
+
+def test_events_come_by_the_time_of_re_entry(disc_folder: Path) -> None:
+    """Label 2 is back before label 1; two that return together come by label."""
+    labels = np.zeros((18, 48, 80), dtype=np.uint8)
+    for label, back in ((1, 14), (2, 10), (4, 10), (3, 14)):
+        rows = slice(10 * (label - 1), 10 * (label - 1) + 8)
+        labels[:3, rows, 10:30] = label
+        labels[back:, rows, 10:30] = label
+    write_labels(disc_folder / FIRST / "masks.mkv", labels, fps=15)
+    truth = HMWorld(disc_folder).load(FIRST).truth
+    assert truth is not None
+    assert [(e.label, e.exit, e.reentry) for e in truth.events] == [(2, 3, 10), (4, 3, 10), (1, 3, 14), (3, 3, 14)]
+
+
+def test_the_lens_is_that_of_the_uncropped_frame(disc_folder: Path) -> None:
+    """80x48 was cut at its sides from 16:9: its lens is that of 48 rows, 85.3 columns wide."""
+    record = disc_folder / FIRST / "truth.json"
+    if record.is_file():
+        record.write_text(json.dumps({k: v for k, v in json.loads(record.read_text()).items() if k != "focal"}))
+    lens = HMWorld(disc_folder).load(FIRST).prompt.intrinsics
+    assert lens.focal == pytest.approx(1.4731 * 48 * 16 / 9, rel=1e-4)
+    assert (lens.width, lens.height) == (80, 48)
+
+
+@pytest.mark.parametrize("name", ["camera.json", "caption.txt"])
+def test_a_revision_sees_what_a_model_or_a_metric_is_given(disc_folder: Path, name: str) -> None:
+    data = HMWorld(disc_folder)
+    before = data.revision((FIRST,))
+    path = disc_folder / name if name == "caption.txt" else disc_folder / FIRST / name
+    text = path.read_text()
+    digit = next(c for c in "0123456789abcdefgh" if c in text)
+    path.write_text(text.replace(digit, "7" if digit != "7" else "8"))  # of equal size
+    assert HMWorld(disc_folder).revision((FIRST,)) != before

@@ -380,3 +380,26 @@ def test_no_torch_is_needed() -> None:
 def test_shipped_entries_are_intact() -> None:
     for entry in read_entries():
         assert entry.name
+
+
+@pytest.mark.parametrize(
+    ("trained", "notice", "standing", "ranked"),
+    [
+        (True, None, "model", True),
+        (True, "nano weights stand in for it", "stand-in", True),
+        (None, None, "model", True),
+        (None, "it is shown the truth", "bound", False),
+    ],
+)
+def test_who_is_ranked(tmp_path, trained, notice, standing, ranked) -> None:
+    """Runs of 0.1 say no standing: it follows from their weights and their notice."""
+    run = make_run(tmp_path / "run", trained=trained, notice=notice)
+    entry = read_entry(accept(run, name="x", results=tmp_path / "results"))
+    assert (entry.standing, entry.ranked) == (standing, ranked)
+    assert entry.kind == ("bound" if standing == "bound" else "model")
+
+
+@pytest.mark.parametrize("field", ["tracker", "profile", "split", "data_revision", "data_name"])
+def test_a_board_is_one_way_of_measuring_on_one_set_of_clips(tmp_path, field) -> None:
+    entry = read_entry(accept(make_run(tmp_path / "run"), name="x", results=tmp_path / "results"))
+    assert entry.board != replace(entry, **{field: "another"}).board

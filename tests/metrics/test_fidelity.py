@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from hmbench.case import Case
-from hmbench.metrics.fidelity import PSNR_CAP, SSIM_BORDER, Psnr, Ssim, ssim_maps
+from hmbench.metrics.fidelity import MIN_REGION, PSNR_CAP, SSIM_BORDER, Psnr, Ssim, ssim_maps
 from hmbench.metrics.needs import unmet_need
 from hmbench.metrics.perceptual import Lpips, lpips_parts
 from hmbench.networks.backbones import Backbone
@@ -158,3 +158,20 @@ def test_lpips_reads_torchvisions_trunk(tmp_path, clips):
     loaded = dict(model.net.slice4.named_parameters())["8.weight"]
     assert torch.equal(loaded, trunk.features[8].weight)
     assert Lpips(Backbone("alexnet", lambda: model))(make_case(clips[1], clips[1])).value == 0.0
+
+
+def test_regions_are_all_subjects_and_frames_that_show_enough(clips):
+    """Two subjects whose pixels have unequal errors; in one frame exactly `MIN_REGION` pixels show, in one one less."""
+    prediction, target = clips
+    labels = np.zeros(target.shape[:3], np.uint8)
+    labels[0, 4:20, 4:20], labels[0, 30:40, 40:60] = 1, 2
+    labels[1].flat[:MIN_REGION] = 2
+    labels[2].flat[: MIN_REGION - 1] = 1
+    squared = (np.square(prediction.astype(float) - target) / 255**2).mean(axis=3)
+    shown = [squared[t][labels[t] > 0].mean() for t in (0, 1)]
+    score = Psnr("subject")(make_case(prediction, target, labels))
+    assert score.value == pytest.approx(np.mean([-10 * np.log10(mse) for mse in shown]), abs=1e-4)
+    assert score.details["frames"] == 2
+    ground = [squared[t][labels[t] == 0].mean() for t in range(len(target))]
+    background = Psnr("background")(make_case(prediction, target, labels))
+    assert background.value == pytest.approx(np.mean([-10 * np.log10(mse) for mse in ground]), abs=1e-4)

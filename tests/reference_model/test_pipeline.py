@@ -273,3 +273,16 @@ def test_parts_refuse_what_cannot_work():
         SamplerConfig(steps=0, shift=1.0)
     with pytest.raises(ValueError, match="unknown memory 'None'"):
         TransformerConfig(dim=8, heads=2, layers=1, ffn_dim=8, memory={})
+
+
+@pytest.mark.parametrize(("asked", "used"), [(None, 2.5), (0.0, 0.0), (1.5, 1.5)])
+def test_a_request_may_ask_for_any_guidance_zero_included(asked, used, monkeypatch):
+    pipeline, heard = pico_pipeline(sampler=SamplerConfig(steps=1, shift=3.0, guidance=2.5)), []
+
+    def listen(velocity, guidance):
+        heard.append(guidance)
+        return guided(velocity, guidance)
+
+    monkeypatch.setattr("reference_model.sampling.pipeline.guided", listen)
+    pipeline(request(guidance=asked), seeded())
+    assert heard == [used]

@@ -148,3 +148,11 @@ def test_both_twins_have_the_same_gradients():
         gradients.append([x.grad for x in inputs])
     for fast, slow in zip(*gradients, strict=True):
         torch.testing.assert_close(fast, slow)
+
+
+@pytest.mark.parametrize(
+    ("frames", "window", "starts"),
+    [(7, 4, [0, 0, 0, 1, 2, 3, 3]), (6, 2, [0, 0, 1, 2, 3, 4]), (5, 3, [0, 0, 1, 2, 2]), (4, 1, [0, 1, 2, 3])],
+)
+def test_windows_of_even_length_look_further_back(frames, window, starts):
+    assert local_windows(frames, window)[:, 0].tolist() == starts

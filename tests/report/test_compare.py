@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from hmbench.cli.compare import register
 from hmbench.errors import UserError
 from hmbench.report.compare import CompareSettings, compare_runs
-from hmbench.report.compare_inputs import check_comparable, load_runs
+from hmbench.report.compare_inputs import KINDS, check_comparable, load_runs
 from hmbench.report.compare_report import (
     MARK,
     breakdown_table,
@@ -400,3 +400,14 @@ def test_predictions_that_were_made_to_fit_are_named(tmp_path) -> None:
     a = make_run(tmp_path / "a", "a", reading={"align": "resample", "match": "{id}_s0.mp4"})
     b = make_run(tmp_path / "b", "b")
     assert check_comparable(load_runs([a, b])) == ["a: its predictions did not fit and were read with align resample."]
+
+
+@pytest.mark.parametrize(
+    ("frames", "name"),
+    [
+        (None, None), (0, "never hidden"), (1, "1 to 15 frames"), (15, "1 to 15 frames"), (16, "16 to 30 frames"),
+        (30, "16 to 30 frames"), (31, "over 30 frames"), (500, "over 30 frames"),
+    ],
+)  # fmt: skip
+def test_bins_of_the_time_out_of_sight_hold_their_ends(frames: int | None, name: str | None) -> None:
+    assert KINDS["hidden"]({"max_hidden": frames}) == name

@@ -126,3 +126,21 @@ def test_manifest_round_trip(tmp_path: Path) -> None:
     )  # fmt: skip
     RunFolder(tmp_path).write_manifest(manifest)
     assert RunFolder(tmp_path).read_manifest() == manifest
+
+
+@pytest.mark.parametrize(
+    ("field", "other"),
+    [
+        ("model", "b"), ("options", {"steps": "3"}), ("model_info", {"name": "a", "weights": {"w": "2"}}),
+        ("data_revision", "r2"), ("split", "test"), ("samples", ("s1",)), ("seed", 1),
+    ],
+)  # fmt: skip
+def test_another_run_is_known_by_each_part_of_its_identity(field: str, other: object) -> None:
+    one = RunManifest(
+        model="a", options={"steps": "2"}, model_info={"name": "a", "weights": {"w": "1"}}, data="mini",
+        data_name="mini", data_revision="r1", split="all", samples=("s1", "s2"), seed=0, profile="mini", device="cpu",
+    )  # fmt: skip
+    assert one.identity() == replace(one, device="cuda", metrics={"psnr": {}}).identity()
+    assert one.identity() != replace(one, **{field: other}).identity()
+    told = replace(one, model_info={**one.model_info, "standing": "model"})
+    assert told.identity() == one.identity(), "runs of 0.1 did not say their standing"

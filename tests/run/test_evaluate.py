@@ -38,6 +38,7 @@ def test_a_run_leaves_rows_that_a_machine_reads(tmp_path: Path) -> None:
     rows = list(read_rows(tmp_path / "a" / "rows.jsonl"))
     assert len(rows) == 4 * 2
     assert {r.sample for r in rows} == set(DiscWorld().ids("all"))
+    assert {r.sample: r.cluster for r in rows} == {i: i.split("_")[1] for i in DiscWorld().ids("all")}
     skipped = [r for r in rows if r.value is None]
     assert len(skipped) == 2 and all(r.reason == "two discs" and r.metric == "sometimes" for r in skipped)
     assert all(r.version == 3 and r.model == "toy" and r.data_revision for r in rows if r.metric == "mae")
