@@ -24,7 +24,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from hmbench.errors import StorageError, UserError
+from hmbench.errors import SampleError, StorageError, UserError
 
 fcntl: Any
 try:  # POSIX; elsewhere temporaries are told from live ones by their age
@@ -199,6 +199,12 @@ def storage_error(error: BaseException, path: Path | None = None) -> StorageErro
     why = os.strerror(number) if number else " ".join(str(error).split()) or type(error).__name__
     what = f"{where} cannot be read or written: {why}."
     return StorageError(what, _REMEDIES.get(number or 0, _ELSE), error, number)
+
+
+def unreadable(error: OSError, path: Path) -> SampleError:
+    """That one file cannot be read: unlike a `StorageError` it concerns nothing but what is in it."""
+    said = storage_error(error, path)
+    return SampleError(f"{path} cannot be read: {said.strerror}.", said.hint)
 
 
 def is_disk_full(error: BaseException) -> bool:

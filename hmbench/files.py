@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from hmbench.durable import storage_error, write_bytes
-from hmbench.errors import UserError
+from hmbench.durable import unreadable, write_bytes
+from hmbench.errors import SampleError, UserError
 
 SEAL = "digest"
 """Key of a sealed file's digest."""
@@ -109,6 +110,20 @@ def parse_json(text: str, source: str, *, kind: type | tuple[type, ...] = object
     return content
 
 
+def file_name(name: Any) -> str:
+    """A name that comes from elsewhere (a sample's id), if it is a plain file name and nothing more.
+
+    Raises:
+        SampleError: If it is no text, holds a path separator, starts with a dot, is empty or longer than 200.
+    """
+    if isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.+@ -]{0,199}", name):
+        return name
+    raise SampleError(
+        f"The sample id {str(name)[:200]!r} cannot name a file.",
+        "Use letters, digits, '_', '-' and '.', and do not begin with a dot.",
+    )
+
+
 def plain(value: Any) -> Any:
     """Tuples, paths and NumPy scalars as JSON types."""
     if isinstance(value, dict):
@@ -136,7 +151,7 @@ def _read_text(path: Path, most: int) -> str:
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is no valid JSON: {error}.", "Fetch or write it again.") from error
     except OSError as error:
-        raise storage_error(error, path) from error
+        raise unreadable(error, path) from error
 
 
 def _check_within(content: Any, limits: JsonLimits) -> None:

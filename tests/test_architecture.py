@@ -20,7 +20,7 @@ FLOORS = (
     {"durable"},
     {"files", "flags"},
     {"types", "workers"},
-    {"case", "protocols", "registry", "cache"},
+    {"case", "protocols", "registry", "cache", "digests"},
     {"video", "results"},
     {"data", "networks"},
     {"subjects"},

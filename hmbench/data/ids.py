@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from hmbench.errors import SampleError
+from hmbench.files import file_name
 
 _PATTERN = re.compile(
     r"^(?P<number>\d+)_(?P<scene>[A-Za-z0-9-]+)_(?P<location>loc[A-Za-z0-9-]+)"
@@ -50,8 +50,4 @@ def check_id(sample_id: str) -> None:
     Raises:
         SampleError: If the id holds a path separator, starts with a dot, or is empty.
     """
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.+@ -]{0,199}", sample_id):
-        raise SampleError(
-            f"The sample id {sample_id!r} cannot name a file.",
-            "Use letters, digits, '_', '-' and '.', and do not begin with a dot.",
-        )
+    file_name(sample_id)

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from hmbench.digests import content_digest
 from hmbench.networks.files import FOLDER, read_card
 from hmbench.networks.pull import read_lock
 
-READ_WHOLE = 2 * 1024**2
-"""Bytes up to which an unlocked file is digested; larger ones are told apart by size, which is read in no time."""
+USED = {
+    "alexnet": ("alexnet/",),
+    "dino": ("dino-vitb16/",),
+    "clip_b16": ("clip-vit-base-patch16/",),
+    "clip_b16_released": ("clip-vit-base-patch16/",),
+    "clip_b16_whole": ("clip-vit-base-patch16/",),
+    "clip_b32": ("clip-vit-base-patch32/",),
+    "musiq": ("pyiqa/musiq",),
+    "niqe": ("pyiqa/niqe",),
+    "reid": ("shipped/reid",),
+    "tracks": ("yolo11/", "dino-vitb16/", "shipped/detector", "shipped/reid"),
+}
+"""What a metric needs to the files that it then looks through, as `weights_identity` calls them."""
+_OF_CLIPS = frozenset({"truth", "labels", "separate", "events"})
+"""Needs that no network answers."""
 
 
 def weights_identity(weights: Path | None) -> dict[str, str]:
@@ -28,12 +43,20 @@ def weights_identity(weights: Path | None) -> dict[str, str]:
     for path in sorted(p for p in weights.rglob("*") if p.is_file() and not p.name.endswith(".lock.json")):
         inside = path.relative_to(weights)
         if not any(part.startswith(".") for part in inside.parts):  # what an interrupted download leaves
-            found[str(inside)] = locked.get(str(inside)) or _short(path)
+            found[str(inside)] = locked.get(str(inside)) or content_digest(path)
     return found
 
 
-def _short(path: Path) -> str:
-    from hmbench.networks.files import digest
+def weights_of(needs: Iterable[str], identity: Mapping[str, str]) -> dict[str, str]:
+    """The weights that a metric looks through; all there are, if it needs something that nobody here knows.
 
-    size = path.stat().st_size
-    return digest(path) if size <= READ_WHOLE else f"{size} bytes"
+    Args:
+        needs: `MetricInfo.needs`.
+        identity: What `weights_identity` gave.
+    """
+    wanted: list[str] = []
+    for need in set(needs) - _OF_CLIPS:
+        if need not in USED:
+            return dict(identity)
+        wanted += USED[need]
+    return {name: digest for name, digest in identity.items() if name.startswith(tuple(wanted))}

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from hmbench.errors import UserError
-from hmbench.files import plain, write_text
+from hmbench.files import parse_json, plain, write_text
+
+FORMATS = (1, 2)
+"""Versions of ``run.json`` that can be read; from 2 on it carries a digest of itself."""
+_KINDS: dict[str, tuple[type, ...]] = {
+    "str": (str,), "int": (int,), "float": (int, float), "bool": (bool,), "None": (type(None),),
+    "dict": (dict,), "tuple": (list, tuple), "Any": (object,),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +90,7 @@ class RunManifest:
     """What a reader must know of all its numbers, besides the model's own notice."""
     environment: dict[str, str] = field(default_factory=dict)
     """Versions of Python, hmbench and the libraries that carry numbers; git revision."""
-    format: int = 1
+    format: int = 2
     """Version of this file's schema."""
 
     def identity(self) -> dict[str, Any]:
@@ -91,6 +99,32 @@ class RunManifest:
         found = {key: plain(getattr(self, key)) for key in keys}
         told = ("standing",)  # what is said of a model, not what it is; runs of 0.1 did not say it
         return {**found, "model_info": {k: v for k, v in found["model_info"].items() if k not in told}}
+
+
+def check_fields(record: type, content: Any, source: str) -> None:
+    """Refuses JSON whose entries are not of the kinds that a record says, or that lacks one that it needs.
+
+    Args:
+        record: A dataclass.
+        content: What was read.
+        source: What the message calls it.
+
+    Raises:
+        UserError: With the first entry that does not fit.
+    """
+    hint = "It was damaged or edited; make it again."
+    if not isinstance(content, dict):
+        raise UserError(f"{source} is no record: it holds no object.", hint)
+    for one in fields(record):
+        if one.name not in content:
+            if one.default is MISSING and one.default_factory is MISSING:
+                raise UserError(f"{source} is damaged: it has no {one.name}.", hint)
+            continue
+        value = content[one.name]
+        names = [part.strip() for part in re.sub(r"\[.*\]", "", str(one.type)).split("|")]
+        kinds = tuple(kind for name in names for kind in _KINDS.get(name, (object,)))
+        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds and object not in kinds):
+            raise UserError(f"{source} is damaged: its {one.name} is {str(value)[:60]!r}, expected {one.type}.", hint)
 
 
 def read_rows(path: Path) -> Iterator[Row]:
@@ -105,9 +139,11 @@ def read_rows(path: Path) -> Iterator[Row]:
     with path.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, 1):
             try:
-                yield Row(**{k: v for k, v in json.loads(line).items() if k in names})
-            except (json.JSONDecodeError, TypeError) as error:
-                raise UserError(f"{path}, line {number} is damaged: {error}.", "Score the run again.") from error
+                content = parse_json(line, f"{path}, line {number}", kind=dict)
+                check_fields(Row, content, f"{path}, line {number}")
+            except UserError as error:
+                raise UserError(f"{path}, line {number} is damaged: {error.what}", "Score the run again.") from error
+            yield Row(**{k: v for k, v in content.items() if k in names})
 
 
 def write_rows(path: Path, rows: Iterable[Row]) -> None:

@@ -6,8 +6,8 @@ from dataclasses import asdict, fields
 from pathlib import Path
 
 from hmbench.errors import UserError
-from hmbench.files import read_json, write_json
-from hmbench.results.records import Row, RunManifest, read_rows
+from hmbench.files import SEAL, file_name, read_json, read_sealed, write_sealed
+from hmbench.results.records import FORMATS, Row, RunManifest, check_fields, read_rows
 
 
 class RunFolder:
@@ -28,42 +28,47 @@ class RunFolder:
 
     def prediction(self, sample: str) -> Path:
         """The generated video of a sample."""
-        return self.predictions / f"{sample}.mp4"
+        return self.predictions / f"{file_name(sample)}.mp4"
 
     def tracks(self, sample: str) -> Path:
         """Tracks of a sample."""
-        return self.path / "tracks" / f"{sample}.json"
+        return self.path / "tracks" / f"{file_name(sample)}.json"
 
     def scores(self, sample: str) -> Path:
         """Rows and events of a sample."""
-        return self.path / "scores" / f"{sample}.json"
+        return self.path / "scores" / f"{file_name(sample)}.json"
 
     def failure(self, sample: str, stage: str) -> Path:
         """Why a stage failed on a sample; absent if it did not."""
-        return self.path / "errors" / f"{sample}.{stage}.json"
+        return self.path / "errors" / f"{file_name(sample)}.{stage}.json"
 
     def write_manifest(self, manifest: RunManifest) -> None:
         """Writes ``run.json``."""
-        write_json(self.path / "run.json", asdict(manifest))
+        write_sealed(self.path / "run.json", asdict(manifest))
 
     def read_manifest(self) -> RunManifest:
         """Reads ``run.json``.
 
         Raises:
-            UserError: If this is no run folder, or it was written by another version.
+            UserError: If this is no run folder, it was damaged or edited, written by another version, or names a
+                sample that could lead out of the folder.
         """
         path = self.path / "run.json"
         if not path.is_file():
             raise UserError(
                 f"{self.path} is not a run: it has no run.json.", "Give the --out folder of `hmbench eval`."
             )
-        content = read_json(path)
-        unknown = set(content) - {f.name for f in fields(RunManifest)}
-        if unknown or content.get("format") != 1:
+        raw = read_json(path, kind=dict)
+        unknown = set(raw) - {f.name for f in fields(RunManifest)} - {SEAL}
+        if unknown or raw.get("format") not in FORMATS:
             raise UserError(
-                f"{path} was written by another version of hmbench (format {content.get('format')}).",
+                f"{path} was written by another version of hmbench (format {raw.get('format')}).",
                 "Evaluate again, or use the hmbench version named in its 'environment'.",
             )
+        content = read_sealed(path, required=raw["format"] > 1)
+        check_fields(RunManifest, content, str(path))
+        for sample in content["samples"]:
+            file_name(sample)
         lists = {key: tuple(content.get(key, ())) for key in ("samples", "notices")}
         return RunManifest(**{**content, **lists})
 

@@ -24,6 +24,7 @@ from hmbench.files import read_json, write_json, write_text
 from hmbench.results.records import Row, RunManifest
 from hmbench.results.run_folder import RunFolder
 from hmbench.results.summary import MetricSummary, summarise
+from hmbench.run.adding import stored_scores
 from hmbench.run.sharing import WORK, writing
 from hmbench.run.stages import failure_text
 
@@ -81,6 +82,8 @@ def _assemble(run: RunFolder, manifest: RunManifest, before_writing: Callable[[]
         if content["failures"]:
             failures[sample] = _failure_text(content["failures"])
         for row in content["rows"]:
+            if row["metric"] not in manifest.metrics:
+                continue  # taken out of the run (`hmbench.run.adding`)
             row_lines.append(_row_line(row))
             rows.append(_row(row))
         event_lines += map(_line, content["events"])
@@ -120,7 +123,7 @@ def _contents(run: RunFolder, samples: Sequence[str]) -> Iterator[dict[str, Any]
 
 
 def _read(path: Path) -> Any:
-    return read_json(path) if path.is_file() else None
+    return stored_scores(path)
 
 
 def _whole(content: Any) -> Iterator[dict[str, Any]]:

@@ -16,6 +16,7 @@ from hmbench.files import read_json, write_json
 from hmbench.protocols import Metric, ModelInfo, SubjectTracker
 from hmbench.registry import AnyModel, create_model
 from hmbench.results.prediction_files import find_predictions
+from hmbench.results.prediction_record import run_identity, why_not_done
 from hmbench.results.records import RunManifest
 from hmbench.results.run_folder import RunFolder
 from hmbench.run.request import EvalRequest, Reporter
@@ -48,6 +49,7 @@ class Bench:
         self._metrics, self._tracker = metrics, tracker
         self._model: AnyModel | None = None
         self._files: dict[str, Path] | None = None
+        self._identity: str | None = None
         self._scorer: tuple[Scorer, RunManifest] | None = None
 
     @property
@@ -81,6 +83,16 @@ class Bench:
             self._scorer = make_scorer(self.request, manifest, self._metrics, self._tracker, self.reporter)
         return self._scorer
 
+    def identity(self) -> str:
+        """`run_identity` of the run, as it stands in the folder."""
+        if self._identity is None:
+            self._identity = run_identity(self.run.read_manifest())
+        return self._identity
+
+    def why_not_done(self, sample: str) -> str | None:
+        """Why a sample's video has to be made; None if the run's own is there and whole."""
+        return why_not_done(self.run.prediction(sample), self.identity())
+
     def video(self, sample: str) -> Path:
         """The video of a sample that is scored; it may be missing."""
         folder = self.request.predictions
@@ -92,10 +104,11 @@ class Bench:
 
     def generate(self, sample: str) -> Failure | None:
         """Generates a sample's video, unless it is there; None if all went well."""
-        if self.run.prediction(sample).is_file():
+        if self.why_not_done(sample) is None:
             return None
+        seed, identity = self.request.seed, self.identity()
         done = attempt(
-            "generate", lambda: generate_sample(self.model, self.data.load(sample), self.run, self.request.seed)
+            "generate", lambda: generate_sample(self.model, self.data.load(sample), self.run, seed, identity)
         )
         return self._noted(sample, "generate", done if isinstance(done, Failure) else None)
 
@@ -105,7 +118,7 @@ class Bench:
         failed = self.run.failure(sample, "generate")
         video = self.video(sample)
         if not video.exists() and failed.is_file():
-            failed_sample(sample, "generate", read_json(failed)["message"], scorer, self.run)
+            failed_sample(sample, "generate", _message(failed), scorer, self.run)
             return None
         done = attempt("score", lambda: score_sample(self.data.load(sample), video, self.run, scorer)["failures"])
         if isinstance(done, Failure):
@@ -132,6 +145,14 @@ class Bench:
         else:
             write_json(path, {"stage": stage, "message": failure.message, "traceback": failure.traceback})
         return failure
+
+
+def _message(path: Path) -> str:
+    """What an earlier command recorded of a failure."""
+    try:
+        return str(read_json(path, kind=dict)["message"])
+    except (UserError, KeyError):
+        return "its record was damaged"
 
 
 def videos_info(folder: Path) -> dict[str, Any]:

@@ -10,13 +10,17 @@ rows and summary, bit for bit; so does a run whose samples were shared among pro
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from hmbench.data.dataset import Dataset, open_dataset
+from hmbench.durable import sweep
 from hmbench.errors import UserError, did_you_mean
+from hmbench.files import read_json
 from hmbench.protocols import Metric, Plans, Prepares, SubjectTracker
 from hmbench.registry import AnyModel
-from hmbench.results.records import RunManifest
+from hmbench.results.records import FORMATS, RunManifest
 from hmbench.results.run_folder import RunFolder
 from hmbench.run.assemble import EvalResult, assemble
 from hmbench.run.bench import Bench, videos_info
@@ -106,7 +110,12 @@ def _generate(request: EvalRequest, reporter: Reporter, session: Session) -> Run
     if bench.model.info.notice:
         reporter.notice(bench.model.info.notice)
     mine = share(ids, request)
-    todo = [i for i in mine if not bench.run.prediction(i).is_file()]
+    sweep_run(bench.run)
+    why = {i: reason for i in mine if (reason := bench.why_not_done(i)) is not None}
+    todo = list(why)
+    for i, reason in why.items():
+        if bench.run.prediction(i).is_file():
+            reporter.notice(f"The prediction of {i} is made again: {reason.rstrip('.')}.")
     if todo:
         _prepare(bench.model, data, todo, reporter)
     reporter.stage("generate", len(mine), len(mine) - len(todo))
@@ -253,8 +262,8 @@ def open_run(request: EvalRequest, data: Dataset, ids: tuple[str, ...], info: di
 
 
 def _same_or_new(run: RunFolder, manifest: RunManifest) -> RunManifest:
-    if (run.path / "run.json").is_file():
-        there = run.read_manifest()
+    there = _manifest_there(run)
+    if there is not None:
         ours, theirs = manifest.identity(), there.identity()
         differing = [key for key in ours if ours[key] != theirs[key]]
         if differing:
@@ -263,10 +272,43 @@ def _same_or_new(run: RunFolder, manifest: RunManifest) -> RunManifest:
                 "Choose another --out, or delete that folder.",
             )
         return there
-    if run.path.is_dir() and any(not entry.name.startswith(".") for entry in run.path.iterdir()):
+    if not (run.path / "run.json").is_file() and run.path.is_dir() and any(map(_foreign, run.path.iterdir())):
         raise UserError(f"{run.path} is not empty and holds no run.", "Choose a new --out folder.")
     run.write_manifest(manifest)
     return manifest
+
+
+def _manifest_there(run: RunFolder) -> RunManifest | None:
+    """The manifest in the folder; None if there is none, or it was damaged or edited: it is made again.
+
+    That loses nothing and mixes nothing in: each prediction says which run made it.
+    """
+    path = run.path / "run.json"
+    if not path.is_file():
+        return None
+    try:
+        return run.read_manifest()
+    except UserError:
+        if _format_of(path) in (None, *FORMATS):
+            return None
+        raise  # a whole file of another version
+
+
+def _format_of(path: Path) -> Any:
+    with suppress(UserError):
+        return read_json(path, kind=dict).get("format")
+    return None
+
+
+def _foreign(entry: Path) -> bool:
+    """Whether a thing in a folder is neither a run's remains from before its ``run.json`` nor hidden."""
+    return not entry.name.startswith(".") and not (entry.is_dir() and not any(entry.iterdir()))
+
+
+def sweep_run(run: RunFolder) -> None:
+    """Removes what killed processes left half written."""
+    for folder in (run.path, *(run.path / name for name in ("predictions", "tracks", "scores", "errors"))):
+        sweep(folder)
 
 
 def share(ids: Sequence[str], request: EvalRequest) -> list[str]:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from hmbench.errors import UserError, did_you_mean
-from hmbench.networks.identity import weights_identity
+from hmbench.networks.identity import weights_identity, weights_of
 from hmbench.protocols import Metric, SubjectTracker
 from hmbench.registry import TRACKERS
 from hmbench.results.records import RunManifest
+from hmbench.run.adding import add_up, makes_tracks, said_of_dropped, stamp_of
 from hmbench.run.request import EvalRequest, Reporter
 from hmbench.run.stages import RowTags, Scorer
 
@@ -31,51 +30,79 @@ def make_scorer(
     tracker: SubjectTracker | None,
     reporter: Reporter,
 ) -> tuple[Scorer, RunManifest]:
-    """Metrics and tracker of the request, and the manifest that records them."""
+    """Metrics and tracker of the request, and the manifest that records them beside what the run has already."""
     no_tracker = None if tracker else "none was given"
     notices: list[str] = []
+    whole = metrics
     if metrics is None:
-        metrics = _default_metrics(request)
+        whole, metrics = _known_metrics(request)
         if tracker is None:
             tracker, no_tracker = _default_tracker(request, manifest.samples, notices)
     for text in notices:
         reporter.notice(text)
+    weights = weights_identity(request.weights)
     reading = {**request.reading.asked(), **({"match": request.match} if request.match else {})}
-    described = {metric.info.name: _describe_metric(metric) for metric in metrics}
-    manifest = replace(
+    asked_of = replace(
         manifest,
         profile=request.profile,
-        metrics=described,
         tracker=tracker.name if tracker else None,
         tracker_settings=_settings(tracker),
-        metric_weights=weights_identity(request.weights),
         reading=reading,
         notices=tuple(notices),
     )
-    scored_by = [
-        described,
-        manifest.tracker,
-        manifest.tracker_settings,
-        no_tracker,  # rows carry it
-        manifest.profile,
-        manifest.data_revision,
-        manifest.metric_weights,
-        request.reading.asked(),
-    ]
-    fingerprint = hashlib.sha256(json.dumps(scored_by, sort_keys=True).encode()).hexdigest()[:16]
+    tracks = _tracks_stamp(asked_of, no_tracker, weights if tracker else {}, request)
+    places = {metric.info.name: place for place, metric in enumerate(whole or ())}
+    asked = {
+        metric.info.name: _record(metric, places[metric.info.name], asked_of, request, weights, tracks)
+        for metric in metrics
+    }
+    follows = makes_tracks(manifest, asked, tracks)
+    if not follows:
+        asked_of = replace(
+            asked_of, tracker=manifest.tracker, tracker_settings=manifest.tracker_settings, notices=manifest.notices
+        )
+    added = add_up(manifest, asked_of, asked, tracks if follows else None)
+    if said := said_of_dropped(added.dropped):
+        reporter.notice(said)
+    used = {name: digest for record in added.kept.values() for name, digest in record.get("weights", {}).items()}
+    manifest = replace(asked_of, metrics=added.metrics, metric_weights={**used, **weights})
+    stamps = {name: record["stamp"] for name, record in added.metrics.items()}
+    fingerprint = stamp_of(stamps, tracks if follows else None, manifest.metric_weights)
     tags = RowTags(
         str(manifest.model_info["name"]), manifest.model_info["trained"], manifest.profile, manifest.data_revision
     )
     scorer = Scorer(
         metrics=metrics,
-        tracker=tracker,
+        tracker=tracker if follows else None,
         no_tracker=no_tracker,
         tags=tags,
         fingerprint=fingerprint,
         reading=request.reading,
-        weights=manifest.metric_weights,
+        records=added.metrics,
+        tracks=tracks if follows else None,
+        weights=weights,
     )
     return scorer, manifest
+
+
+def _tracks_stamp(
+    manifest: RunManifest, no_tracker: str | None, weights: Mapping[str, str], request: EvalRequest
+) -> str:
+    """Digest of what decides tracks, and so events and the metrics that need them."""
+    own = weights_of(["tracks"], weights)
+    read = request.reading.asked()
+    return stamp_of(manifest.tracker, manifest.tracker_settings, no_tracker, own, manifest.data_revision, read)
+
+
+def _record(
+    metric: Metric, place: int, manifest: RunManifest, request: EvalRequest, weights: Mapping[str, str], tracks: str
+) -> dict[str, Any]:
+    """What ``run.json`` says of a metric: what it is, the weights that it looks through, its stamp, its place."""
+    record = {**_describe_metric(metric), "weights": weights_of(metric.info.needs, weights)}
+    if "tracks" in metric.info.needs:
+        record["tracks"] = tracks
+    decides = (request.profile, manifest.data_revision, request.reading.asked())
+    return {**record, "stamp": stamp_of(record, *decides), "order": place}
 
 
 def check_scoring(request: EvalRequest) -> None:
@@ -127,6 +154,11 @@ def _mini_world(data: str, samples: Sequence[str]) -> bool:
 
 
 def _default_metrics(request: EvalRequest) -> tuple[Metric, ...]:
+    return _known_metrics(request)[1]
+
+
+def _known_metrics(request: EvalRequest) -> tuple[tuple[Metric, ...], tuple[Metric, ...]]:
+    """All metrics in the order of tables, strangers' own last, and those of them that are asked for."""
     from hmbench.metrics.table import default_metrics, own_metrics
 
     where: dict[str, Any] = {"profile": request.profile, "weights": request.weights, "device": request.device}
@@ -139,7 +171,8 @@ def _default_metrics(request: EvalRequest) -> tuple[Metric, ...]:
     added = [metric for metrics in own.values() for metric in metrics]
     if taken := sorted({metric.info.name for metric in added} & names):
         raise UserError(f"A metric is called {taken[0]!r} already.", "Give yours another name.")
-    return (*(metric for metric in found if not request.metrics or metric.info.name in wanted), *added)
+    asked = (*(metric for metric in found if not request.metrics or metric.info.name in wanted), *added)
+    return (*found, *added), asked
 
 
 def _describe_metric(metric: Metric) -> dict[str, Any]:

@@ -18,14 +18,16 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from hmbench.case import Case
-from hmbench.errors import SampleError, UserError
-from hmbench.files import read_json, write_json
+from hmbench.errors import SampleError, StorageError, UserError
+from hmbench.files import read_sealed, write_sealed
 from hmbench.metrics.needs import unmet_need
 from hmbench.metrics.reentry.metrics import event_rows
 from hmbench.protocols import Metric, SubjectTracker, TruthModel, WorldModel
+from hmbench.results.prediction_record import check_unchanged, write_record
 from hmbench.results.predictions import EXACT, Reading, read_prediction
 from hmbench.results.records import Row
 from hmbench.results.run_folder import RunFolder
+from hmbench.run.adding import EVENTS_BY, in_order, right_rows, stored_scores
 from hmbench.subjects import tracks_from_json, tracks_to_json
 from hmbench.subjects.reference_tracks import reference_tracks
 from hmbench.types import Sample, Track, Video
@@ -68,7 +70,11 @@ class Scorer:
     tags: RowTags
     """What rows carry."""
     fingerprint: str
-    """Digest of metrics, versions, backbones, tracker and its settings; scores with another one are computed again."""
+    """Digest of the run's metrics and of what decides their numbers; scores with another one are looked at again."""
+    records: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Metric to its record in the run's manifest, those of earlier commands included (`hmbench.run.adding`)."""
+    tracks: str | None = None
+    """Digest of what decides tracks and events; None if this command makes none and leaves those that are there."""
     reading: Reading = EXACT
     """What to do with predictions of another rate, length or shape."""
     weights: Mapping[str, str] = field(default_factory=dict)
@@ -80,8 +86,17 @@ def sample_seed(seed: int, sample_id: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}:{sample_id}".encode()).digest()[:4], "big") >> 1
 
 
-def generate_sample(model: WorldModel | TruthModel, sample: Sample, run: RunFolder, seed: int) -> None:
-    """Generates one prediction and stores it losslessly.
+def generate_sample(
+    model: WorldModel | TruthModel, sample: Sample, run: RunFolder, seed: int, identity: str = ""
+) -> None:
+    """Generates one prediction and stores it losslessly, with a record that carries the digest of its bytes.
+
+    Args:
+        model: The model.
+        sample: The sample.
+        run: Where it goes.
+        seed: The run's.
+        identity: `run_identity` of the run.
 
     Raises:
         SampleError: If the model needs a truth that is unknown, or its output has the wrong type, length or size.
@@ -97,7 +112,7 @@ def generate_sample(model: WorldModel | TruthModel, sample: Sample, run: RunFold
     _check_output(video, sample, model.info.name)
     write_lossless(run.prediction(sample.id), video, fps=sample.prompt.fps)
     seconds = round(time.monotonic() - started, 3)
-    write_json(run.prediction(sample.id).with_suffix(".json"), {"seed": number, "seconds": seconds})
+    write_record(run.prediction(sample.id), identity, {"seed": number, "seconds": seconds})
 
 
 def score_sample(sample: Sample, prediction: Path, run: RunFolder, scorer: Scorer) -> dict[str, Any]:
@@ -112,37 +127,69 @@ def score_sample(sample: Sample, prediction: Path, run: RunFolder, scorer: Score
     Raises:
         SampleError: If the prediction cannot be read.
     """
-    stamp = f"{scorer.fingerprint}:{source_digest(prediction)}"
-    stored = run.scores(sample.id)
-    if stored.is_file() and (content := read_json(stored)).get("stamp") == stamp:
-        return dict(content)
+    if prediction == run.prediction(sample.id):
+        check_unchanged(prediction)
+    digest = source_digest(prediction)
+    stamp, old = f"{scorer.fingerprint}:{digest}", stored_scores(run.scores(sample.id))
+    if old is not None and old.get("stamp") == stamp:
+        return old
+    stamps = {name: str(record.get("stamp")) for name, record in scorer.records.items()}
+    right = right_rows(old, stamps, digest)
+    events_by = f"{scorer.tracks}:{digest}"
+    before = str((old or {}).get(EVENTS_BY))
+    keep_events = before == events_by or (scorer.tracks is None and before.endswith(f":{digest}"))
+    todo = [metric for metric in scorer.metrics if metric.info.name not in right]
+    if old is not None and not todo and keep_events and not old["failures"]:
+        rows = in_order(list(right.values()), scorer.records)
+        content = {**old, "stamp": stamp, "rows": rows, "by": {name: old["by"][name] for name in right}}
+        write_sealed(run.scores(sample.id), content)
+        return content
     video, changes = read_prediction(prediction, sample, scorer.reading)
-    tracked = attempt("tracker", lambda: _tracks(sample, video, run, scorer, stamp))
+    tracked = attempt("tracker", lambda: _tracks(sample, video, run, scorer, events_by))
     if isinstance(tracked, Failure):
         case = Case(sample, video, no_tracks=f"it failed: {tracked.message}")
     else:
         case = Case(sample, video, *tracked, no_tracks=scorer.no_tracker)
-    answers = [(m, attempt(m.info.name, functools.partial(_row, m, case, scorer.tags))) for m in scorer.metrics]
-    events = attempt("events", lambda: event_rows(case) if sample.truth is not None else [])
+    answers = [(m, attempt(m.info.name, functools.partial(_row, m, case, scorer.tags))) for m in todo]
+    events = old["events"] if keep_events and old else _events(case)
     failures = [part for part in (tracked, *(answer for _, answer in answers), events) if isinstance(part, Failure)]
+    broken = {failure.part for failure in failures} | {m.info.name for m in todo if isinstance(tracked, Failure)}
+    rows = [
+        *right.values(),
+        *(_read_as(_row_or_reason(metric, answer, sample, scorer.tags), changes) for metric, answer in answers),
+    ]
     content = {
         "stamp": None if failures else stamp,
         "failures": [failure._asdict() for failure in failures],
         "sample": describe_sample(sample, changes),
-        "rows": [_read_as(_row_or_reason(metric, answer, sample, scorer.tags), changes) for metric, answer in answers],
+        "rows": in_order(rows, scorer.records),
+        "by": {row["metric"]: f"{stamps.get(row['metric'])}:{digest}" for row in rows if row["metric"] not in broken},
         "events": [] if isinstance(events, Failure) else events,
+        EVENTS_BY: before if keep_events else (None if failures else events_by),
     }
-    write_json(stored, content)
+    write_sealed(run.scores(sample.id), content)
     return content
+
+
+def _events(case: Case) -> list[dict[str, Any]] | Failure:
+    return attempt("events", lambda: event_rows(case) if case.sample.truth is not None else [])
 
 
 def failed_sample(sample_id: str, stage: str, message: str, scorer: Scorer, run: RunFolder) -> dict[str, Any]:
     """Records a sample that could not be evaluated: a row with the reason for each metric, so that it is counted."""
     reason = f"{stage} failed: {message}"
-    rows = [_skipped_row(metric, sample_id, reason, scorer.tags) for metric in scorer.metrics]
-    failures = [Failure(stage, message, "")._asdict()]
-    content = {"stamp": None, "failures": failures, "sample": {"id": sample_id}, "rows": rows, "events": []}
-    write_json(run.scores(sample_id), content)
+    versions = {metric.info.name: metric.info.version for metric in scorer.metrics}
+    versions |= {name: int(record.get("version", 0)) for name, record in scorer.records.items()}
+    rows = [_skipped_row(name, number, sample_id, reason, scorer.tags) for name, number in versions.items()]
+    content = {
+        "stamp": None,
+        "failures": [Failure(stage, message, "")._asdict()],
+        "sample": {"id": sample_id},
+        "rows": in_order(rows, scorer.records),
+        "by": {},
+        "events": [],
+    }
+    write_sealed(run.scores(sample_id), content)
     return content
 
 
@@ -190,9 +237,8 @@ def _tracks(
     if tracker is None:
         return None, None
     stored = run.tracks(sample.id)
-    if stored.is_file() and (content := read_json(stored)).get("stamp") == stamp:
-        reference = content["reference"]
-        return tracks_from_json(content["prediction"]), None if reference is None else tracks_from_json(reference)
+    if (known := _stored_tracks(stored, stamp)) is not None:
+        return known
     found = tracker.track(video)
     real = reference_tracks(tracker, sample, scorer.weights)
     content = {
@@ -201,16 +247,31 @@ def _tracks(
         "prediction": tracks_to_json(found),
         "reference": None if real is None else tracks_to_json(real),
     }
-    write_json(stored, content)
+    write_sealed(stored, content)
     return found, real
+
+
+def _stored_tracks(path: Path, stamp: str) -> tuple[tuple[Track, ...], tuple[Track, ...] | None] | None:
+    """Tracks of an earlier command by the same tracker; None if there are none, or they were damaged or edited."""
+    if not path.is_file():
+        return None
+    try:
+        content = read_sealed(path)
+        if content.get("stamp") != stamp:
+            return None
+        reference = content["reference"]
+        return tracks_from_json(content["prediction"]), None if reference is None else tracks_from_json(reference)
+    except (UserError, KeyError):
+        return None
 
 
 def _row(metric: Metric, case: Case, tags: RowTags) -> dict[str, Any]:
     if reason := unmet_need(metric.info, case):
-        return _skipped_row(metric, case.sample.id, reason, tags, _cluster(case.sample))
+        return _skipped_row(metric.info.name, metric.info.version, case.sample.id, reason, tags, _cluster(case.sample))
     score = metric(case)
     value = None if score.reason is not None else float(score.value)
-    row = _as_dict(metric, case.sample.id, value, score.reason, tags, _cluster(case.sample), score.details)
+    named = (metric.info.name, metric.info.version)
+    row = _as_dict(named, case.sample.id, value, score.reason, tags, _cluster(case.sample), score.details)
     try:
         json.dumps(row, allow_nan=False, default=_scalar)
     except (TypeError, ValueError) as error:
@@ -220,7 +281,8 @@ def _row(metric: Metric, case: Case, tags: RowTags) -> dict[str, Any]:
 
 def _row_or_reason(metric: Metric, answer: dict[str, Any] | Failure, sample: Sample, tags: RowTags) -> dict[str, Any]:
     if isinstance(answer, Failure):
-        return _skipped_row(metric, sample.id, f"score failed: {answer.message}", tags, _cluster(sample))
+        reason = f"score failed: {answer.message}"
+        return _skipped_row(metric.info.name, metric.info.version, sample.id, reason, tags, _cluster(sample))
     return answer
 
 
@@ -235,12 +297,14 @@ def _scalar(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else str(value)
 
 
-def _skipped_row(metric: Metric, sample_id: str, reason: str, tags: RowTags, cluster: str = "") -> dict[str, Any]:
-    return _as_dict(metric, sample_id, None, reason, tags, cluster or sample_id, {})
+def _skipped_row(
+    name: str, version: int, sample_id: str, reason: str, tags: RowTags, cluster: str = ""
+) -> dict[str, Any]:
+    return _as_dict((name, version), sample_id, None, reason, tags, cluster or sample_id, {})
 
 
 def _as_dict(
-    metric: Metric,
+    metric: tuple[str, int],
     sample_id: str,
     value: float | None,
     reason: str | None,
@@ -250,8 +314,8 @@ def _as_dict(
 ) -> dict[str, Any]:
     row = Row(
         sample=sample_id,
-        metric=metric.info.name,
-        version=metric.info.version,
+        metric=metric[0],
+        version=metric[1],
         value=value,
         reason=reason,
         cluster=cluster,
@@ -278,6 +342,8 @@ def attempt(part: str, work: Callable[[], T]) -> T | Failure:
     """
     try:
         return work()
+    except StorageError:
+        raise  # nothing can be kept any more: the run ends here, and goes on later
     except UserError as error:
         return Failure(part, str(error), "")
     except Exception as error:  # noqa: BLE001

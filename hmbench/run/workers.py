@@ -19,6 +19,7 @@ from typing import Any
 from hmbench.data.dataset import Dataset
 from hmbench.errors import Stopped, UserError
 from hmbench.protocols import Metric, SubjectTracker
+from hmbench.results.prediction_record import done_predictions
 from hmbench.results.records import RunManifest
 from hmbench.results.run_folder import RunFolder
 from hmbench.run import evaluate as here
@@ -125,7 +126,7 @@ class _Run:
             self.manifest = run_to_score(request, data)
         self.ids = self.manifest.samples if self.manifest else select_samples(data, request)
         self.mine = share(self.ids, request)
-        there = {i for i in self.mine if self.folder.prediction(i).is_file()} if GENERATE in stages else set()
+        there = set(done_predictions(self.folder, self.mine)) if GENERATE in stages else set()
         self.todo = [i for i in self.mine if i not in there] if GENERATE in stages else []
         self.waiting = [i for i in self.mine if i in there or GENERATE not in stages] if SCORE in stages else []
         self.generated = len(self.mine) - len(self.todo)

@@ -68,11 +68,24 @@ def test_scoring_again_computes_nothing_and_changes_nothing(tmp_path: Path) -> N
     assert files(tmp_path) == first
 
 
-def test_a_changed_prediction_is_scored_again(tmp_path: Path) -> None:
+def test_anyones_changed_video_is_scored_again(tmp_path: Path) -> None:
+    write_predictions(tmp_path / "p", 21)
+    before = run(tmp_path / "a", model=None, predictions=tmp_path / "p").summary["mae"].mean
+    sample = DiscWorld().ids("all")[0]
+    write_lossless(tmp_path / "p" / f"{sample}.mp4", np.zeros((21, 48, 80, 3), np.uint8), fps=15)
+    after = run(tmp_path / "a", model=None, predictions=tmp_path / "p").summary["mae"].mean
+    assert after != before
+
+
+def test_a_prediction_that_the_model_did_not_make_is_refused_and_made_again(tmp_path: Path) -> None:
     before = run(tmp_path).summary["mae"].mean
     sample = DiscWorld().ids("all")[0]
-    write_lossless(RunFolder(tmp_path).prediction(sample), np.zeros((21, 48, 80, 3), np.uint8), fps=15)
-    assert run(tmp_path).summary["mae"].mean > before
+    video = RunFolder(tmp_path).prediction(sample)
+    whole = video.read_bytes()
+    write_lossless(video, np.zeros((21, 48, 80, 3), np.uint8), fps=15)
+    result = score(EvalRequest(data="disc", out=tmp_path), metrics=[MeanError(), Sometimes()])
+    assert set(result.failures) == {sample} and "is not the video that was generated" in result.failures[sample]
+    assert run(tmp_path).summary["mae"].mean == before and video.read_bytes() == whole
 
 
 def test_a_killed_run_goes_on_and_ends_the_same(tmp_path: Path) -> None:

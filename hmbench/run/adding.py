@@ -1,0 +1,129 @@
+"""How scores of a run add up: what a score file still holds that is right, and what has to be computed.
+
+Every metric has a stamp, the digest of all that decides its numbers besides the video: its version and description, the
+weights that it looks through, the tracker if it needs tracks, the data. ``run.json`` keeps each metric's stamp, and a
+score file says of each row by which stamp and on which video it was computed. So `hmbench score --metric psnr` computes
+what is new or stale among what was asked, keeps every other row that is still right, and nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hmbench.errors import UserError
+from hmbench.files import read_json, read_sealed
+from hmbench.results.records import RunManifest
+
+EVENTS_BY = "events_by"
+_FORMERLY = 10_000
+"""Place in a table of metrics whose record says none."""
+
+
+class Added(NamedTuple):
+    """What a run has scored after this command."""
+
+    metrics: dict[str, dict[str, Any]]
+    """Metric to its record: those asked for, and those of before that are kept."""
+    kept: dict[str, dict[str, Any]]
+    """The latter alone."""
+    dropped: dict[str, str]
+    """Metrics of before that are not kept, and why."""
+
+
+def stamp_of(*decides: Any) -> str:
+    """Digest of what decides a number."""
+    return hashlib.sha256(json.dumps(decides, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def add_up(before: RunManifest, after: RunManifest, asked: Mapping[str, dict[str, Any]], tracks: str | None) -> Added:
+    """Joins what is asked with what the run has.
+
+    Args:
+        before: The run as it is.
+        after: The run as this command makes it.
+        asked: Metric to its record with ``stamp`` and, if it needs tracks, ``tracks``.
+        tracks: What decides this command's tracks; None if it makes none.
+    """
+    kept, dropped = {}, {}
+    for name, record in before.metrics.items():
+        if name in asked:
+            continue
+        if "stamp" not in record:
+            dropped[name] = "an earlier version of hmbench scored it"
+        elif before.profile != after.profile:
+            dropped[name] = f"it was scored with profile {before.profile}"
+        elif before.reading != after.reading:
+            dropped[name] = "predictions were read otherwise"
+        elif tracks is not None and record.get("tracks") not in (None, tracks):
+            dropped[name] = "it was scored with another tracker"
+        else:
+            kept[name] = record
+    return Added({**kept, **asked}, kept, dropped)
+
+
+def makes_tracks(manifest: RunManifest, asked: Mapping[str, dict[str, Any]], tracks: str) -> bool:
+    """Whether a command makes tracks: not if it needs none and the run has scores that rest on another tracker's.
+
+    Args:
+        manifest: The run as it is.
+        asked: Metric to its record.
+        tracks: Digest of what would decide this command's tracks.
+    """
+    others = [record.get("tracks") for name, record in manifest.metrics.items() if name not in asked]
+    return any("tracks" in record for record in asked.values()) or all(one in (None, tracks) for one in others)
+
+
+def said_of_dropped(dropped: Mapping[str, str]) -> str | None:
+    """A sentence that names what leaves the run; None if nothing does."""
+    if not dropped:
+        return None
+    reasons: dict[str, list[str]] = {}
+    for name, why in dropped.items():
+        reasons.setdefault(why, []).append(name)
+    parts = "; ".join(f"{', '.join(names)} ({why})" for why, names in reasons.items())
+    return f"These scores of the run do not go with the new ones and are taken out: {parts}. Score them again."
+
+
+def stored_scores(path: Path) -> dict[str, Any] | None:
+    """A score file as hmbench wrote it; None if there is none, or it was damaged or edited: it is made again."""
+    if not path.is_file():
+        return None
+    try:
+        content: dict[str, Any] = read_json(path, kind=dict)
+        if "by" in content:  # earlier versions sealed nothing
+            content = read_sealed(path)
+    except UserError:
+        return None
+    return content if "failures" in content else None
+
+
+def right_rows(content: Mapping[str, Any] | None, stamps: Mapping[str, str], video: str) -> dict[str, dict[str, Any]]:
+    """Rows of a score file that were computed by these stamps on this video, by metric.
+
+    Args:
+        content: What `stored_scores` gave.
+        stamps: Metric to stamp.
+        video: Digest of the prediction.
+    """
+    if content is None or "by" not in content:
+        return {}
+    by = content["by"]
+    return {
+        row["metric"]: row
+        for row in content["rows"]
+        if row["metric"] in stamps and by.get(row["metric"]) == f"{stamps[row['metric']]}:{video}"
+    }
+
+
+def in_order(rows: Sequence[dict[str, Any]], metrics: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows in the order of tables."""
+    return sorted(rows, key=lambda row: place(metrics.get(row["metric"], {}), row["metric"]))
+
+
+def place(record: Mapping[str, Any], name: str) -> tuple[int, str]:
+    """Where a metric stands in tables."""
+    return int(record.get("order", _FORMERLY)), name
