@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import json
 import math
 import sys
 import types
@@ -34,6 +33,7 @@ from pathlib import Path
 from typing import Any
 
 from hmbench.errors import UserError, did_you_mean
+from hmbench.files import read_json
 from hmbench.protocols import ModelInfo, TruthModel, WorldModel
 
 MODEL_FILE = "hmbench_model.json"
@@ -243,17 +243,22 @@ def _from_folder(folder: Path) -> tuple[Factory, dict[str, Any]]:
             f"The folder {folder} is not a saved model: it has no {MODEL_FILE}.",
             "Give the folder that `hmbench train-reference --out` wrote, or a model name (`hmbench models`).",
         )
-    try:
-        content = json.loads(record.read_text(encoding="utf-8"))
-        name, options = str(content["model"]), dict(content.get("options", {}))
-    except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{record} cannot be read: {error}.", 'It must look like {"model": "hydra"}.') from error
+    content = read_json(record, kind=dict)
+    name, options = content.get("model"), content.get("options", {})
+    if not isinstance(name, str) or not isinstance(options, dict):
+        raise UserError(f"{record} cannot be read: it names no model.", 'It must look like {"model": "hydra"}.')
     if name not in model_names():
         raise UserError(
             f"{record} names the model {name!r}, which no installed package offers.",
             f"{did_you_mean(name, model_names())} Code that a folder names is never run.",
         )
-    factory, _ = find_factory(name)
+    factory = find_factory(name)[0]
+    accepted = factory_options(factory)
+    for key, value in options.items():
+        if key not in accepted:
+            raise UserError(f"{record} gives {name} an option {key!r}.", did_you_mean(key, accepted))
+        text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+        options[key] = _convert(name, key, text, accepted[key].annotation)
     return factory, {**options, "checkpoint": folder}
 
 

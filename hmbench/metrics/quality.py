@@ -18,6 +18,7 @@ import torch
 from hmbench.case import Case
 from hmbench.networks.backbones import from_folder
 from hmbench.networks.files import fitting, read_state
+from hmbench.networks.untrusted import check_weight_file
 from hmbench.protocols import MetricInfo
 from hmbench.types import Score
 
@@ -68,6 +69,8 @@ def _load(name: str, path: Path, device: str) -> Any:
 
     if path.suffix == ".pth":
         read_state(path)  # pyiqa would run what code a pickle holds; this lets tensors pass and nothing else
+    else:
+        check_weight_file(path)
     with fitting(path, MatReadError), contextlib.redirect_stdout(sys.stderr):  # pyiqa prints what it loads
         model = pyiqa.create_metric(name, device=torch.device("cpu"), pretrained_model_path=str(path))
     return model.to(device)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from hmbench.networks.dino import Dino, load_dino
 from hmbench.networks.files import fitting, unfit
+from hmbench.networks.untrusted import check_finite, check_weight_files
 from hmbench.types import Boxes, Video
 
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -271,10 +272,12 @@ def _from_pretrained(kind: Any, path: Path, device: str) -> Any:
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()  # a CLIP folder holds a text model too, and saying so helps nobody
     try:
+        check_weight_files(path)
         with fitting(path):
             model, report = kind.from_pretrained(path, local_files_only=True, output_loading_info=True)
     finally:
         logging.set_verbosity(verbosity)
     if lost := sorted(report["missing_keys"]):
         raise unfit(path, f"{len(lost)} entries are missing, the first is {lost[0]}")
+    check_finite(model.state_dict(), path)
     return model.eval().requires_grad_(False).to(device)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from hmbench.durable import replacing
 from hmbench.errors import UserError
 from hmbench.files import write_json
+from hmbench.networks.untrusted import check_finite, check_weight_file
 
 if TYPE_CHECKING:
     import torch
@@ -78,7 +79,7 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
     """A state dict from ``.safetensors``, or from a torch file that holds nothing but tensors.
 
     Raises:
-        UserError: If the file is damaged or holds code.
+        UserError: If the file is damaged, holds code, something else than tensors, or NaN.
     """
     import pickle
 
@@ -86,13 +87,23 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    check_weight_file(path)
     try:
+        state: dict[str, torch.Tensor]
         if path.suffix == ".safetensors":
-            return load_file(path)
-        state: dict[str, torch.Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-        return state
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
-        raise UserError(f"The weights {path} cannot be read: {error}.", "Fetch them again.") from error
+            state = load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except (
+        SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError, LookupError, ValueError, TypeError,
+        AttributeError, MemoryError,
+    ) as error:  # fmt: skip
+        said = " ".join(str(error).split())[:_SHOWN]
+        raise UserError(f"The weights {path} cannot be read: {said}.", "Fetch them again.") from error
+    if not (isinstance(state, dict) and all(isinstance(value, torch.Tensor) for value in state.values())):
+        raise UserError(f"The weights {path} cannot be read: they are no tensors by name.", "Fetch them again.")
+    check_finite(state, path)
+    return state
 
 
 @contextmanager

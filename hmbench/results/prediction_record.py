@@ -30,15 +30,17 @@ def record_path(prediction: Path) -> Path:
     return prediction.with_suffix(".json")
 
 
-def write_record(prediction: Path, identity: str, facts: dict[str, Any]) -> None:
+def write_record(prediction: Path, identity: str, facts: dict[str, Any], *, written: Path | None = None) -> None:
     """Records a prediction that was just written.
 
     Args:
         prediction: The video.
         identity: `run_identity` of its run.
         facts: What else is to be known, such as seed and seconds.
+        written: Where its bytes are meanwhile, if they have not taken its name yet.
     """
-    content = {**facts, "run": identity, "sha256": file_digest(prediction), "bytes": prediction.stat().st_size}
+    there = written or prediction
+    content = {**facts, "run": identity, "sha256": file_digest(there), "bytes": there.stat().st_size}
     write_sealed(record_path(prediction), content)
 
 

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from hmbench.case import Case
+from hmbench.durable import replacing
 from hmbench.errors import SampleError, StorageError, UserError
 from hmbench.files import read_sealed, write_sealed
 from hmbench.metrics.needs import unmet_need
@@ -110,9 +111,11 @@ def generate_sample(
     else:
         video = model.generate(sample.prompt, seed=number)
     _check_output(video, sample, model.info.name)
-    write_lossless(run.prediction(sample.id), video, fps=sample.prompt.fps)
-    seconds = round(time.monotonic() - started, 3)
-    write_record(run.prediction(sample.id), identity, {"seed": number, "seconds": seconds})
+    path = run.prediction(sample.id)
+    with replacing(path) as temporary:  # the record comes first: a kill never leaves a video that nobody recorded
+        write_lossless(temporary, video, fps=sample.prompt.fps)
+        seconds = round(time.monotonic() - started, 3)
+        write_record(path, identity, {"seed": number, "seconds": seconds}, written=temporary)
 
 
 def score_sample(sample: Sample, prediction: Path, run: RunFolder, scorer: Scorer) -> dict[str, Any]:

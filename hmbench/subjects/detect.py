@@ -5,6 +5,7 @@ Letters: T frames, H height, W width, A anchors, n detections in a frame.
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from hmbench.errors import UserError
 from hmbench.networks.files import read_card, read_shipped
+from hmbench.networks.untrusted import check_finite, check_weight_file
 from hmbench.subjects.quiet_ultralytics import ultralytics_modules
 from hmbench.types import Category, Video
 
@@ -186,8 +188,8 @@ def load_mini_detector(device: str, *, any_class: bool = False) -> YoloDetector:
 def load_yolo11(path: Path, device: str, *, any_class: bool = False) -> YoloDetector:
     """A released YOLO11 (COCO classes).
 
-    ultralytics releases it as a pickle of its own classes, so that reading it runs code: check the digest of the file
-    against the lock file first (`hmbench.networks.pull.verify`).
+    ultralytics releases it as a pickle of its own classes. It is read with torch's restricted reader, which rebuilds
+    ultralytics' and torch's layers and refuses everything else, so that no code of the file runs.
 
     Args:
         path: ``yolo11*.pt``.
@@ -197,17 +199,45 @@ def load_yolo11(path: Path, device: str, *, any_class: bool = False) -> YoloDete
     Raises:
         UserError: If the file cannot be read.
     """
-    from hmbench.networks.files import digest
+    from hmbench.digests import content_digest
+
+    check_weight_file(path)
+    network = _read_restricted(path)
+    check_finite(network.state_dict(), path)
+    config = DetectorConfig(input_width=832, any_class=any_class)
+    return YoloDetector(network.to(device), COCO, config, name=f"{path.stem}@{content_digest(path)[:8]}")
+
+
+def _read_restricted(path: Path) -> Any:
+    """The network of a checkpoint, without running what the file holds.
+
+    Raises:
+        UserError: If it holds anything but a detection network, or this ultralytics can only read it by running it.
+    """
+    import ultralytics
 
     tasks = ultralytics_modules().tasks
+    safe = getattr(tasks, "_SafeLoad", None)
+    if not getattr(safe, "SUPPORTED", False):  # older ones, and newer ones on an old torch, run what the file holds
+        raise UserError(
+            f"ultralytics {ultralytics.__version__} with torch {torch.__version__} reads {path.name} only by running "
+            "what it holds.",
+            "pip install -U 'ultralytics>=8.4.190' 'torch>=2.7'",
+        )
     try:
-        model = tasks.load_checkpoint(str(path)) if hasattr(tasks, "load_checkpoint") else _older_load(tasks, path)
-    except (OSError, RuntimeError, EOFError, ModuleNotFoundError, TypeError) as error:
-        raise UserError(f"The weights {path} cannot be read: {error}.", "Fetch them again.") from error
-    network = model[0].float().to(device)
-    config = DetectorConfig(input_width=832, any_class=any_class)
-    return YoloDetector(network, COCO, config, name=f"{path.stem}@{digest(path)[:8]}")
-
-
-def _older_load(tasks: Any, path: Path) -> Any:
-    return tasks.attempt_load_one_weight(str(path))
+        checkpoint, _ = tasks.torch_safe_load(str(path.resolve()), safe_only=True)
+        network = checkpoint.get("ema") or checkpoint.get("model")
+        if not isinstance(network, tasks.DetectionModel):
+            raise TypeError(f"it holds {type(network).__name__}, expected a detection network")
+        for layer in network.modules():  # files of older versions lack what newer layers read
+            if isinstance(layer, torch.nn.Upsample) and not hasattr(layer, "recompute_scale_factor"):
+                layer.recompute_scale_factor = None
+        network = network.float().eval()
+        network(torch.zeros(1, 3, 2 * STRIDE, 2 * STRIDE))
+    except (
+        OSError, RuntimeError, EOFError, ImportError, TypeError, AttributeError, ValueError, LookupError, MemoryError,
+        pickle.UnpicklingError, AssertionError,
+    ) as error:  # fmt: skip
+        said = " ".join(str(error).split())[:300] or type(error).__name__
+        raise UserError(f"The weights {path} cannot be read: {said}.", "Fetch them again.") from error
+    return network

@@ -16,6 +16,7 @@ _QUIET = {
     "YOLO_OFFLINE": "true",
     "YOLO_AUTOINSTALL": "false",
     "YOLO_VERBOSE": "false",
+    "ULTRALYTICS_SAFE_LOAD": "true",
     "ULTRALYTICS_SKIP_REQUIREMENTS_CHECKS": "1",
 }
 

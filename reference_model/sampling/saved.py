@@ -8,23 +8,30 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
+import re
 import struct
 import warnings
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
+from diffusers import ModelMixin
 from diffusers.utils import logging as diffusers_logging
 
+from hmbench.files import parse_json, read_json
+from hmbench.networks.untrusted import check_finite, check_weight_file, check_weight_files
 from reference_model.model.transformer import HydraTransformer3DModel
+from reference_model.released.checkpoint import file_digest
 from reference_model.sampling.pipeline import HydraPipeline
 
 NAMES_OF_0_1 = ("reference_model.codec", "reference_model.text", "reference_model.transformer")
 """Modules that ``model_index.json`` of older models names; diffusers loads only what was imported before."""
 
+_PACKAGES = ("reference_model", "baselines", "diffusers", "transformers")
+"""Packages whose classes a saved pipeline may name."""
 _FORMATS = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
 
@@ -38,6 +45,9 @@ def load_saved(folder: Path, kind: type[HydraPipeline] = HydraPipeline) -> Hydra
     Raises:
         ValueError: If the transformer has settings that this version does not know: diffusers would leave them out.
     """
+    check_weight_files(folder)
+    _check_digests(folder)
+    _check_index(folder)
     _check_settings(folder)
     for name in NAMES_OF_0_1:
         importlib.import_module(name)
@@ -48,7 +58,56 @@ def load_saved(folder: Path, kind: type[HydraPipeline] = HydraPipeline) -> Hydra
         pipeline = kind.from_pretrained(
             folder, local_files_only=True, torch_dtype={**formats, "default": torch.float32}
         )
+    _check_tensors(folder, pipeline)
     return cast(HydraPipeline, pipeline)
+
+
+def _check_digests(folder: Path) -> None:
+    """Refuses a trained model whose weights are not those that its training wrote (``digests.json``).
+
+    Raises:
+        ValueError: With the file that differs.
+    """
+    record = folder / "digests.json"
+    for name, digest in (read_json(record, kind=dict) if record.is_file() else {}).items():
+        path = folder / str(name)
+        if not path.resolve().is_relative_to(folder.resolve()) or not path.is_file() or file_digest(path) != digest:
+            raise ValueError(f"{path} is not the file that {record} records (delete that record if you changed it)")
+
+
+def _check_index(folder: Path) -> None:
+    """Refuses an index that names classes of other packages: diffusers would import them, and importing runs code.
+
+    Raises:
+        ValueError: With the part and what it names.
+    """
+    path = folder / "model_index.json"
+    index = read_json(path, kind=dict)
+    for part, named in index.items():
+        if part.startswith("_") or not isinstance(named, list):
+            continue
+        package = str(named[0]).partition(".")[0] if named else ""
+        known = len(named) == 2 and package in _PACKAGES and re.fullmatch(r"[\w.]+", str(named[0]))
+        if named != [None, None] and not (known and re.fullmatch(r"\w+", str(named[1]))):
+            raise ValueError(f"{path} names {named} for {part}; only classes of {', '.join(_PACKAGES)} are loaded")
+
+
+def _check_tensors(folder: Path, pipeline: HydraPipeline) -> None:
+    """Refuses weights with a tensor too many or too few, which diffusers passes over, and numbers that are not finite.
+
+    Raises:
+        ValueError: With what does not fit.
+    """
+    for part, network in pipeline.components.items():
+        files = sorted((folder / part).glob("*.safetensors"))
+        if not isinstance(network, ModelMixin) or not files:
+            continue
+        stored = {name for file in files for name in _header(file) if name != "__metadata__"}
+        own = set(network.state_dict())
+        for kind, names in (("does not know", stored - own), ("misses", own - stored)):
+            if names:
+                raise ValueError(f"{folder / part}: the model {kind} {len(names)} tensors, such as {min(names)}")
+        check_finite(network.state_dict(), folder / part)
 
 
 def _check_settings(folder: Path) -> None:
@@ -84,12 +143,17 @@ def stored_format(folder: Path) -> torch.dtype | None:
 
 def _elements(file: Path) -> Counter[str]:
     """Bytes of each number format, from the header alone."""
-    with file.open("rb") as opened:
-        (size,) = struct.unpack("<Q", opened.read(8))
-        header = json.loads(opened.read(size))
     counts: Counter[str] = Counter()
-    for name, entry in header.items():
+    for name, entry in _header(file).items():
         if name != "__metadata__":
             begin, end = entry["data_offsets"]
             counts[entry["dtype"]] += end - begin
     return counts
+
+
+def _header(file: Path) -> dict[str, Any]:
+    check_weight_file(file)
+    with file.open("rb") as opened:
+        (size,) = struct.unpack("<Q", opened.read(8))
+        text = opened.read(size).decode("utf-8", "replace")
+    return dict(parse_json(text, f"The header of {file}", kind=dict))

@@ -13,8 +13,10 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 
-from hmbench.errors import UserError, did_you_mean
+from hmbench.errors import SampleError, UserError, did_you_mean
+from hmbench.networks.untrusted import check_finite, check_weight_file
 from hmbench.protocols import ModelInfo
 from hmbench.types import Prompt, Video
 from hmbench.video.files import resize_video
@@ -211,7 +213,16 @@ def to_tensor(video: Video) -> torch.Tensor:
 
 
 def to_video(frames: torch.Tensor) -> Video:
-    """Float ``[1, 3, T, H, W]`` in [-1, 1] to uint8 ``[T, H, W, 3]``, rounded."""
+    """Float ``[1, 3, T, H, W]`` in [-1, 1] to uint8 ``[T, H, W, 3]``, rounded.
+
+    Raises:
+        SampleError: If a number is NaN or infinite, which would become black.
+    """
+    if not bool(frames.isfinite().all()):
+        raise SampleError(
+            "The model computed NaN or infinity for this clip: that is no picture.",
+            "Check its weights and options; half precision overflows where float32 does not.",
+        )
     levels = ((frames[0].clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
     return np.ascontiguousarray(levels.permute(1, 2, 3, 0).numpy())
 
@@ -275,8 +286,13 @@ def load_pipeline(
         return pipeline, {}, False
     if not checkpoint.is_file():
         raise UserError(f"There is no checkpoint {checkpoint}.", "Check the path: a saved pipeline's folder or a file.")
+    check_weight_file(checkpoint)
     try:
-        load_released(pipeline.transformer, read_weights(checkpoint), str(checkpoint))
+        weights = read_weights(checkpoint)
+        check_finite(weights, checkpoint)
+        load_released(pipeline.transformer, weights, str(checkpoint))
+    except UserError:
+        raise
     except (ValueError, OSError, RuntimeError) as error:
         raise UserError(
             f"{checkpoint} cannot be used: {error}.", f"Give weights of the profile it was made for, not {config.name}."
@@ -298,9 +314,15 @@ def shipped_folder(name: str) -> Path | None:
 def _load_folder(folder: Path, kind: type[HydraPipeline]) -> HydraPipeline:
     try:
         return load_saved(folder, kind)
-    except (OSError, ValueError, TypeError, AttributeError, struct.error) as error:
+    except UserError:
+        raise
+    except (
+        OSError, ValueError, TypeError, AttributeError, LookupError, RuntimeError, ImportError, MemoryError,
+        struct.error, SafetensorError,
+    ) as error:  # fmt: skip
+        said = " ".join(str(error).split())[:500] or type(error).__name__
         raise UserError(
-            f"The folder {folder} holds no usable pipeline: {error}", "Give a folder that save_pretrained wrote."
+            f"The folder {folder} holds no usable pipeline: {said}", "Give a folder that save_pretrained wrote."
         ) from error
 
 
