@@ -18,6 +18,7 @@ import importlib.metadata
 import json
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -83,8 +84,23 @@ def track_key(tracker: Described, sample: Sample, weights: Mapping[str, str]) ->
 
 
 def _find(tracker: SubjectTracker, sample: Sample) -> tuple[Track, ...]:
+    """Tracks of both halves, each found by itself: a prediction's tracker does not know the context either.
+
+    A tracker that is not `Described` reads the masks of the whole clip and is asked for all of it.
+    """
     assert sample.truth is not None, f"{sample.id} has no real clip to track"
-    return tracker.track(np.concatenate([sample.prompt.context, sample.truth.target]))
+    if not isinstance(tracker, Described):
+        return tracker.track(np.concatenate([sample.prompt.context, sample.truth.target]))
+    before, after = len(sample.prompt.context), len(sample.truth.target)
+    halves = (tracker.track(sample.prompt.context), 0, after), (tracker.track(sample.truth.target), before, 0)
+    found = [_padded(track, start, stop) for tracks, start, stop in halves for track in tracks]
+    return tuple(replace(track, id=number) for number, track in enumerate(found, 1))
+
+
+def _padded(track: Track, before: int, after: int) -> Track:
+    """The track as one of the whole clip."""
+    boxes = np.pad(track.boxes, ((before, after), (0, 0)), constant_values=np.nan)
+    return replace(track, boxes=boxes, scores=np.pad(track.scores, (before, after), constant_values=np.nan))
 
 
 def _read(path: Path, key: str, frames: int) -> tuple[Track, ...] | None:

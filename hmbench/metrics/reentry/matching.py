@@ -21,7 +21,7 @@ from torch import Tensor
 
 from hmbench.case import Case
 from hmbench.networks.backbones import CropEncoder
-from hmbench.subjects.boxes import areas, centres, framewise_iou, present
+from hmbench.subjects.boxes import areas, centres, covered, framewise_iou, heights, present
 from hmbench.subjects.boxes import feet as feet_of
 from hmbench.types import Boxes, SubjectTruth, Track
 from hmbench.video.events import VISIBLE_SHARE
@@ -37,6 +37,14 @@ SAME_SUBJECT = 0.3
 LEAST_GAP = 0.3
 """Lead of its real target crops over strangers below which the context's views (cut off, from behind) do not suffice to
 know a subject by: then its real target crops stand beside them."""
+PART = 0.78
+"""Share of the smaller box inside the larger from which on they are parts of one body, not two."""
+LIMB = 0.9
+"""|log| of the ratio of heights from which on one of two boxes is a limb."""
+LIMB_INSIDE = 0.5
+"""Share of a limb's box inside the body's."""
+EXCHANGED = 0.2
+"""Lead in place affinity from which on two subjects stand in each other's place."""
 NEUTRAL_DIFFERENT = 0.6
 """Cosine between different subjects assumed for an encoder without a measured one and a clip without other subjects."""
 
@@ -193,6 +201,7 @@ def _cast(case: Case, encoder: CropEncoder, start: int, stop: int) -> Casting:
     worth = np.where(allowed, place + looks.clip(0, 1), 0)
     rows, columns = linear_sum_assignment(-worth)
     chosen = {(r, c) for r, c in zip(rows.tolist(), columns.tolist(), strict=True) if allowed[r, c]}
+    chosen = _exchanged(chosen, place)
     taken = {c for _, c in chosen}
     played: dict[int, tuple[int, ...]] = {}
     doubles: dict[int, tuple[int, ...]] = {}
@@ -247,6 +256,25 @@ def _somebody_elses(place: NDArray[np.float64], looks: NDArray[np.float64]) -> N
     return mine_elsewhere
 
 
+def _exchanged(chosen: set[tuple[int, int]], place: NDArray[np.float64]) -> set[tuple[int, int]]:
+    """The assignment with two subjects' tracks exchanged where each stands in the other's place.
+
+    Each walks the other's path: a person says that they changed identities, not that both are displaced.
+    """
+    out = dict(chosen)
+    for a, c in chosen:
+        for b, d in chosen:
+            mine, others = min(place[a, d], place[b, c]), max(place[a, c], place[b, d])
+            if a < b and out[a] == c and out[b] == d and mine >= PLACE_ENOUGH and mine > others + EXCHANGED:
+                out[a], out[b] = d, c
+    return set(out.items())
+
+
 def _share_frames(tracks: tuple[Track, ...], alive: list[int], a: int, b: int) -> bool:
-    shared = tracks[alive[a]].present() & tracks[alive[b]].present()
-    return int(shared.sum()) >= MIN_FRAMES
+    """Whether two tracks are two bodies for some frames; two tracks of one body, or of its limb, are not."""
+    one, other = tracks[alive[a]], tracks[alive[b]]
+    shared = one.present() & other.present()
+    mine, its = one.boxes[shared], other.boxes[shared]
+    inside = covered(mine, its)
+    limb = (inside >= LIMB_INSIDE) & (np.abs(np.log(heights(mine) / heights(its))) >= LIMB)
+    return int((~limb & (inside < PART)).sum()) >= MIN_FRAMES

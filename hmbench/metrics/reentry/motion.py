@@ -86,7 +86,7 @@ def world_points(boxes: Boxes, poses: Poses, intrinsics: Intrinsics, height: flo
         intrinsics: The lens.
         height: The body's height in metres.
     """
-    depth = intrinsics.focal * height / np.maximum(_steady(heights(boxes)), 1)
+    depth = intrinsics.focal * height / np.maximum(steady(heights(boxes)), 1)
     middle = centres(boxes) - np.array([intrinsics.width / 2, intrinsics.height / 2])
     local = np.concatenate([middle / intrinsics.focal, np.ones((len(boxes), 1))], axis=1) * depth[:, None]
     return np.asarray(np.einsum("tij,tj->ti", poses[:, :3, :3], local) + poses[:, :3, 3], np.float64)
@@ -187,8 +187,11 @@ def articulation(video: Video, boxes: Boxes) -> float:
     return float(np.mean([np.abs(a - b).mean() for a, b in pairs]))
 
 
-def _steady(values: Floats) -> Floats:
-    """A line through the `STEADY` rows to either side, read off in the middle: boxes jump, bodies do not."""
+def steady(values: Floats) -> Floats:
+    """Values ``[n]`` steadied: a line through the `STEADY` rows to either side, read off in the middle; NaN stays.
+
+    Boxes jump, bodies do not.
+    """
     out = np.full(len(values), np.nan)
     for i in np.flatnonzero(np.isfinite(values)).tolist():
         near = np.arange(max(i - STEADY, 0), min(i + STEADY + 1, len(values)))

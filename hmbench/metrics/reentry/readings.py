@@ -29,7 +29,7 @@ class Reading(NamedTuple):
     has no bound and so no worst value."""
     unit: str = ""
     """Unit."""
-    version: int = 2
+    version: int = 3
     """Raised whenever its numbers may change."""
     headline: bool = False
     """Shown on screen."""
@@ -42,13 +42,13 @@ def _none(record: EventRecord) -> float:
 
 
 def _share(
-    name: str, read: Read, what: str, *, worst: Read = _none, version: int = 2, headline: bool = False
+    name: str, read: Read, what: str, *, worst: Read = _none, version: int = 3, headline: bool = False
 ) -> Reading:
     """A value in [0, 1], higher is better, 0 for a subject that never came back."""
     return Reading(name, read, what, True, (0, 1), worst=worst, version=version, headline=headline)
 
 
-def _error(name: str, read: Read, what: str, unit: str = "", version: int = 2) -> Reading:
+def _error(name: str, read: Read, what: str, unit: str = "", version: int = 3) -> Reading:
     """A value from 0 up, lower is better, without a worst."""
     return Reading(name, read, what, False, (0, None), unit=unit, version=version)
 
@@ -96,7 +96,7 @@ READINGS = (
         lambda r: r.numbers.offset,
         "distance in the world, along the line of sight 0.35 of it",
         "body heights",
-        3,
+        4,
     ),
     _share("place_iou", lambda r: r.iou, "overlap of boxes"),
     _error("scale_error", lambda r: abs(r.numbers.scale), "|log| of the size ratio"),
@@ -106,23 +106,23 @@ READINGS = (
         lambda r: _truth(r.numbers.rank1),
         "nearest in the gallery is itself",
         worst=lambda r: 0.0 if r.strangers else math.nan,
-        version=3,
+        version=4,
     ),
     _share(
         "identity_similarity",
         lambda r: min(max(r.numbers.identity, 0.0), 1.0),
         "looks: 0 = a stranger, 1 = its own real crops",
-        version=3,
+        version=4,
         headline=True,
     ),
-    Reading("identity_margin", lambda r: r.margin, "lead over the nearest stranger", True, (None, None), version=3),
-    _share("identity_single", lambda r: 1 - r.double_share, "1 - share of the frames with a second copy", version=3),
+    Reading("identity_margin", lambda r: r.margin, "lead over the nearest stranger", True, (None, None), version=4),
+    _share("identity_single", lambda r: 1 - r.double_share, "1 - share of the frames with a second copy", version=4),
     _share(
         "motion_agreement",
         lambda r: r.numbers.agreement,
         "1 - |v - w| / (|v| + |w|)",
         worst=lambda r: 0.0 if r.moves is not None else math.nan,
-        version=3,
+        version=4,
         headline=True,
     ),
     Reading(
@@ -132,25 +132,47 @@ READINGS = (
         True,
         (-1, 1),
         worst=lambda r: -1.0 if r.moves else math.nan,
-        version=3,
+        version=4,
     ),
-    Reading("motion_speed", lambda r: r.numbers.speed_ratio, "speed over the target's", None, (0, None), version=3),
+    Reading("motion_speed", lambda r: r.numbers.speed_ratio, "speed over the target's", None, (0, None), version=4),
     Reading("articulation", lambda r: r.articulation, "change inside the box over the target's", None, (0, None)),
+    Reading(
+        "return_timing",
+        lambda r: r.parts.get("timing", math.nan),
+        "exp(-0.05 (|lag of the whole prediction| - 1))",
+        True,
+        (None, 1),
+        version=1,
+    ),
+    _share("body_texture", lambda r: _clipped(r.numbers.texture), "likeness of colours inside the body", version=1),
+    Reading(
+        "body_facing",
+        lambda r: r.numbers.facing,
+        "1 faces as the real one, -1 as its mirror image",
+        True,
+        (None, None),
+        version=1,
+    ),
+    Reading("body_gait", lambda r: r.numbers.gait, "1 in step, 0 slides or out of step", True, (None, None), version=1),
     _share(
         "verdict_returned",
         lambda r: float(r.verdict == "returned"),
         "nothing wrong with the event",
-        version=5,
+        version=6,
         headline=True,
     ),
     _share(
         "reentry_success",
         lambda r: r.success,
-        "coverage x place x identity x shape x motion x single",
-        version=3,
+        "product of all factors, 0 at the best memoryless prediction",
+        version=4,
         headline=True,
     ),
 )
+
+
+def _clipped(value: float) -> float:
+    return value if math.isnan(value) else min(max(value, 0.0), 1.0)
 
 
 def _truth(value: bool | None) -> float:

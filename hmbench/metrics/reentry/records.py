@@ -11,7 +11,7 @@ Letters: Tc context frames, Tt target frames, r first frame of the re-entry, cou
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -20,10 +20,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hmbench.case import Case
+from hmbench.metrics.background.following import follows_camera
+from hmbench.metrics.reentry.body import body_evidence
 from hmbench.metrics.reentry.event_motion import event_motion, height_of
+from hmbench.metrics.reentry.factors import part_scores, success
 from hmbench.metrics.reentry.matching import (
+    LIMB,
     LOOKS_ENOUGH,
     MIN_FRAMES,
+    PART,
     Part,
     cast,
     in_window,
@@ -32,7 +37,9 @@ from hmbench.metrics.reentry.matching import (
     track_features,
     unit_mean,
 )
+from hmbench.metrics.reentry.memoryless import memoryless_floors
 from hmbench.metrics.reentry.motion import MotionEvidence, articulation, compare_motion, standing
+from hmbench.metrics.reentry.retimed import camera_lag, retimed
 from hmbench.metrics.reentry.verdict import Numbers, Verdict, decide
 from hmbench.networks.backbones import CropEncoder
 from hmbench.subjects.boxes import areas, centres, covered, feet, framewise_iou, heights, present, touches_edge
@@ -41,28 +48,7 @@ from hmbench.video.events import VISIBLE_SHARE
 
 WINDOW_SECONDS = 3.0
 EARLY_SECONDS = 1.0
-PART = 0.78
-"""Share of the smaller box inside the larger from which on they are parts of one body, not two."""
-LIMB = 0.9
-"""|log| of the ratio of heights from which on one of two boxes is a limb."""
 NAN = float("nan")
-
-
-class Tolerance:
-    """What counts as right in `part_scores`: the tracker's own wobble on nuisances, read off train clips."""
-
-    identity = 0.9
-    """Calibrated similarity."""
-    aspect = 0.1
-    """|log| of the aspect ratio."""
-    scale = 0.12
-    """|log| of the size ratio."""
-    offset = 0.2
-    """Body heights."""
-    agreement = 0.7
-    """Agreement of velocities."""
-    coverage = 0.9
-    """Share of the asked frames."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,22 +94,47 @@ class EventRecord:
     double_share: float
     """Share of its frames with a second copy beside it."""
     parts: dict[str, float]
-    """Place, identity, shape, motion, single: each in [0, 1]."""
+    """Every factor that could be measured (`hmbench.metrics.reentry.factors`), each in [0, 1]."""
+    floor: float
+    """What the best memoryless prediction gets for the product of its `parts`."""
     success: float
-    """Coverage times the product of `parts`; 0 if it never came back."""
+    """Product of `parts`, on the scale from `floor` (0) to the truth (1); 0 if it never came back."""
 
 
 def event_records(case: Case, encoder: CropEncoder) -> tuple[EventRecord, ...]:
     """Records of all events of a case, computed once."""
 
     def compute() -> tuple[EventRecord, ...]:
-        parts = {part.truth.label: part for part in parts_of(case, encoder)}
-        return tuple(_record(case, encoder, parts[event.label], event) for event in case.truth.events)
+        floors = memoryless_floors(case, encoder.name, lambda member: _products(member, encoder))
+        found = zip(case.truth.events, _unfloored(case, encoder), floors, strict=True)
+        return tuple(replace(r, event=e, floor=f, success=success(r.parts, f)) for e, r, f in found)
 
     return case.memo(("events", encoder.name), compute)
 
 
-def _record(case: Case, encoder: CropEncoder, part: Part, event: Event) -> EventRecord:
+def _products(case: Case, encoder: CropEncoder) -> list[float]:
+    return [record.success for record in _unfloored(case, encoder)]
+
+
+def _unfloored(case: Case, encoder: CropEncoder) -> list[EventRecord]:
+    """Records against the truth at the prediction's own time, before what no memory gets is taken off."""
+    view = follows_camera(case)
+    overall = Overall(view.share, camera_lag(case))
+    case = retimed(case)
+    parts = {part.truth.label: part for part in parts_of(case, encoder)}
+    return [_record(case, encoder, parts[event.label], event, overall) for event in case.truth.events]
+
+
+class Overall(NamedTuple):
+    """What holds for all events of a prediction."""
+
+    view: float
+    """Share of the truth's following of the asked camera; NaN where the camera stands still."""
+    camera_lag: int
+    """Frames by which the whole prediction is late."""
+
+
+def _record(case: Case, encoder: CropEncoder, part: Part, event: Event, overall: Overall) -> EventRecord:
     length = max(2 * MIN_FRAMES, round(WINDOW_SECONDS * case.sample.prompt.fps))
     start = event.reentry - case.sample.num_context_frames
     stop = min(start + length, len(case.prediction))
@@ -136,13 +147,21 @@ def _record(case: Case, encoder: CropEncoder, part: Part, event: Event) -> Event
     motion, fit = event_motion(case, part, boxes) if seen else (None, None)
     numbers = _numbers(case, encoder, part, _Played(played, boxes, asked, seen, (early, stop)), motion)
     twins = [_beside(merged(case, (i,), start, stop), boxes) for i in casting.doubles[part.truth.label]]
-    numbers = replace(numbers, path=fit, double_frames=max(twins, default=0))
+    numbers = replace(
+        numbers,
+        path=fit,
+        double_frames=max(twins, default=0),
+        view=overall.view,
+        camera_lag=overall.camera_lag,
+        false_presence=_false_presence(case, encoder, part, event),
+        **(_body(case, part, boxes, start, stop) if seen else {}),
+    )
     wanted = part.seen_as
     both = shown & present(wanted)
     distance = np.linalg.norm(centres(boxes[both]) - centres(wanted[both]), axis=1)
     diagonal = float(np.hypot(*case.prediction.shape[1:3]))
     coverage = float(shown[asked].mean()) if asked.any() else float(seen)
-    parts = part_scores(numbers, int(shown[start:stop].sum()))
+    parts = part_scores(numbers, coverage, int(shown[start:stop].sum()))
     ratio = _articulation(case, part, boxes, start, stop) if seen else NAN
     return EventRecord(
         event=event,
@@ -156,7 +175,7 @@ def _record(case: Case, encoder: CropEncoder, part: Part, event: Event) -> Event
         numbers=numbers,
         verdict=decide(numbers),
         coverage=coverage,
-        false_presence=_false_presence(case, encoder, part, event),
+        false_presence=numbers.false_presence,
         centre_error=float(distance.mean()) / diagonal if both.any() else NAN,
         centre_error_size=float((distance / np.sqrt(areas(wanted[both]))).mean()) if both.any() else NAN,
         iou=float(np.mean(framewise_iou(boxes[both], wanted[both]))) if both.any() else (0.0 if seen else NAN),
@@ -165,8 +184,24 @@ def _record(case: Case, encoder: CropEncoder, part: Part, event: Event) -> Event
         articulation=ratio,
         double_share=min(1.0, numbers.double_frames / max(int(shown[start:stop].sum()), 1)),
         parts=parts,
-        success=success(numbers, coverage, parts),
+        floor=0.0,
+        success=success(parts),
     )
+
+
+def _body(case: Case, part: Part, boxes: Boxes, start: int, stop: int) -> dict[str, float]:
+    """The numbers of the body's evidence; none without it."""
+    labels = case.truth.target_labels
+    assert labels is not None, "the family needs labels"
+    window = boxes.copy()
+    window[:start] = window[stop:] = np.nan
+    mask = labels == part.truth.label
+    found = body_evidence(case.prediction, window, case.truth.target, part.seen_as, mask)
+    if found is None:
+        return {}
+    numbers = asdict(found)
+    del numbers["frames"]
+    return numbers
 
 
 def _early(case: Case, part: Part, event: Event) -> int:
@@ -338,35 +373,6 @@ def _false_presence(case: Case, encoder: CropEncoder, part: Part, event: Event) 
         if looks[part.truth.label] >= LOOKS_ENOUGH and looks[part.truth.label] == max(looks.values()):
             there |= track.present()
     return float(there[hidden].mean())
-
-
-def part_scores(n: Numbers, frames: int) -> dict[str, float]:
-    """How well it came back, part by part; parts that cannot be measured are left out.
-
-    What lies within `Tolerance` is full marks: a codec or a pixel's shift moves a tracker's boxes that much.
-
-    Args:
-        n: The event's numbers.
-        frames: Frames in which it is there.
-    """
-    if not n.seen:
-        return {"identity": 0.0}
-    scores = {
-        "identity": min(max(n.identity / Tolerance.identity, 0.0), 1.0),
-        "single": 1 - 0.5 * min(1.0, n.double_frames / max(frames, 1)),
-    }
-    if not (math.isnan(n.aspect) or math.isnan(n.scale)):
-        beyond = max(abs(n.aspect) - Tolerance.aspect, 0.0), max(abs(n.scale) - Tolerance.scale, 0.0)
-        scores["shape"] = math.exp(-1.5 * beyond[0] - beyond[1])
-    if not math.isnan(n.offset):
-        scores["place"] = math.exp(-0.7 * max(n.offset - Tolerance.offset, 0.0))
-        scores["motion"] = min(max(n.agreement / Tolerance.agreement, 0.0), 1.0)
-    return scores
-
-
-def success(n: Numbers, coverage: float, parts: dict[str, float]) -> float:
-    """Coverage times the product of the parts; 0 if it never came back."""
-    return min(coverage / Tolerance.coverage, 1.0) * math.prod(parts.values()) if n.seen else 0.0
 
 
 def _aspect(boxes: Boxes) -> NDArray[np.float64]:

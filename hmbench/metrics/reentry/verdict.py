@@ -14,8 +14,10 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from hmbench.metrics.background.following import LEAST
 from hmbench.metrics.reentry.path_fit import PathFit
 
+NAN = float("nan")
 Verdict = Literal[
     "returned",
     "late",
@@ -26,6 +28,13 @@ Verdict = Literal[
     "distorted",
     "duplicated",
     "vanished",
+    "wrong view",
+    "ever-present",
+    "wrong size",
+    "faceless",
+    "wrong facing",
+    "sliding",
+    "out of step",
 ]
 
 
@@ -46,9 +55,9 @@ class Thresholds:
     shape_elsewhere: float = 0.25
     """The same where it does not stand where it should and is seen from another side."""
     size: float = 0.3
-    """|log| of the size ratio from which on a subject that stands where it should is out of shape."""
+    """|log| of the size ratio from which on a subject that is seen from the right side has the wrong size."""
     any_size: float = 0.5
-    """|log| of the size ratio from which on it is out of shape wherever it stands."""
+    """|log| of the size ratio from which on it has the wrong size wherever it stands."""
     feet: float = 0.15
     """Box heights between its feet and the target's up to which it stands where it should."""
     far: float = 1.0
@@ -86,6 +95,22 @@ class Thresholds:
     """Body heights from its path, twice the wobble, up to which it is on time, whatever explains the rest better."""
     elsewhere: float = 1.0
     """Body heights from its path from which on a disagreeing velocity is another way, not a wobble."""
+    view: float = LEAST
+    """Following of the asked camera below which places mean nothing."""
+    ever_present: float = 0.5
+    """Share of the hidden frames from which on it never left."""
+    texture: float = 0.5
+    """Correlation with the real body's colours below which it is a blob, if its contrast is a blob's, too."""
+    contrast: float = 0.75
+    """Contrast inside the body, of the real one's, below which it may be a blob."""
+    facing: float = -0.25
+    """Between right (1) and mirrored (-1), below which it faces the wrong way."""
+    gait: float = 0.4
+    """Share of the real body's steps below which it is out of step, or slides."""
+    slides: float = 0.75
+    """Change of the body, of the real one's, below which it slides; above it the steps are other steps."""
+    camera_lag: int = 6
+    """Frames by which the whole prediction is late from which on a person says so."""
     unmeasured: float = 0.5
     """Box heights between its feet and the target's from which on it is displaced where its motion is unknown."""
 
@@ -128,6 +153,22 @@ class Numbers:
     """Frames with a second copy."""
     standing: float
     """Metres a frame below which the target stands."""
+    view: float = NAN
+    """How well the prediction follows the asked camera: 0 for a still picture, 1 for the truth."""
+    camera_lag: int = 0
+    """Frames by which the whole prediction is late; everything else is measured after it is taken out."""
+    false_presence: float = NAN
+    """Share of the hidden frames in which it is shown."""
+    texture: float = NAN
+    """Correlation with the real body's colours, inside the body."""
+    contrast: float = NAN
+    """Contrast inside the body over the real one's."""
+    facing: float = NAN
+    """1 as the real body, -1 as its mirror image."""
+    gait: float = NAN
+    """1 in step with the real body, 0 without steps or out of step."""
+    change: float = NAN
+    """How much the body changes within half a second, over the real one's change."""
     path: PathFit | None = None
     """Which story explains where it is; None where too little is known."""
 
@@ -140,28 +181,56 @@ def decide(n: Numbers, limits: Thresholds | None = None) -> Verdict:
         return "vanished"
     if _is_somebody_else(n, t):
         return "changed identity"
+    if n.view < t.view:
+        return "wrong view"
+    return _elsewhere(n, t) or _as_a_body(n, t) or ("vanished" if gone else "returned")
+
+
+def _elsewhere(n: Numbers, t: Thresholds) -> Verdict | None:
+    """What is wrong with its number, shape, place, path and time; None if nothing is."""
     if abs(n.aspect) > t.far_from_shape:
         return "distorted"
     if n.double_frames >= t.double_frames:
         return "duplicated"
+    if n.false_presence >= t.ever_present:
+        return "ever-present"
     moves = n.speed_target > t.moves * n.standing
     if moves and _is_frozen(n, t):
         return "frozen"
-    wrong_size = abs(n.scale) > t.size and n.feet < t.feet
-    shape = t.shape if n.feet < t.feet else t.shape_elsewhere
-    if not n.feet > t.far and (abs(n.aspect) > shape or wrong_size or n.identity < t.resemblance):
-        return "distorted"
+    if wrong := _misshapen(n, t):
+        return wrong
     if moves and _trails(n, t):
         return "late"
     if moves and _goes_elsewhere(n, t):
         return "wrong way"
     if abs(n.scale) > t.any_size:
-        return "distorted"
-    if n.offset_frames >= t.first_sight:
+        return "wrong size"
+    if n.offset_frames >= t.first_sight or abs(n.camera_lag) >= t.camera_lag:
         return "late"
     if n.offset > t.aside or (math.isnan(n.offset) and n.feet > t.unmeasured):
         return "displaced"
-    return "vanished" if gone else "returned"
+    return None
+
+
+def _misshapen(n: Numbers, t: Thresholds) -> Verdict | None:
+    """What is wrong with its size, its colours and its outline, where it is seen from the right side."""
+    if n.feet > t.far:
+        return None
+    if abs(n.scale) > t.size:
+        return "wrong size"
+    if n.texture < t.texture and n.contrast < t.contrast:
+        return "faceless"
+    shape = t.shape if n.feet < t.feet else t.shape_elsewhere
+    return "distorted" if abs(n.aspect) > shape or n.identity < t.resemblance else None
+
+
+def _as_a_body(n: Numbers, t: Thresholds) -> Verdict | None:
+    """What is wrong with a body that is where it should be: which way it faces, and how it steps."""
+    if n.facing < t.facing:
+        return "wrong facing"
+    if n.gait < t.gait:
+        return "sliding" if n.change < t.slides else "out of step"
+    return None
 
 
 def _is_somebody_else(n: Numbers, t: Thresholds) -> bool:

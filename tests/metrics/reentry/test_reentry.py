@@ -30,6 +30,7 @@ WORST = {
     "identity_single": 0,
     "motion_agreement": 0,
     "motion_direction": -1,
+    "body_texture": 0,
     "verdict_returned": 0,
     "reentry_success": 0,
 }
@@ -42,7 +43,10 @@ UNBOUNDED = (
     "identity_margin",
     "motion_speed",
     "articulation",
+    "return_timing",
 )
+BODY = ("body_facing", "body_gait")
+"""Without a worst value, and not measurable where a real body is its own mirror image, or does not step."""
 ENCODER = stage.ColourEncoder()
 HERO, FRIEND, changed, make_case = stage.HERO, stage.FRIEND, stage.changed, stage.make_case
 
@@ -206,7 +210,7 @@ def metric(name):
 
 
 def test_every_number_says_what_a_vanished_subject_is_worth():
-    assert {*WORST, *UNBOUNDED, "false_presence"} == {r.name for r in READINGS}
+    assert {*WORST, *UNBOUNDED, *BODY, "false_presence"} == {r.name for r in READINGS}
     assert set(WORST) == {r.name for r in READINGS if r.worst is not None}
 
 

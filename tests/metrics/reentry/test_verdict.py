@@ -101,3 +101,49 @@ def test_first_things_are_said_first():
     assert decide(both) == "duplicated"
     assert decide(replace(both, identity=0.2)) == "changed identity"
     assert decide(replace(both, seen=False)) == "vanished"
+
+
+BODY = replace(
+    RIGHT, view=0.9, false_presence=0.0, texture=0.9, contrast=1.0, facing=0.9, gait=0.8, change=1.0, camera_lag=0
+)
+TABLE = [
+    ({}, "returned"),
+    ({"view": 0.05}, "wrong view"),
+    ({"view": 0.05, "seen": False}, "vanished"),
+    ({"view": 0.05, "identity": 0.2}, "changed identity"),
+    ({"view": 0.05, "offset": 3.0, "facing": -1.0}, "wrong view"),
+    ({"false_presence": 0.5}, "ever-present"),
+    ({"false_presence": 0.5, "double_frames": 20}, "duplicated"),
+    ({"false_presence": 0.49}, "returned"),
+    ({"scale": math.log(1.5)}, "wrong size"),
+    ({"scale": -math.log(1.5)}, "wrong size"),
+    ({"scale": math.log(1.3)}, "returned"),
+    ({"texture": 0.3, "contrast": 0.4}, "faceless"),
+    ({"texture": 0.3, "contrast": 1.0}, "returned"),
+    ({"texture": 0.3, "contrast": 0.4, "identity": 0.6}, "faceless"),
+    ({"identity": 0.6}, "distorted"),
+    ({"facing": -0.9}, "wrong facing"),
+    ({"facing": -0.9, "gait": 0.0}, "wrong facing"),
+    ({"facing": -0.9, "offset": 0.9}, "displaced"),
+    ({"gait": 0.1, "change": 0.2}, "sliding"),
+    ({"gait": 0.1, "change": 1.1}, "out of step"),
+    ({"gait": 0.1, "change": math.nan}, "out of step"),
+    ({"camera_lag": 5}, "returned"),
+    ({"camera_lag": 6}, "late"),
+    ({"camera_lag": -6}, "late"),
+]
+
+
+@pytest.mark.parametrize("changes, verdict", TABLE)
+def test_the_words_of_the_table(changes, verdict):
+    assert decide(replace(BODY, **changes)) == verdict
+
+
+@pytest.mark.parametrize("name", ["view", "false_presence", "texture", "contrast", "facing", "gait", "change", "scale"])
+def test_what_was_not_measured_is_nothing_wrong(name):
+    assert decide(replace(BODY, **{name: math.nan})) == "returned"
+
+
+def test_without_a_path_and_without_others_the_numbers_suffice():
+    assert decide(replace(BODY, path=None, rank1=None)) == "returned"
+    assert decide(replace(BODY, path=None, rank1=None, speed_ratio=0.1)) == "frozen"

@@ -1,0 +1,118 @@
+"""Factors, their product and its zero, on numbers written by hand; and the truth delayed by the camera's lag."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hmbench.metrics.reentry.factors import part_scores, success
+from hmbench.metrics.reentry.memoryless import _to_and_fro, members
+from hmbench.metrics.reentry.records import event_records
+from hmbench.metrics.reentry.retimed import delayed
+from tests.metrics import stage
+from tests.metrics.reentry.test_verdict import RIGHT
+
+KNOWN = replace(
+    RIGHT, view=0.9, false_presence=0.0, texture=0.9, contrast=1.0, facing=0.9, gait=0.8, change=1.0, camera_lag=0
+)
+
+
+def product(**changes) -> float:
+    return success(part_scores(replace(KNOWN, **changes), coverage=1.0, frames=40))
+
+
+def test_nothing_wrong_is_full_marks():
+    assert product() == 1
+
+
+@pytest.mark.parametrize(
+    "changes, left",
+    [
+        ({"view": 0.0}, 0.0),
+        ({"view": 0.15}, 0.5),
+        ({"false_presence": 1.0}, 0.25),
+        ({"identity": 0.425}, 0.5),
+        ({"double_frames": 40}, 0.5),
+        ({"offset": 1.25}, math.exp(-2.5)),
+        ({"scale": math.log(1.5)}, math.exp(-4 * (math.log(1.5) - 0.15))),
+        ({"aspect": -0.32}, math.exp(-0.3)),
+        ({"agreement": 0.0, "path": None}, 0.15),
+        ({"facing": -1.0}, 0.25),
+        ({"gait": 0.0}, 0.4),
+        ({"texture": 0.1}, 0.25),
+        ({"texture": 0.1, "facing": 0.0, "gait": 0.0}, 0.25),  # one fault, not three
+        ({"camera_lag": 1}, 1.0),
+        ({"camera_lag": -5}, math.exp(-0.2)),
+        ({"seen": False}, 0.0),
+    ],
+)
+def test_each_fault_has_its_price(changes, left):
+    assert product(**changes) == pytest.approx(left)
+
+
+@pytest.mark.parametrize(
+    "name", ["view", "false_presence", "aspect", "scale", "offset", "agreement", "texture", "facing", "gait"]
+)
+def test_what_was_not_measured_costs_nothing(name):
+    assert product(**{name: math.nan}) == 1
+
+
+def test_who_never_leaves_its_path_moves_right_whatever_its_velocities_seem_to_be():
+    assert product(agreement=0.1) == 1  # RIGHT is on its path
+    astray = replace(KNOWN.path, on_time=0.2)
+    assert product(agreement=0.35, path=astray) == pytest.approx(0.15 + 0.85 * 0.5)
+
+
+def test_what_no_memory_gets_is_zero_and_the_truth_one():
+    parts = {"coverage": 0.6}
+    assert success(parts, 0.2) == pytest.approx(0.5)
+    assert success(parts, 0.6) == success(parts, 0.7) == success(parts, 1.0) == 0
+    assert success({"coverage": 1.0}, 0.9) == pytest.approx(1)
+
+
+def test_backwards_goes_back_and_forth_again():
+    assert _to_and_fro(4, 8).tolist() == [2, 1, 0, 1, 2, 3, 2, 1]
+    assert _to_and_fro(1, 3).tolist() == [0, 0, 0]
+
+
+def test_the_family_is_the_context_with_its_tracks_in_other_orders():
+    case = stage.make_case([stage.HERO], [stage.HERO])
+    reference = stage.OracleTracker(
+        np.concatenate([case.truth.context_labels, case.truth.target_labels]), encoder=stage.ColourEncoder()
+    ).track(np.concatenate([case.sample.prompt.context, case.truth.target]))
+    case.reference_tracks = reference
+    back, again, *stills = members(case)
+    context = case.sample.prompt.context
+    assert (back.prediction[:5] == context[-2:-7:-1]).all()
+    assert (again.prediction == context).all()
+    assert np.array_equal(again.tracks[0].boxes, reference[0].boxes[: stage.HALF], equal_nan=True)
+    assert len(stills) == 1  # the camera stands: a still picture is the member to beat
+    assert (stills[0].prediction == stills[0].prediction[0]).all()
+    for member in (back, again, *stills):
+        zero = max(record.success for record in event_records(member, stage.ColourEncoder()))
+        assert zero == 0  # against a zero that is at least as high as its own product
+
+
+def test_a_delayed_truth_shows_the_context_first_and_keeps_everything_together():
+    case = stage.make_case([stage.HERO, stage.FRIEND], [stage.HERO, stage.FRIEND])
+    late = delayed(case, 3)
+    before = case.sample.num_context_frames
+    assert (late.truth.target[3:] == case.truth.target[:-3]).all()
+    assert (late.truth.target[:3] == case.sample.prompt.context[-3:]).all()
+    assert (late.truth.target_labels[3:] == case.truth.target_labels[:-3]).all()
+    for moved, subject in zip(late.truth.subjects, case.truth.subjects, strict=True):
+        assert np.array_equal(moved.boxes[before + 3 :], subject.boxes[before:-3], equal_nan=True)
+        assert (moved.visible_area[:before] == subject.visible_area[:before]).all()
+    assert [e.reentry for e in late.truth.events] == [e.reentry + 3 for e in case.truth.events]
+    assert (late.sample.prompt.target_poses[3:] == case.sample.prompt.target_poses[:-3]).all()
+
+
+def test_an_earlier_truth_repeats_its_last_frame():
+    case = stage.make_case([stage.HERO], [stage.HERO])
+    early = delayed(case, -4)
+    assert (early.truth.target[:-4] == case.truth.target[4:]).all()
+    assert (early.truth.target[-4:] == case.truth.target[-1]).all()
+    assert early.truth.events[0].reentry == max(case.truth.events[0].reentry - 4, case.sample.num_context_frames)
