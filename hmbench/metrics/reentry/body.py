@@ -213,7 +213,8 @@ def _cut(image: Floats, place: tuple[float, float, float], border: int) -> Float
     if scale < 1 and image.ndim == 3:
         rows = slice(max(int(y - height), 0), int(y + height) + 1)
         columns = slice(max(int(x - 1.2 * height), 0), int(x + 1.2 * height) + 1)
-        image = cv2.GaussianBlur(image[rows, columns], (0, 0), max(0.3, 0.5 * (1 / scale - 1) + 0.2))
+        sigma = max(0.3, 0.5 * (1 / scale - 1) + 0.2)
+        image = np.asarray(cv2.GaussianBlur(image[rows, columns], (0, 0), sigma), np.float32)
         x, y = x - columns.start, y - rows.start
     matrix = np.array([[scale, 0, SIDE / 2 - scale * x], [0, scale, SIDE / 2 - scale * y]], np.float32)
     cut = cv2.warpAffine(image, matrix, (SIDE, SIDE), flags=cv2.INTER_LINEAR, borderMode=border)
