@@ -11,7 +11,7 @@ Letters: Tc context frames, Tt target frames, r first frame of the re-entry, cou
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -154,8 +154,9 @@ def _record(case: Case, encoder: CropEncoder, part: Part, event: Event, overall:
         view=overall.view,
         camera_lag=overall.camera_lag,
         false_presence=_false_presence(case, encoder, part, event),
-        **(_body(case, part, boxes, start, stop) if seen else {}),
     )
+    if seen:
+        numbers = _with_body(numbers, case, part, boxes, start, stop)
     wanted = part.seen_as
     both = shown & present(wanted)
     distance = np.linalg.norm(centres(boxes[both]) - centres(wanted[both]), axis=1)
@@ -189,19 +190,25 @@ def _record(case: Case, encoder: CropEncoder, part: Part, event: Event, overall:
     )
 
 
-def _body(case: Case, part: Part, boxes: Boxes, start: int, stop: int) -> dict[str, float]:
-    """The numbers of the body's evidence; none without it."""
+def _with_body(n: Numbers, case: Case, part: Part, boxes: Boxes, start: int, stop: int) -> Numbers:
+    """The numbers with those of the body; as they are where nothing can be said of it."""
     labels = case.truth.target_labels
     assert labels is not None, "the family needs labels"
     window = boxes.copy()
     window[:start] = window[stop:] = np.nan
-    mask = labels == part.truth.label
-    found = body_evidence(case.prediction, window, case.truth.target, part.seen_as, mask)
+    found = body_evidence(
+        case.prediction, window, case.truth.target, part.seen_as, np.asarray(labels == part.truth.label, np.bool_)
+    )
     if found is None:
-        return {}
-    numbers = asdict(found)
-    del numbers["frames"]
-    return numbers
+        return n
+    return replace(
+        n,
+        texture=found.texture,
+        contrast=found.contrast,
+        facing=found.facing,
+        gait=found.gait,
+        change=found.change,
+    )
 
 
 def _early(case: Case, part: Part, event: Event) -> int:
