@@ -6,9 +6,11 @@ Letters: B batch, L tokens, D channels.
 from __future__ import annotations
 
 import hashlib
+import html
 import re
 from typing import Any, cast
 
+import ftfy
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
@@ -63,12 +65,40 @@ def word_signs(word: str, dim: int) -> Tensor:
     return bits.float() * 2 - 1
 
 
+CLEANING = 2
+"""Raised whenever a caption may reach UMT5 as another text: cached tokens of another one are not used."""
+
+
+def wan_cleaned(caption: str) -> str:
+    r"""A caption as Wan 2.1 was trained with it: text mended by ftfy, HTML unescaped twice, white space folded.
+
+    Wan's own negative prompt changes by it in each of its full-width commas, and typographic quotes become plain ones.
+
+    >>> wan_cleaned("It&amp;#39;s  a \u201cdog\u201d")
+    'It\'s a "dog"'
+    """
+    mended = html.unescape(html.unescape(ftfy.fix_text(caption)))
+    return re.sub(r"\s+", " ", mended.strip()).strip()
+
+
+def share_embeddings(encoder: UMT5EncoderModel) -> None:
+    """Makes UMT5 look words up in the one table that its files hold.
+
+    Wan's configuration says that embeddings are not tied, and its files hold ``shared.weight`` alone. Versions of
+    transformers that take the configuration at its word leave the encoder's own table at random values, without an
+    error: every caption would be garbage.
+    """
+    table = encoder.shared
+    if encoder.encoder.embed_tokens.weight is not table.weight:
+        encoder.encoder.embed_tokens = table
+
+
 @torch.no_grad()
 def encode_umt5(encoder: UMT5EncoderModel, tokenizer: PreTrainedTokenizerBase, captions: list[str]) -> Tensor:
     """Text tokens of UMT5, ``[B, 512, D]``, zero after each caption's end, as Wan was trained with."""
-    cleaned = [" ".join(caption.split()) for caption in captions]
+    share_embeddings(encoder)
     batch: Any = tokenizer(
-        cleaned,
+        [wan_cleaned(caption) for caption in captions],
         padding="max_length",
         max_length=UMT5_LENGTH,
         truncation=True,

@@ -21,7 +21,7 @@ from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, UMT5Config, UMT5EncoderModel
 
 from hmbench.durable import replacing
-from reference_model.model.text import UMT5_LENGTH, encode_umt5
+from reference_model.model.text import CLEANING, UMT5_LENGTH, encode_umt5
 from reference_model.released.checkpoint import file_digest
 from reference_model.sampling.pipeline import HydraPipeline
 
@@ -175,8 +175,8 @@ def _no_encoder() -> UMT5EncoderModel:
 
 
 def _text_identity(folder: Path) -> str:
-    """What encoder and tokenizer are, as a digest; the converter's record saves reading 11 GB for it."""
-    digest = hashlib.sha256()
+    """What cleans, tokenizes and encodes, as a digest; the converter's record saves reading 11 GB for it."""
+    digest = hashlib.sha256(f"cleaning {CLEANING}".encode())
     record = folder / "conversion.json"
     if record.is_file():
         digest.update(json.dumps(json.loads(record.read_text())["text_encoder"]["sha256"], sort_keys=True).encode())

@@ -236,6 +236,8 @@ def assemble_pipeline(
     transformer: HydraTransformer3DModel,
     wan_folder: str,
     dtype: torch.dtype = torch.bfloat16,
+    *,
+    transformer_dtype: torch.dtype | None = None,
 ) -> HydraPipeline:
     """A paper-scale pipeline: this transformer with codec and text encoder of Wan 2.1.
 
@@ -244,11 +246,12 @@ def assemble_pipeline(
         transformer: With its weights.
         wan_folder: Folder (or Hub name) of Wan 2.1 in diffusers' format: ``vae``, ``text_encoder``, ``tokenizer``.
         dtype: Of transformer and text encoder; the codec stays in float32.
+        transformer_dtype: Of the transformer alone; None is `dtype`. Training needs its float32 weights unrounded.
     """
     from transformers import AutoTokenizer
 
     return HydraPipeline(
-        transformer.to(dtype).eval(),
+        transformer.to(transformer_dtype or dtype).eval(),
         AutoencoderKLWan.from_pretrained(wan_folder, subfolder="vae", torch_dtype=torch.float32),
         UMT5EncoderModel.from_pretrained(wan_folder, subfolder="text_encoder", torch_dtype=dtype),
         build_scheduler(config.sampler.shift, config.sampler.stochastic),

@@ -45,7 +45,5 @@ def paper_parts(config: HydraConfig, base: Path | None) -> HydraPipeline:
     model = HydraTransformer3DModel(**config.transformer_arguments())
     wan = WanTransformer3DModel.from_pretrained(base, subfolder="transformer", torch_dtype=torch.float32)
     load_wan_base(model, wan.state_dict(), str(base / "transformer"))
-    pipeline = assemble_pipeline(config, model, str(base))
-    # trained weights stay in float32; bf16 is autocast's business
-    pipeline.transformer.float()
-    return pipeline
+    # trained weights are float32 from first to last: a step through bf16 would round them; bf16 is autocast's business
+    return assemble_pipeline(config, model, str(base), transformer_dtype=torch.float32)

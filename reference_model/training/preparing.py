@@ -13,7 +13,7 @@ from torch import Tensor
 
 from reference_model.model.codec import MiniVideoCodec
 from reference_model.model.config import HydraConfig
-from reference_model.model.text import HashedTextEncoder
+from reference_model.model.text import CLEANING, HashedTextEncoder
 from reference_model.released.checkpoint import state_digest
 from reference_model.sampling.pipeline import HydraPipeline, build_pipeline
 from reference_model.training.base import CODEC_REPORT, continue_from
@@ -51,7 +51,7 @@ def prepare(
         data=source.name,
         revision=source.revision(),
         codec=state_digest(cast(torch.nn.Module, pipeline.vae))[:16],
-        text=f"{config.model.text.kind} {config.model.text.dim}",
+        text=_text_identity(config.model),
         size=(config.model.width, config.model.height),
     )
     pipeline.vae.to(device)
@@ -66,6 +66,12 @@ def prepare(
     listener.stage("latents", count, 0)
     cache = build_cache(request.latents_folder, source, key, encoders, lambda done: listener.advance(done, ""))
     return pipeline, cache, report
+
+
+def _text_identity(model: HydraConfig) -> str:
+    """What a caption's tokens depend on; hashed words are what they were."""
+    cleaning = f", cleaning {CLEANING}" if model.text.kind == "umt5" else ""
+    return f"{model.text.kind} {model.text.dim}{cleaning}"
 
 
 def deviations(pipeline: HydraPipeline, model: HydraConfig) -> Tensor:

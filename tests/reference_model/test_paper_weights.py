@@ -294,3 +294,22 @@ def test_pull_and_then_offline(
             pull(tmp_path / "four", endpoint=hub.url, sizes=small_sizes())
     first, second = (tmp_path / n / "transformer" / "diffusion_pytorch_model.safetensors" for n in ("one", "two"))
     assert first.read_bytes() == second.read_bytes()
+
+
+def test_training_begins_from_unrounded_weights(tmp_path) -> None:
+    """Wan's float32 weights reach the trained transformer bit for bit: a step through bf16 would round most of them."""
+    from diffusers import WanTransformer3DModel
+
+    from reference_model.training.paper import paper_parts
+
+    config = small_sizes().hydra
+    names = set(WanTransformer3DModel.__init__.__wrapped__.__code__.co_varnames)  # type: ignore[attr-defined]
+    arguments = {k: v for k, v in config.transformer_arguments().items() if k in names}
+    torch.manual_seed(1)
+    wan = WanTransformer3DModel(**arguments, out_channels=arguments["in_channels"])
+    folder = write_diffusers_layout(tmp_path / "wan")
+    wan.save_pretrained(folder / "transformer")
+    found = paper_parts(config, folder).transformer.state_dict()
+    shared = {name: value for name, value in wan.state_dict().items() if name in found}
+    assert len(shared) > 50 and all(torch.equal(found[name], value) for name, value in shared.items())
+    assert any(not torch.equal(value, value.bfloat16().float()) for value in shared.values())

@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 import torch
 from diffusers.models.transformers.transformer_wan import WanRotaryPosEmbed
+from safetensors.torch import save_file
+from transformers import UMT5Config, UMT5EncoderModel
 
 from reference_model.model.camera import camera_condition, camera_rows, relative_poses
+from reference_model.model.config import WAN_NEGATIVE_PROMPT
 from reference_model.model.rope import axis_dims, grid_positions, rotate, rotation
-from reference_model.model.text import HashedTextEncoder, word_signs
+from reference_model.model.text import HashedTextEncoder, share_embeddings, wan_cleaned, word_signs
 
 
 @pytest.mark.parametrize("head_dim", [12, 32, 48, 128])
@@ -92,3 +95,37 @@ def test_captions_fill_and_cut():
     assert not text[0].any() and not text[1, 2].any()
     torch.testing.assert_close(text[1, :2], text[2, :2])
     torch.testing.assert_close(text[2, 2], word_signs("runs", 16))
+
+
+TRICKY = ("It&amp;#39;s  a “dog”\n\t there", "&lt;b&gt; cafÃ©", " ’quoted’ ", "", "a plain dog")
+
+
+@pytest.mark.parametrize("caption", [*TRICKY, WAN_NEGATIVE_PROMPT])
+def test_captions_are_cleaned_as_wans_are(caption):
+    """diffusers has Wan's two functions; every sample's negative prompt passes through them."""
+    from diffusers.pipelines.wan.pipeline_wan import prompt_clean
+
+    assert wan_cleaned(caption) == prompt_clean(caption)
+
+
+def test_the_negative_prompt_changes_in_each_of_its_commas():
+    cleaned = wan_cleaned(WAN_NEGATIVE_PROMPT)
+    assert len(cleaned) == len(WAN_NEGATIVE_PROMPT) == 137
+    changed = [(a, b) for a, b in zip(WAN_NEGATIVE_PROMPT, cleaned, strict=True) if a != b]
+    assert changed == [("，", ",")] * 27
+
+
+def test_an_encoder_whose_configuration_says_untied_reads_the_table_that_its_file_holds(tmp_path):
+    """Wan's configuration: not tied, and ``shared.weight`` alone in the file."""
+    sizes = {"vocab_size": 64, "d_model": 8, "d_kv": 4, "d_ff": 16, "num_layers": 1, "num_heads": 2}
+    torch.manual_seed(3)
+    whole = UMT5EncoderModel(UMT5Config(**sizes)).eval()
+    weights = {k: v.clone() for k, v in whole.state_dict().items() if k != "encoder.embed_tokens.weight"}
+    UMT5Config(**sizes, tie_word_embeddings=False, architectures=["UMT5EncoderModel"]).save_pretrained(tmp_path)
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    loaded = UMT5EncoderModel.from_pretrained(tmp_path, local_files_only=True).eval()
+    with torch.no_grad():  # what a version that leaves the second table alone gives
+        loaded.encoder.embed_tokens = torch.nn.Embedding(64, 8)
+    share_embeddings(loaded)
+    ids = torch.tensor([[5, 9, 33, 1]])
+    torch.testing.assert_close(loaded(ids).last_hidden_state, whole(ids).last_hidden_state)
