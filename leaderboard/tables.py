@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hmbench.errors import UserError, did_you_mean
-from hmbench.report.ranking import standings
+from hmbench.report.ranking import first_and_second, standings
 from hmbench.report.text_table import TextTable, number, to_csv
 from hmbench.results.summary import bounds_of
 from leaderboard.submission import RESULTS, Entry
@@ -77,7 +77,14 @@ def make_boards(entries: Sequence[Entry], *, rank_by: Sequence[str]) -> list[Boa
 def board_table(board: Board) -> TextTable:
     """A row an entry; bold: not separated from the best by a paired test."""
     columns = board.columns
-    rank_column = 2
+    bold = {(i, 2) for i, same in enumerate(board.with_best) if same}
+    second = set()
+    for c, metric in enumerate(columns[1:], start=3):
+        means = [e.means[metric]["mean"] if rank else None for e, rank in zip(board.entries, board.ranks, strict=True)]
+        upward = board.entries[0].metrics[metric]["higher_is_better"]
+        best, next_best = first_and_second(means, higher_is_better=upward)
+        bold |= {(i, c) for i in best}
+        second |= {(i, c) for i in next_best}
     return TextTable(
         title=board.title,
         header=["#", "model", *(_heading(board, metric) for metric in columns)],
@@ -86,10 +93,11 @@ def board_table(board: Board) -> TextTable:
             for entry, rank in zip(board.entries, board.ranks, strict=True)
         ],
         notes=[
-            f"Ranked by {board.rank_by}; bold: a paired test does not separate it from the first. "
-            "Brackets: 95 % intervals over scenes. –: a bound that saw the truth, not ranked."
+            f"Ranked by {board.rank_by}, where bold is what a paired test does not separate from the first; elsewhere "
+            "bold is the best ranked mean. Brackets: 95 % intervals over scenes. –: not ranked."
         ],
-        bold=frozenset((i, rank_column) for i, same in enumerate(board.with_best) if same),
+        bold=frozenset(bold),
+        underlined=frozenset(second),
         text_columns=2,
     )
 

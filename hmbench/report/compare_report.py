@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hmbench.files import write_json, write_text
 from hmbench.report.compare import Breakdown, Comparison, Difference, Estimate, MetricMeans
+from hmbench.report.ranking import first_and_second
 from hmbench.report.text_table import TextTable, number, p_value, to_csv
 
 if TYPE_CHECKING:
@@ -54,12 +55,14 @@ def means_table(comparison: Comparison) -> TextTable:
     """A row a metric, a column a run; the best ranked run in bold."""
     shown = [m for m in comparison.means if m.clips]
     bold = {(i, m.best + 2) for i, m in enumerate(shown) if m.best is not None}
+    second = {(i, place + 2) for i, m in enumerate(shown) for place in _second(comparison, m)}
     return TextTable(
         title=f"Means on {len(comparison.samples)} shared clips, with 95 % intervals over scenes",
         header=["metric", "clips", *labels(comparison)],
         rows=[[_metric_name(m), f"{m.clips} of {len(comparison.samples)}", *map(_estimate, m.runs)] for m in shown],
         notes=_notes(comparison),
         bold=frozenset(bold),
+        underlined=frozenset(second),
     )
 
 
@@ -189,6 +192,12 @@ def _finish(axis: Axes, names: Sequence[str], title: str) -> None:
     axis.set_ylim(len(names) - 0.5, -0.5)
     axis.set_title(title, fontsize=9, loc="left")
     axis.tick_params(axis="x", labelsize=8)
+
+
+def _second(comparison: Comparison, means: MetricMeans) -> set[int]:
+    """Places of the second-best ranked runs."""
+    ranked = [e.mean if run.ranked and e else None for run, e in zip(comparison.runs, means.runs, strict=True)]
+    return first_and_second(ranked, higher_is_better=means.higher_is_better)[1]
 
 
 def _metric_name(means: MetricMeans) -> str:

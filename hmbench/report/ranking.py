@@ -58,6 +58,20 @@ def standings(
     return found
 
 
+def first_and_second(means: Sequence[float | None], *, higher_is_better: bool | None) -> tuple[set[int], set[int]]:
+    """Places of the best and of the second-best means; equal ones share it, and where all are equal nobody is best.
+
+    Args:
+        means: Mean of each model; None leaves it out.
+        higher_is_better: Direction; None ranks nobody.
+    """
+    known = sorted({m for m in means if m is not None}, reverse=bool(higher_is_better))
+    if higher_is_better is None or len(known) < 2:
+        return set(), set()
+    first = {i for i, mean in enumerate(means) if mean == known[0]}
+    return first, set() if len(first) > 1 else {i for i, mean in enumerate(means) if mean == known[1]}
+
+
 def _p(best: Column, other: Column, clusters: Sequence[str], bounds: Bounds | None) -> float:
     """1 without a common clip, or with too few scenes for a test: nothing is separated by nothing."""
     both = [(c, a, b) for c, a, b in zip(clusters, best, other, strict=True) if a is not None and b is not None]

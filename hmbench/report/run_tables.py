@@ -5,13 +5,12 @@ A mean stands with its 95 % interval and, where samples were skipped, with how m
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hmbench.files import write_text
+from hmbench.report.text_table import TextTable, to_csv
 from hmbench.results.notes import run_notes
 from hmbench.results.records import RunManifest
 from hmbench.results.summary import UNFINISHED, MetricSummary
@@ -25,13 +24,16 @@ CSV_HEADER = "model trained data data_revision split profile metric version high
 
 def write_run_tables(folder: Path, manifest: RunManifest, summary: Mapping[str, MetricSummary]) -> None:
     """Writes ``table.md``, ``table.csv`` and ``table.tex``."""
-    lines = table_lines(manifest, summary, headline_only=False)
-    title = run_title(manifest, summary)
-    notice = manifest.model_info.get("notice")
-    notes = run_notes(folder, manifest)
-    write_text(folder / "table.md", markdown(HEADER, lines, title=title, notice=notice, notes=notes))
+    table = TextTable(
+        title=run_title(manifest, summary),
+        header=HEADER,
+        rows=table_lines(manifest, summary, headline_only=False),
+        notice=manifest.model_info.get("notice"),
+        notes=run_notes(folder, manifest),
+    )
+    write_text(folder / "table.md", table.markdown())
     write_text(folder / "table.csv", csv_text(manifest, summary))
-    write_text(folder / "table.tex", latex(HEADER, lines, caption=title, notice=notice, notes=notes))
+    write_text(folder / "table.tex", table.latex())
 
 
 def run_title(manifest: RunManifest, summary: Mapping[str, MetricSummary]) -> str:
@@ -95,51 +97,14 @@ def number(value: float | None, unit: str = "") -> str:
     return f"{text} {unit}".strip()
 
 
-def markdown(
-    header: Sequence[str],
-    lines: Sequence[Sequence[str]],
-    *,
-    title: str,
-    notice: str | None = None,
-    notes: Sequence[str] = (),
-) -> str:
-    """A Markdown table with its title, its notice if there is one, and notes below it."""
-    rows = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
-    rows += ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines]
-    warning = f"> **{notice}**\n\n" if notice else ""
-    below = "\nNotes:\n" + "".join(f"- {note}\n" for note in notes) if notes else ""
-    return f"{title}\n\n{warning}" + "\n".join(rows) + f"\n{below}"
-
-
-def latex(
-    header: Sequence[str],
-    lines: Sequence[Sequence[str]],
-    *,
-    caption: str,
-    notice: str | None = None,
-    notes: Sequence[str] = (),
-) -> str:
-    """A LaTeX table (booktabs), its notes in small print below it."""
-    columns = "l" + "r" * (len(header) - 1)
-    body = [" & ".join(_escape(cell) for cell in line) + r" \\" for line in lines]
-    text = [r"\begin{table}", r"\centering", rf"\begin{{tabular}}{{{columns}}}", r"\toprule"]
-    text += [" & ".join(_escape(name) for name in header) + r" \\", r"\midrule", *body, r"\bottomrule"]
-    full = f"{caption}. {notice}" if notice else caption
-    small = [r"\par\smallskip\footnotesize", *(_escape(note) + r"\par" for note in notes)] if notes else []
-    return "\n".join([*text, r"\end{tabular}", *small, rf"\caption{{{_escape(full)}}}", r"\end{table}", ""])
-
-
 def csv_text(manifest: RunManifest, summary: Mapping[str, MetricSummary]) -> str:
     """A CSV file at full precision, with everything that tells unequal rows apart."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(CSV_HEADER.split())
+    model, data = manifest.model_info, (manifest.data_name, manifest.data_revision, manifest.split)
+    rows = []
     for s in summary.values():
-        info = manifest.metrics[s.metric]
-        model, data = manifest.model_info, (manifest.data_name, manifest.data_revision, manifest.split)
-        kind = (manifest.profile, s.metric, s.version, info["higher_is_better"])
-        writer.writerow([model["name"], model["trained"], *data, *kind, s.mean, s.low, s.high, s.scored, s.total])
-    return out.getvalue()
+        kind = (manifest.profile, s.metric, s.version, manifest.metrics[s.metric]["higher_is_better"])
+        rows.append([model["name"], model["trained"], *data, *kind, s.mean, s.low, s.high, s.scored, s.total])
+    return to_csv(CSV_HEADER.split(), rows)
 
 
 def _line(info: Mapping[str, Any], s: MetricSummary) -> tuple[str, ...]:
@@ -149,9 +114,3 @@ def _line(info: Mapping[str, Any], s: MetricSummary) -> tuple[str, ...]:
     if unit in {"dB", "frames", "px", "deg"} and s.low is not None and s.high is not None:
         interval = f"{s.low:.2f} .. {s.high:.2f}"
     return s.metric, arrow, number(s.mean, unit), interval, f"{s.scored} of {s.total}"
-
-
-def _escape(text: str) -> str:
-    for plain, escaped in (("\\", r"\textbackslash{}"), ("_", r"\_"), ("%", r"\%"), ("&", r"\&"), ("#", r"\#")):
-        text = text.replace(plain, escaped)
-    return text.replace("↑", r"$\uparrow$").replace("↓", r"$\downarrow$")

@@ -4,24 +4,54 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-LATEX_ESCAPES = str.maketrans(
-    {
-        "\\": r"\textbackslash{}",
-        **{c: "\\" + c for c in "&%$#_{}"},
-        "~": r"\textasciitilde{}",
-        "^": r"\textasciicircum{}",
-        "†": r"$^\dagger$",
-        "−": "$-$",
-        "±": r"$\pm$",
-        "×": r"$\times$",
-        "≥": r"$\geq$",
-        "↑": r"$\uparrow$",
-        "↓": r"$\downarrow$",
-    }
-)
+LATEX_ESCAPES = {
+    "\\": r"\textbackslash{}",
+    **{c: "\\" + c for c in "&%$#_{}"},
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': "''",
+    "[": "{[}",  # after the end of a row, LaTeX would read a bracket or a star as an option of the line break
+    "*": "{*}",
+    "†": r"$^\dagger$",
+    "−": "$-$",
+    "–": "--",
+    "—": "---",
+    "…": r"\ldots{}",
+    "±": r"$\pm$",
+    "×": r"$\times$",
+    "≥": r"$\geq$",
+    "≤": r"$\leq$",
+    "≈": r"$\approx$",
+    "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$",
+}
+LATIN = range(0xA1, 0x180)
+"""Characters beyond ASCII that every LaTeX knows."""
+
+
+def latex_text(text: str) -> str:
+    r"""Text that LaTeX prints as it is, whoever wrote it.
+
+    Line ends become spaces, control characters and whatever plain LaTeX has no letter for their code.
+
+    >>> latex_text("a_b & 50 % \\input{x}")
+    'a\\_b \\& 50 \\% \\textbackslash{}input\\{x\\}'
+    """
+
+    def one(c: str) -> str:
+        if c in LATEX_ESCAPES:
+            return LATEX_ESCAPES[c]
+        if c.isspace():
+            return " "
+        return c if " " <= c <= "~" or ord(c) in LATIN else f"{{[}}U+{ord(c):04X}]"
+
+    return "".join(one(c) for c in text)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +66,12 @@ class TextTable:
     """Cells, as many a row as the header has."""
     notes: Sequence[str] = ()
     """Sentences shown below."""
+    notice: str | None = None
+    """A sentence that must stand with the title."""
     bold: frozenset[tuple[int, int]] = frozenset()
     """Cells (row, column) that stand out."""
+    underlined: frozenset[tuple[int, int]] = frozenset()
+    """Cells (row, column) that come second; LaTeX alone shows it."""
     text_columns: int = 1
     """Leading columns aligned left; the others are numbers and aligned right."""
 
@@ -54,20 +88,39 @@ class TextTable:
             for r, row in enumerate(self.rows)
         ]
         notes = [f"*{note}*" for note in self.notes]
-        return "\n\n".join([f"### {self.title}", "\n".join(lines), *notes]) + "\n"
+        notice = [f"> **{self.notice}**"] if self.notice else []
+        return "\n\n".join([f"### {self.title}", *notice, "\n".join(lines), *notes]) + "\n"
 
     def latex(self) -> str:
-        """A ``table`` environment for the package booktabs; notes stand in the caption."""
+        """A ``table`` environment for the package booktabs; notes stand in small print below."""
         columns = "l" * self.text_columns + "r" * (len(self.header) - self.text_columns)
-        lines = [_latex_row(self.header)] + [
-            _latex_row(row, {c for c in range(len(row)) if (r, c) in self.bold}) for r, row in enumerate(self.rows)
-        ]
-        caption = " ".join([f"{self.title}.", *self.notes]).translate(LATEX_ESCAPES)
-        body = "\n".join(lines[1:])
-        return (
-            f"\\begin{{table}}\n\\centering\n\\caption{{{caption}}}\n\\begin{{tabular}}{{{columns}}}\n\\toprule\n"
-            f"{lines[0]}\n\\midrule\n{body}\n\\bottomrule\n\\end{{tabular}}\n\\end{{table}}\n"
+        rows = [[self._latex_cell(r, c, cell) for c, cell in enumerate(row)] for r, row in enumerate(self.rows)]
+        lines = [" & ".join(row) + r" \\" for row in [[latex_text(name) for name in self.header], *rows]]
+        caption = latex_text(f"{self.title}. {self.notice}" if self.notice else f"{self.title}.")
+        small = [r"\par\smallskip\footnotesize", *(latex_text(note) + r"\par" for note in self.notes)]
+        return "\n".join(
+            [
+                r"\begin{table}",
+                r"\centering",
+                rf"\caption{{{caption}}}",
+                rf"\begin{{tabular}}{{{columns}}}",
+                r"\toprule",
+                lines[0],
+                r"\midrule",
+                *lines[1:],
+                r"\bottomrule",
+                r"\end{tabular}",
+                *(small if self.notes else []),
+                r"\end{table}",
+                "",
+            ]
         )
+
+    def _latex_cell(self, row: int, column: int, cell: str) -> str:
+        text = latex_text(cell)
+        if (row, column) in self.bold:
+            return rf"\textbf{{{text}}}"
+        return rf"\underline{{{text}}}" if (row, column) in self.underlined else text
 
     def csv(self) -> str:
         """Header and cells; no title, no notes."""
@@ -104,8 +157,3 @@ def p_value(value: float | None) -> str:
 
 def _markdown_row(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
-
-
-def _latex_row(cells: Sequence[str], bold: Collection[int] = ()) -> str:
-    texts = [cell.replace("\n", " ").translate(LATEX_ESCAPES) for cell in cells]
-    return " & ".join(rf"\textbf{{{t}}}" if i in bold else t for i, t in enumerate(texts)) + r" \\"

@@ -34,11 +34,11 @@ def explained(names: Collection[str], path: Path | None = None) -> dict[str, str
     if not path.is_file():
         return {}
     items = re.findall(r"^\* (.+(?:\n  .+)*)", path.read_text(encoding="utf-8"), re.M)
+    texts = [re.sub(r"\s+", " ", item).replace("**", "") for item in items]
+    heads = [re.match(r"(?:[^`:]{0,12}`[a-z0-9_]+`,? ?(?:and )?)+", text) for text in texts]
     found: dict[str, str] = {}
-    for item in items:
-        text = re.sub(r"\s+", " ", item).replace("**", "")
-        head = text.split(":", 1)[0] if ":" in text[:240] else text[:120]
-        for name in re.findall(r"`([a-z0-9_]+)`", head):
+    for text, head in zip(texts, heads, strict=True):
+        for name in re.findall(r"`([a-z0-9_]+)`", head.group() if head else ""):
             if name in names:
                 found.setdefault(name, text)
     return found

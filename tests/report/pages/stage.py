@@ -11,7 +11,7 @@ from hmbench.files import write_json, write_text
 from hmbench.results.records import Row, RunManifest, write_rows
 from hmbench.results.run_folder import RunFolder
 from hmbench.subjects import tracks_to_json
-from hmbench.types import Track
+from hmbench.types import Event, Intrinsics, Prompt, Sample, SubjectTruth, Track, Truth
 from hmbench.video.files import write_lossless
 
 METRICS = {
@@ -172,3 +172,48 @@ def moving_square(frames: int, seed: int) -> np.ndarray:
     for t in range(frames):
         video[t, 10:40, 4 + t : 24 + t] = (230, 180, 40)
     return video
+
+
+class ToyData:
+    """The clips of these runs, with a square that leaves the context and comes back in the target."""
+
+    name = "toy"
+
+    def ids(self, split: str) -> tuple[str, ...]:
+        return sample_ids(24)
+
+    def caption(self, sample_id: str) -> str | None:
+        return "A square."
+
+    def revision(self, ids: tuple[str, ...]) -> str:
+        return "rev1"
+
+    def load(self, sample_id: str) -> Sample:
+        whole = np.concatenate([moving_square(CONTEXT, 3), moving_square(TARGET, 3)])
+        boxes = np.full((CONTEXT + TARGET, 4), np.nan, np.float32)
+        for t in [*range(8), *range(CONTEXT + 4, CONTEXT + TARGET)]:
+            boxes[t] = (4 + t % CONTEXT, 10, 24 + t % CONTEXT, 40)
+        subject = SubjectTruth(
+            label=1,
+            name="Wolf",
+            category="animal",
+            boxes=boxes,
+            visible_area=np.where(np.isnan(boxes[:, 0]), 0.0, 600.0),
+        )
+        poses = np.broadcast_to(np.eye(4), (CONTEXT + TARGET, 4, 4))
+        prompt = Prompt(
+            context=whole[:CONTEXT],
+            context_poses=poses[:CONTEXT],
+            target_poses=poses[CONTEXT:],
+            caption='A <b>square</b> & "friends"',
+            fps=15.0,
+            intrinsics=Intrinsics(focal=80.0, width=SIZE[1], height=SIZE[0]),
+        )
+        truth = Truth(
+            target=whole[CONTEXT:],
+            context_labels=None,
+            target_labels=None,
+            subjects=(subject,),
+            events=(Event(label=1, exit=8, reentry=CONTEXT + 4),),
+        )
+        return Sample(id=sample_id, prompt=prompt, truth=truth)

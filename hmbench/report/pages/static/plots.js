@@ -42,15 +42,21 @@
       .map(p => ({ name: p.m.name, ranked: p.m.ranked, x: p.x[0], x1: p.x[1], x2: p.x[2], y: p.y[0], y1: p.y[1], y2: p.y[2], colour: hm.modelColour(p.i) }));
     if (!points.length) return figure("scatter", null, "No model has both numbers.");
     const log = x.cost && points.every(p => p.x > 0) && Math.max(...points.map(p => p.x)) > 20 * Math.min(...points.map(p => p.x));
+    const told = { channels: { model: "name" }, tip: { format: { stroke: false, fill: false, x: v => number(v), y: v => number(v) } } };
+    // a name where there is room for it; the others are told by colour, and on hover
+    const far = key => { const ends = points.flatMap(p => [p[key], p[key + "1"], p[key + "2"]]).filter(v => v !== null); return Math.max(...ends) - Math.min(...ends) || 1; };
+    const [wx, wy] = [far("x") / (wide("scatter") - 150), far("y") / 360], named = [];
+    for (const p of points) if (named.every(q => Math.abs(p.y - q.y) > 15 * wy || Math.abs(p.x - q.x) > (8 * Math.max(p.name.length, q.name.length)) * wx)) named.push(p);
     figure("scatter", Plot.plot(base({
       width: wide("scatter"), height: 420, marginLeft: 56, marginBottom: 44, marginRight: 90, grid: true,
+      color: { domain: points.map(p => p.name), range: points.map(p => p.colour), legend: true },
       x: { label: x.label, type: log ? "log" : "linear", nice: true, labelAnchor: "center" }, y: { label: y.label, nice: true },
       marks: [
-        Plot.ruleY(points.filter(p => p.x1 !== null), { y: "y", x1: "x1", x2: "x2", stroke: "colour", strokeWidth: 1.5, strokeOpacity: 0.55 }),
-        Plot.ruleX(points.filter(p => p.y1 !== null), { x: "x", y1: "y1", y2: "y2", stroke: "colour", strokeWidth: 1.5, strokeOpacity: 0.55 }),
-        Plot.dot(points, { x: "x", y: "y", stroke: "colour", fill: p => p.ranked ? p.colour : ink("--page"), r: 5.5, strokeWidth: 2,
-          channels: { model: "name" }, tip: { format: { stroke: false, fill: false, x: v => number(v), y: v => number(v) } } }),
-        Plot.text(points, { x: "x", y: "y", text: "name", dx: 10, dy: -9, textAnchor: "start", fill: ink("--ink"), stroke: ink("--page"), strokeWidth: 3 }),
+        Plot.ruleY(points.filter(p => p.x1 !== null), { y: "y", x1: "x1", x2: "x2", stroke: "name", strokeWidth: 1.5, strokeOpacity: 0.55 }),
+        Plot.ruleX(points.filter(p => p.y1 !== null), { x: "x", y1: "y1", y2: "y2", stroke: "name", strokeWidth: 1.5, strokeOpacity: 0.55 }),
+        Plot.dot(points.filter(p => p.ranked), { x: "x", y: "y", stroke: "name", fill: "name", r: 5.5, strokeWidth: 2, ...told }),
+        Plot.dot(points.filter(p => !p.ranked), { x: "x", y: "y", stroke: "name", fill: ink("--page"), symbol: "diamond", r: 6, strokeWidth: 2, ...told }),
+        Plot.text(named, { x: "x", y: "y", text: "name", dx: 10, dy: -9, textAnchor: "start", fill: ink("--ink"), stroke: ink("--page"), strokeWidth: 3 }),
       ],
     })), `${y.label} against ${x.label}, a point a model, lines are 95 % intervals`);
   }

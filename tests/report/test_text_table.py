@@ -1,0 +1,135 @@
+"""One writer for every table: what LaTeX, Markdown and CSV say, and that LaTeX really compiles it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from hmbench.report.ranking import first_and_second, standings
+from hmbench.report.text_table import TextTable, latex_text
+from leaderboard.submission import read_entries
+from leaderboard.tables import PUBLISHED, board_table, make_boards, published_table
+
+NASTY = r'a_b & 50 % $x$ #1 {curly} ~ ^ \input{/etc/passwd} <tag> | "quoted" † − ± 中 ü'
+TABLE = TextTable(
+    title=f"Title of {NASTY}",
+    header=["model", "psnr ↑ (dB)", "lpips ↓"],
+    rows=[["[bracket", "*1.0", "0.5"], [NASTY, "−2.00 [−3.00, −1.00]", "–"], ["two\nlines", "x|y", "\x1b[31m"]],
+    notes=[f"A note with {NASTY}"],
+    notice="Untrained: 100 % no_result",
+    bold=frozenset({(0, 1)}),
+    underlined=frozenset({(1, 1)}),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a_b", r"a\_b"),
+        ("\\", r"\textbackslash{}"),
+        ("[0, 1]", "{[}0, 1]"),
+        ("x\ny", "x y"),
+        ("\x1b", "{[}U+001B]"),
+        ("ü–", "ü--"),
+        ("中", "{[}U+4E2D]"),
+    ],
+)
+def test_latex_text(text: str, expected: str) -> None:
+    assert latex_text(text) == expected
+
+
+def test_best_is_bold_and_second_underlined() -> None:
+    text = TABLE.latex()
+    assert r"{[}bracket & \textbf{{*}1.0} & 0.5 \\" in text
+    assert r"\underline{$-$2.00 {[}$-$3.00, $-$1.00]}" in text
+    assert r"psnr $\uparrow$ (dB) & lpips $\downarrow$ \\" in text
+    assert text.count(r"\toprule") == text.count(r"\midrule") == text.count(r"\bottomrule") == 1
+    assert "Untrained: 100 \\% no\\_result" in text.split("tabular")[0], "the notice stands with the caption"
+
+
+def test_markdown_and_csv() -> None:
+    lines = TABLE.markdown().splitlines()
+    assert "> **Untrained: 100 % no_result**" in lines
+    assert "| [bracket | ***1.0** | 0.5 |" in lines
+    assert r"| two lines | x\|y |" in TABLE.markdown()
+    assert list(csv.reader(io.StringIO(TABLE.csv())))[3] == ["two\nlines", "x|y", "\x1b[31m"]
+
+
+@pytest.mark.parametrize(
+    ("means", "up", "first", "second"),
+    [
+        ([1.0, 3.0, 2.0], True, {1}, {2}),
+        ([1.0, 3.0, 2.0], False, {0}, {2}),
+        ([3.0, 3.0, 2.0], True, {0, 1}, set()),
+        ([3.0, 2.0, 2.0, None], True, {0}, {1, 2}),
+        ([3.0, 3.0], True, set(), set()),
+        ([3.0, None], True, set(), set()),
+        ([3.0, 1.0], None, set(), set()),
+    ],
+)
+def test_first_and_second(means, up, first, second) -> None:
+    assert first_and_second(means, higher_is_better=up) == (first, second)
+
+
+def test_standings_share_ranks_and_say_who_cannot_be_told_from_the_first() -> None:
+    scenes = [f"s{i % 8}" for i in range(32)]
+    good = [float(i % 5) for i in range(32)]
+    columns = [
+        [v - 3 for v in good],
+        good,
+        list(good),
+        [v + (0.01 if i % 2 else -0.01) for i, v in enumerate(good)],
+        good,
+    ]
+    means = [sum(c) / 32 for c in columns]
+    found = standings([*means[:4], None], columns, scenes, higher_is_better=True)
+    assert [s and s.rank for s in found] == [4, 1, 1, 1 if means[3] == means[1] else found[3].rank, None]
+    assert [s and s.with_first for s in found] == [False, True, True, True, None]
+    assert standings([None], [[None]], ["s"], higher_is_better=True) == [None]
+
+
+def compiled(body: str, folder) -> str:
+    """The text of the PDF."""
+    latex = shutil.which("pdflatex")
+    if latex is None:
+        pytest.skip("there is no LaTeX: apt-get install texlive-latex-recommended")
+    document = "\n".join(
+        [r"\documentclass{article}", r"\usepackage[T1]{fontenc}", r"\usepackage{booktabs}", r"\pdfpagewidth=100cm\textwidth=90cm\hoffset=-1in\oddsidemargin=1cm", r"\begin{document}", body,
+         r"\end{document}"]
+    )  # fmt: skip
+    (folder / "t.tex").write_text(document, encoding="utf-8")
+    done = subprocess.run(
+        [latex, "-interaction=nonstopmode", "-halt-on-error", "t.tex"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-2000:]
+    reader = shutil.which("pdftotext")
+    if reader is None:
+        return ""
+    return subprocess.run(
+        [reader, "-layout", "t.pdf", "-"], cwd=folder, capture_output=True, text=True, check=True
+    ).stdout
+
+
+def test_latex_compiles_whatever_the_cells_say(tmp_path) -> None:
+    text = compiled(TABLE.latex(), tmp_path)
+    if text:
+        assert "[bracket" in text
+        assert "[U+001B][31m" in text
+        assert "root:" not in text, "nothing was read from a file"
+
+
+def test_latex_of_the_leaderboard_compiles(tmp_path) -> None:
+    boards = make_boards(read_entries(), rank_by=["memory_score", "psnr"])
+    body = "\n".join([*(board_table(board).latex() for board in boards), published_table(PUBLISHED).latex()])
+    assert r"\underline{" in body
+    text = compiled(body, tmp_path)
+    assert not text or re.search(r"20\.357", text)
