@@ -98,10 +98,14 @@ def compiled(body: str, folder) -> str:
     latex = shutil.which("pdflatex")
     if latex is None:
         pytest.skip("there is no LaTeX: apt-get install texlive-latex-recommended")
-    document = "\n".join(
-        [r"\documentclass{article}", r"\usepackage[T1]{fontenc}", r"\usepackage{booktabs}", r"\pdfpagewidth=100cm\textwidth=90cm\hoffset=-1in\oddsidemargin=1cm", r"\begin{document}", body,
-         r"\end{document}"]
-    )  # fmt: skip
+    head = [
+        r"\documentclass{article}",
+        r"\usepackage[T1]{fontenc}",
+        r"\usepackage{booktabs}",
+        r"\pdfpagewidth=100cm\textwidth=90cm\hoffset=-1in\oddsidemargin=1cm",  # wide tables stay on the page
+        r"\begin{document}",
+    ]
+    document = "\n".join([*head, body, r"\end{document}"])
     (folder / "t.tex").write_text(document, encoding="utf-8")
     done = subprocess.run(
         [latex, "-interaction=nonstopmode", "-halt-on-error", "t.tex"],

@@ -46,6 +46,7 @@ def make_run(
     notice: str | None = None,
     words: dict | None = None,
     seed: int = 0,
+    scenes: int = 12,
     **changes,
 ) -> Path:
     """A run folder as `hmbench score` leaves it.
@@ -99,7 +100,7 @@ def make_run(
                     version=about["version"],
                     value=value,
                     reason=reason,
-                    cluster=f"Place{i % 12}",
+                    cluster=f"Place{i % scenes}",
                 )
             )
         for e in range(events):
@@ -125,7 +126,7 @@ def make_run(
         samples_lines.append(
             {
                 "id": sample,
-                "scene": f"Place{i % 12}",
+                "scene": f"Place{i % scenes}",
                 "cell": CELLS[i % 4],
                 "camera_path": ("Pan", "Truck")[i % 2],
                 "num_subjects": 1 + i % 3,
