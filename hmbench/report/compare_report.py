@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hmbench.files import write_json, write_text
 from hmbench.report.compare import Breakdown, Comparison, Difference, Estimate, MetricMeans
+from hmbench.report.forest_plot import write_forest
 from hmbench.report.ranking import first_and_second
 from hmbench.report.text_table import TextTable, number, p_value, to_csv
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    pass
 
 SIGNIFICANT = 0.05
 """Corrected p-value below which a difference stands out."""
@@ -23,7 +23,7 @@ MARK = "†"
 
 def write_report(comparison: Comparison, out: Path) -> list[Path]:
     """Writes ``compare.json``, ``compare.md``, ``compare.tex``, ``means.csv``, ``differences.csv``, ``breakdowns.csv``
-    and ``compare.png``; returns their paths.
+    and the figure as ``compare.pdf``, ``.svg`` and ``.png``; returns their paths.
     """  # noqa: D205
     tables = report_tables(comparison)
     texts = {
@@ -37,8 +37,8 @@ def write_report(comparison: Comparison, out: Path) -> list[Path]:
     for name, text in texts.items():
         write_text(out / name, text)
     write_json(out / "compare.json", comparison_record(comparison))
-    plot_comparison(comparison, out / "compare.png")
-    return [out / name for name in (*texts, "compare.json", "compare.png")]
+    figures = write_forest(comparison, out / "compare")
+    return [*(out / name for name in (*texts, "compare.json")), *figures]
 
 
 def report_tables(comparison: Comparison) -> list[TextTable]:
@@ -142,56 +142,6 @@ def comparison_record(comparison: Comparison) -> dict[str, Any]:
         "breakdowns": [asdict(b) for b in comparison.breakdowns],
         "seed": comparison.seed,
     }
-
-
-def plot_comparison(comparison: Comparison, path: Path) -> None:
-    """A row a metric: left the means, right the paired differences, each with its 95 % interval."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    shown = [m for m in comparison.means if m.clips]
-    count = max(1, len(shown))
-    pairs = max(1, len(comparison.differences) // len(comparison.means))
-    height = 0.5 + count * (0.55 + 0.22 * max(len(comparison.runs), pairs))
-    figure = Figure(figsize=(11, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(count, 2, squeeze=False)
-    for (axis_means, axis_differences), means in zip(axes, shown, strict=False):
-        found = [d for d in comparison.differences if d.metric == means.metric]
-        _plot_means(axis_means, comparison, means)
-        _plot_differences(axis_differences, comparison, found)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
-
-
-def _plot_means(axis: Axes, comparison: Comparison, means: MetricMeans) -> None:
-    for i, estimate in enumerate(means.runs):
-        _dot(axis, estimate, i, f"C{i}" if comparison.runs[i].ranked else "0.6")
-    _finish(axis, labels(comparison), f"{_metric_name(means)}, {means.clips} clips")
-
-
-def _plot_differences(axis: Axes, comparison: Comparison, found: Sequence[Difference]) -> None:
-    for i, d in enumerate(found):
-        estimate = Estimate(mean=d.test.difference, low=d.test.low, high=d.test.high) if d.test else None
-        _dot(axis, estimate, i, "black" if d.p_holm is not None and d.p_holm < SIGNIFICANT else "0.6")
-    axis.axvline(0.0, color="0.5", linewidth=0.8, linestyle=":")
-    names = [f"{comparison.runs[d.model].label} − {comparison.runs[d.reference].label}" for d in found]
-    _finish(axis, names, "paired difference (black: corrected p < 0.05)")
-
-
-def _dot(axis: Axes, estimate: Estimate | None, place: int, colour: str) -> None:
-    if estimate is None:
-        return
-    if estimate.low is not None and estimate.high is not None:
-        axis.plot([estimate.low, estimate.high], [place, place], color=colour, linewidth=2)
-    axis.plot([estimate.mean], [place], "o", color=colour, markersize=5)
-
-
-def _finish(axis: Axes, names: Sequence[str], title: str) -> None:
-    axis.set_yticks(range(len(names)), names, fontsize=8)
-    axis.set_ylim(len(names) - 0.5, -0.5)
-    axis.set_title(title, fontsize=9, loc="left")
-    axis.tick_params(axis="x", labelsize=8)
 
 
 def _second(comparison: Comparison, means: MetricMeans) -> set[int]:

@@ -23,7 +23,8 @@ BEFORE = 30
 """Frames before the exit that a strip begins with."""
 WIDTH = 240
 """Pixels of one picture of a strip."""
-COLOURS = ((230, 60, 60), (50, 120, 230), (60, 180, 75), (240, 160, 30), (150, 80, 200), (0, 170, 170))
+COLOURS = ((213, 94, 0), (0, 114, 178), (0, 158, 115), (230, 159, 0), (204, 121, 167), (86, 180, 233))
+"""Okabe and Ito: told apart by colour-blind readers."""
 
 
 def film_strip(sample: Sample, prediction: Video, tracks: tuple[Track, ...], row: dict[str, Any]) -> Image:
@@ -65,10 +66,13 @@ def _real(sample: Sample, subject: SubjectTruth, t: int) -> Image:
 
 
 def trajectory_plot(path: Path, sample: Sample, tracks: tuple[Track, ...], rows: list[dict[str, Any]]) -> None:
-    """Writes a plot of the target's subjects (solid) and the prediction's tracks (dashed): centres, and presence.
+    """Writes a picture of where everybody went: paths over a frame of the target, and x over time.
+
+    Solid: the target's subjects; dashed: the prediction's tracks, in the colour of the subject that they play, grey for
+    nobody. Below, the time that a subject is hidden is shaded, and a line marks where the target begins.
 
     Args:
-        path: A PNG file.
+        path: A PNG, PDF or SVG file.
         sample: The clip.
         tracks: The prediction's tracks.
         rows: The sample's event rows; their verdicts stand in the legend.
@@ -78,35 +82,53 @@ def trajectory_plot(path: Path, sample: Sample, tracks: tuple[Track, ...], rows:
     matplotlib.use("Agg")
     from matplotlib.figure import Figure
 
-    truth = sample.truth
-    subjects = truth.subjects if truth else ()
-    num_context = sample.num_context_frames
-    verdicts = {row["label"]: row["verdict"] for row in rows}
-    owner = {track: row["label"] for row in rows for track in row.get("tracks") or ()}
-    figure = Figure(figsize=(9, 7), layout="constrained")
-    where, when = figure.subplots(2, 1, height_ratios=(3, 1))
-    names = []
-    for k, subject in enumerate(subjects):
-        colour = _colour(subject.label)
-        label = f"{subject.name}: {verdicts.get(subject.label, 'no event')}"
-        x, y = _centres(subject.boxes[num_context:])
-        where.plot(x, y, color=colour, label=label)
-        _presence(when, subject.boxes[num_context:], 2 * k, colour, num_context)
-        names.append((2 * k, subject.name))
-    for k, track in enumerate(tracks):
-        colour = _colour(owner[track.id]) if track.id in owner else (0.5, 0.5, 0.5)
-        x, y = _centres(track.boxes)
-        where.plot(x, y, "--", color=colour, label=f"track {track.id}")
-        line = 2 * len(subjects) + k
-        _presence(when, track.boxes, line, colour, num_context)
-        names.append((line, f"track {track.id}"))
+    truth, num_context = sample.truth, sample.num_context_frames
     height, width = sample.prompt.size
-    where.set(xlim=(0, width), ylim=(height, 0), aspect="equal", title=f"{sample.id}: box centres, pixels")
-    when.set(xlabel="frame", yticks=[n for n, _ in names], yticklabels=[name for _, name in names])
-    if names:
-        where.legend(fontsize=8)
+    figure = Figure(figsize=(7, 2.2 + 5.6 * height / width + 1.6), layout="constrained")
+    where, when = figure.subplots(2, 1, height_ratios=(5.6 * height / width, 2.2))
+    where.imshow(_backdrop(sample), extent=(0, width, height, 0), alpha=0.55)
+    owner = {track: row["label"] for row in rows for track in row.get("tracks") or ()}
+    for subject in truth.subjects if truth else ():
+        verdicts = [str(row["verdict"] or "no verdict") for row in rows if row["label"] == subject.label]
+        name = f"{subject.name}: {', '.join(verdicts) or 'no event'}".replace("$", r"\$")
+        _path(where, subject.boxes[num_context:], _colour(subject.label), "-", name)
+        _over_time(when, subject.boxes, 0, _colour(subject.label), "-")
+    for row in rows:
+        when.axvspan(row["exit"], row["reentry"], color=_colour(row["label"]), alpha=0.13, linewidth=0)
+    for track in tracks:
+        colour = _colour(owner[track.id]) if track.id in owner else (0.45, 0.45, 0.45)
+        _path(where, track.boxes, colour, "--", f"track {track.id}")
+        _over_time(when, track.boxes, num_context, colour, "--")
+    where.set(xlim=(0, width), ylim=(height, 0), xticks=[], yticks=[], title=f"{sample.id}: paths in the target")
+    total = num_context + sample.prompt.num_target_frames
+    when.axvline(num_context, color="0.4", linewidth=0.8, linestyle=":")
+    when.set(xlim=(0, total), ylim=(0, width), xlabel="frame (shaded: out of sight; dotted: the target begins)",
+             ylabel="x of the box's middle, pixels")  # fmt: skip
+    if where.get_legend_handles_labels()[0]:
+        where.legend(fontsize=7, framealpha=0.85)
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=150)
+
+
+def _backdrop(sample: Sample) -> Image:
+    """The median of some target frames: the scene without who walks through it; without truth the last frame seen."""
+    video = sample.truth.target if sample.truth is not None else sample.prompt.context[-1:]
+    chosen = video[np.linspace(0, len(video) - 1, min(9, len(video))).round().astype(int)]
+    return np.asarray(np.median(chosen, axis=0), np.uint8)
+
+
+def _path(axis: Any, boxes: Boxes, colour: tuple[float, ...], line: str, label: str) -> None:
+    x, y = _centres(boxes)
+    axis.plot(x, y, line, color="white", linewidth=3.2, alpha=0.8)
+    axis.plot(x, y, line, color=colour, linewidth=1.8, label=label)
+    there = np.flatnonzero(~np.isnan(x))
+    if len(there):
+        axis.plot(x[there[-1]], y[there[-1]], "o", color=colour, markersize=5, markeredgecolor="white")
+
+
+def _over_time(axis: Any, boxes: Boxes, first: int, colour: tuple[float, ...], line: str) -> None:
+    x, _ = _centres(boxes)
+    axis.plot(np.arange(first, first + len(x)), x, line, color=colour, linewidth=1.6)
 
 
 def _picture(frame: Image, boxes: list[tuple[Boxes, str, int, bool]], number: str) -> Image:
@@ -149,11 +171,6 @@ def _write(image: Image, text: str, at: tuple[int, int], ink: tuple[int, int, in
 def _centres(boxes: Boxes) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     x, y = centres(boxes).T
     return x, y
-
-
-def _presence(axis: Any, boxes: Boxes, line: int, colour: tuple[float, ...], num_context: int) -> None:
-    frames = np.flatnonzero(~np.isnan(boxes[:, 0])) + num_context
-    axis.plot(frames, np.full(len(frames), line), "s", markersize=3, color=colour)
 
 
 def _colour(number: int) -> tuple[float, ...]:

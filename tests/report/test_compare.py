@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from hmbench.report.compare_report import (
     report_tables,
     write_report,
 )
+from hmbench.report.forest_plot import forest_lines, write_forest
 from hmbench.report.side_by_side import GAP, LABEL_HEIGHT, most_different, side_by_side
 from hmbench.results.intervals import difference_interval
 from hmbench.results.records import Row, RunManifest, write_rows
@@ -322,6 +324,8 @@ def test_report_files(tmp_path) -> None:
         "breakdowns.csv",
         "compare.json",
         "compare.png",
+        "compare.pdf",
+        "compare.svg",
     }
     assert all(p.stat().st_size > 100 for p in paths)
     record = json.loads((tmp_path / "out" / "compare.json").read_text())
@@ -331,6 +335,34 @@ def test_report_files(tmp_path) -> None:
     header, *lines = (tmp_path / "out" / "differences.csv").read_text().splitlines()
     assert all(line.count(",") == header.count(",") for line in lines)
     assert (tmp_path / "out" / "compare.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_forest_counts_differences_in_standard_errors_of_the_first_run(tmp_path) -> None:
+    runs = [make_run(tmp_path / n, n, shift) for n, shift in (("a", 0.0), ("bb", 1.0), ("ccc", -1.0))]
+    comparison = compare_runs(runs)
+    lines, left_out = forest_lines(comparison)
+    assert [line.label for line in lines] == ["psnr ↑", "lpips ↓"]
+    assert left_out == ["return_delay"], "it has no direction"
+    means = {m.metric: m for m in comparison.means}
+    unit = (means["psnr"].runs[0].high - means["psnr"].runs[0].low) / (2 * 1.959964)
+    difference = means["psnr"].runs[1].mean - means["psnr"].runs[0].mean
+    better, worse = lines[0].marks
+    assert better.place == pytest.approx(difference / unit, rel=1e-9)
+    assert better.low < better.place < better.high
+    assert worse.place < 0 < better.place
+    assert [m.place > 0 for m in lines[1].marks] == [True, False], "lower is better: turned, so that right is better"
+    assert better.significant and worse.significant
+
+
+def test_forest_fits_a_column_and_is_the_same_again(tmp_path) -> None:
+    comparison = compare_runs([make_run(tmp_path / n, n, 0.5 * k) for k, n in enumerate(("a$_x", "bb", "ccc"))])
+    first, second = (write_forest(comparison, tmp_path / n / "compare") for n in ("x", "y"))
+    assert [p.suffix for p in first] == [".pdf", ".svg", ".png"]
+    for a, b in zip(first, second, strict=True):
+        assert a.read_bytes() == b.read_bytes(), a.suffix
+    svg = (tmp_path / "x" / "compare.svg").read_text()
+    assert float(re.search(r'<svg [^>]*width="([0-9.]+)pt"', svg)[1]) == pytest.approx(3.35 * 72, abs=0.5)
+    assert "psnr ↑" in svg and "better than a$_x" in svg, "text stays text"
 
 
 def test_most_different_clips(tmp_path) -> None:
