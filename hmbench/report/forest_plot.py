@@ -100,7 +100,7 @@ def write_forest(comparison: Comparison, stem: Path, formats: Sequence[str] = FO
         axis.tick_params(axis="y", length=0)
         axis.spines[["top", "right", "left"]].set_visible(False)
         first = comparison.runs[0].label
-        axis.set_xlabel(f"better than {_plain(first)} →   (standard errors of {_plain(first)})")
+        axis.set_xlabel(f"better than {_plain(first)} →\n(in standard errors of its mean)")
         handles = [_handle(i, comparison.runs[i].label) for i in models]
         figure.legend(handles=handles, loc="outside upper center", ncols=2, frameon=False, handletextpad=0.2)
         if left_out:

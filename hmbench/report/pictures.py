@@ -99,7 +99,8 @@ def trajectory_plot(path: Path, sample: Sample, tracks: tuple[Track, ...], rows:
         colour = _colour(owner[track.id]) if track.id in owner else (0.45, 0.45, 0.45)
         _path(where, track.boxes, colour, "--", f"track {track.id}")
         _over_time(when, track.boxes, num_context, colour, "--")
-    where.set(xlim=(0, width), ylim=(height, 0), xticks=[], yticks=[], title=f"{sample.id}: paths in the target")
+    where.set(xlim=(0, width), ylim=(height, 0), xticks=[], yticks=[])
+    where.set_title(f"{sample.id}: paths in the target".replace("$", r"\$"), fontsize=8
     total = num_context + sample.prompt.num_target_frames
     when.axvline(num_context, color="0.4", linewidth=0.8, linestyle=":")
     when.set(xlim=(0, total), ylim=(0, width), xlabel="frame (shaded: out of sight; dotted: the target begins)",
