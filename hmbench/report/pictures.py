@@ -100,7 +100,7 @@ def trajectory_plot(path: Path, sample: Sample, tracks: tuple[Track, ...], rows:
         _path(where, track.boxes, colour, "--", f"track {track.id}")
         _over_time(when, track.boxes, num_context, colour, "--")
     where.set(xlim=(0, width), ylim=(height, 0), xticks=[], yticks=[])
-    where.set_title(f"{sample.id}: paths in the target".replace("$", r"\$"), fontsize=8
+    where.set_title(f"{sample.id}: paths in the target".replace("$", r"\$"), fontsize=8)
     total = num_context + sample.prompt.num_target_frames
     when.axvline(num_context, color="0.4", linewidth=0.8, linestyle=":")
     when.set(xlim=(0, total), ylim=(0, width), xlabel="frame (shaded: out of sight; dotted: the target begins)",
