@@ -108,6 +108,36 @@ def site(
     typer.echo(f"Wrote {out / 'index.html'} ({size / 1e6:.1f} MB)")
 
 
+@app.command()
+def push(
+    repo: Annotated[str, typer.Argument(help="OWNER/NAME on the Hub.")],
+    pages: Annotated[Path | None, typer.Option("--site", help="Site to publish as a static Space.")] = None,
+    licence: Annotated[str, typer.Option("--licence", help="Licence of the site's videos, if it has any.")] = "",
+    private: Annotated[bool, typer.Option("--private", help="Make new repositories private.")] = False,
+    endpoint: Annotated[str | None, typer.Option("--endpoint", help="Another Hub than the public one.")] = None,
+    results: Results = RESULTS,
+) -> None:
+    """Publish entries as a data set on the Hub, and a site as a static Space; log in with `hf auth login` first."""
+    import tempfile
+
+    from huggingface_hub import HfApi
+
+    from leaderboard import publish
+
+    with tempfile.TemporaryDirectory() as staging:
+        addresses = publish.push(
+            _entries(results),
+            repo,
+            api=HfApi(endpoint=endpoint),
+            staging=Path(staging),
+            site=pages,
+            licence=licence,
+            private=private,
+        )
+    for address in addresses:
+        typer.echo(address)
+
+
 def _entries(results: Path) -> list[Entry]:
     """Entries that hold; the others are named on the error stream, since one bad file must not hide all others."""
     return read_entries(

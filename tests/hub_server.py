@@ -8,6 +8,7 @@ huggingface-hub 2.4 sends and reads; the tests go through its real client.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import re
@@ -107,6 +108,47 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self._answer()
+
+    def do_POST(self) -> None:
+        """What uploading asks: a new repository, how files are to be sent (all of them inside the commit), a commit."""
+        path = unquote(urlsplit(self.path).path)
+        self.state.log.append(f"POST {path}")
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if self.headers.get("Transfer-Encoding") == "chunked":
+            body = self._chunks()
+        if self.headers.get("Authorization") is None:
+            return self._send(401, b"{}", {})
+        if path == "/api/repos/create":
+            asked = json.loads(body)
+            kind = asked.get("type") or "model"
+            name = f"{kind}s/{asked['organization']}/{asked['name']}"
+            self.state.files.setdefault(name, {})
+            return self._json({"url": f"{self.state.url}/{name.removeprefix('models/')}"})
+        if path == "/api/validate-yaml":
+            return self._json({"errors": [], "warnings": []})
+        match = re.fullmatch(r"/api/(datasets|models|spaces)/([^/]+/[^/]+)/(preupload|commit)/([^/]+)", path)
+        if match is None or f"{match[1]}/{match[2]}" not in self.state.files:
+            return self._send(404, b"{}", {"X-Error-Code": "RepoNotFound"})
+        if match[3] == "preupload":
+            names = [file["path"] for file in json.loads(body)["files"]]
+            return self._json({"files": [{"path": n, "uploadMode": "regular", "shouldIgnore": False} for n in names]})
+        files = self.state.files[f"{match[1]}/{match[2]}"]
+        for line in (json.loads(text) for text in body.splitlines() if text.strip()):
+            if line["key"] == "file":
+                files[line["value"]["path"]] = base64.b64decode(line["value"]["content"])
+        address = f"{self.state.url}/{match[1]}/{match[2]}/commit/{'d' * 40}"
+        return self._json({"success": True, "commitOid": "d" * 40, "commitUrl": address})
+
+    def _chunks(self) -> bytes:
+        parts = []
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            parts.append(self.rfile.read(size))
+            self.rfile.readline()
+        self.rfile.readline()
+        return b"".join(parts)
+
+    def _json(self, content: object) -> None:
+        self._send(200, json.dumps(content).encode(), {"Content-Type": "application/json"})
 
     def log_message(self, format: str, *args: object) -> None:
         pass
