@@ -27,27 +27,23 @@ if TYPE_CHECKING:
 LICENCE = "apache-2.0"
 """Of the numbers."""
 TABLES = ("values", "events", "entries")
-FACTS = tuple(
-    [
-        "name",
-        "standing",
-        "model",
-        "description",
-        "link",
-        "data_name",
-        "data_revision",
-        "split",
-        "profile",
-        "tracker",
-        "told_apart",
-        "seed",
-        "predictions",
-    ]
+FACTS = (
+    "name",
+    "standing",
+    "model",
+    "description",
+    "link",
+    "data_name",
+    "data_revision",
+    "split",
+    "profile",
+    "tracker",
+    "told_apart",
+    "seed",
+    "predictions",
 )
 """Fields of an entry that the table of entries holds as text."""
-RECORDS = tuple(
-    ["weights", "settings", "options", "environment", "tracker_settings", "metric_weights", "metrics", "videos"]
-)
+RECORDS = ("weights", "settings", "options", "environment", "tracker_settings", "metric_weights", "metrics", "videos")
 """Fields of an entry that the table of entries holds as JSON."""
 
 
