@@ -102,7 +102,10 @@ def run_on_workers(
     data = open_data(request, reporter)
     with Session(request.out, request.shard, join=request.join) as session:
         run = _Run(request, data, session, reporter, stages)
-        return run.go(tuple(metrics) if metrics is not None else None, tracker)
+        if run.todo or run.waiting:
+            return run.go(tuple(metrics) if metrics is not None else None, tracker)
+    nobody = dataclasses.replace(request, workers=Workers(), device=checked_device(request.device))
+    return here.generate(nobody, reporter)  # looks whether it is the same run, and makes nothing
 
 
 class _Run:
@@ -129,6 +132,9 @@ class _Run:
         there = set(done_predictions(self.folder, self.mine)) if GENERATE in stages else set()
         self.todo = [i for i in self.mine if i not in there] if GENERATE in stages else []
         self.waiting = [i for i in self.mine if i in there or GENERATE not in stages] if SCORE in stages else []
+        self.gpus = _gpus_wanted(request, self.workers)
+        alone = self.workers.address is None
+        self.count = _local_count(self.workers, self.gpus) if alone else self.workers.count or None
         self.generated = len(self.mine) - len(self.todo)
         self.tracked: set[str] = set()
         self.scored = self.failed = 0
@@ -136,21 +142,29 @@ class _Run:
 
     def go(self, metrics: tuple[Metric, ...] | None, tracker: SubjectTracker | None) -> EvalResult | RunManifest:
         """Runs the crew to its end, and assembles."""
-        if not self.todo and not self.waiting:
-            assert self.folder.read_manifest()
         probe = Probe.write(self.request.out)
-        gpus = _gpus_wanted(self.request, self.workers)
-        count = _local_count(self.workers, gpus) if self.workers.address is None else self.workers.count or None
-        cores = os.cpu_count() or 1
-        jobs = ClipJobs(
+        try:
+            self._work(self._jobs(probe, metrics, tracker))
+        finally:
+            probe.path.unlink(missing_ok=True)
+        assert self.manifest is not None, "no worker was ready, and nobody said so"
+        return assemble(self.folder, self.manifest) if SCORE in self.stages else self.manifest
+
+    def _jobs(self, probe: Probe, metrics: tuple[Metric, ...] | None, tracker: SubjectTracker | None) -> ClipJobs:
+        """What the workers are told."""
+        per_worker = (os.cpu_count() or 1) // self.count if self.count and not self.gpus else None
+        return ClipJobs(
             request=dataclasses.replace(self.request, out=self.request.out.resolve()),
             samples=tuple(self.ids), todo=tuple(self.todo), probe=probe, metrics=metrics, tracker=tracker,
-            threads=max(1, cores // count) if count and not gpus else None,
+            threads=None if per_worker is None else max(1, per_worker),
             generators=("worker", "generator") if GENERATE in self.stages else (),
         )  # fmt: skip
-        roles = self._roles(count, gpus, 2.0 if self.workers.address else 1.0)
-        local_cpus = sum((role.count or 1) * role.cpus for role in roles)
-        engine = RayEngine(jobs, address=self.workers.address, cpus=local_cpus)
+
+    def _work(self, jobs: ClipJobs) -> None:
+        """Starts Ray, and hears the crew to its end."""
+        roles = self._roles(self.count, self.gpus, 2.0 if self.workers.address else 1.0)
+        cpus = sum((role.count or 1) * role.cpus for role in roles)
+        engine = RayEngine(jobs, address=self.workers.address, cpus=cpus)
         try:
             if self.workers.address is not None:
                 roles = self._cluster_roles(roles, engine.resources())
@@ -162,9 +176,6 @@ class _Run:
                 raise Stopped(stopped[0])
         finally:
             engine.close()
-            probe.path.unlink(missing_ok=True)
-        assert self.manifest is not None
-        return assemble(self.folder, self.manifest) if SCORE in self.stages else self.manifest
 
     def _crew(self, engine: RayEngine, roles: Sequence[Role]) -> Crew:
         self._progress(())

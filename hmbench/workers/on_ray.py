@@ -23,6 +23,8 @@ from hmbench.workers.local import portable, said
 
 LOOK_AT_CLUSTER = 2.0
 """Seconds between two looks at what the cluster has."""
+PATIENCE = 300
+"""Seconds that Ray may take to start here; its own 60 are too few on a machine that is busy."""
 OBJECT_STORE = 100 * 1024**2
 """Bytes of Ray's store on this machine: results are small, videos go by the file system."""
 
@@ -187,6 +189,7 @@ HINT_NODE = "Every machine of the cluster needs the same hmbench (and its depend
 def _import_ray() -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere
     os.environ.setdefault("RAY_worker_niceness", "0")  # its default, 15, starves workers
+    os.environ.setdefault("RAY_raylet_start_wait_time_s", str(PATIENCE))
     try:
         import ray
         import ray.exceptions
@@ -210,11 +213,13 @@ def _start(ray: Any, address: str | None, cpus: float) -> None:
             )  # fmt: skip
         else:
             ray.init(address=address, **quiet)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except Exception as error:
         what = "Ray could not be started here" if address is None else f"There is no Ray cluster at {address!r}"
         raise UserError(
             f"{what}: {_first_line(error)}.",
-            "`ray start --head` starts one; without --ray-address it is started on this machine.",
+            "Start again when the machine is less busy, or share with --shard."
+            if address is None
+            else "`ray start --head` starts one; without --ray-address it is started on this machine.",
         ) from error
 
 
