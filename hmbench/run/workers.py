@@ -36,9 +36,11 @@ from hmbench.workers.crew import Came, Crew, Finished, GivenUp, Joined, News, Pa
 from hmbench.workers.engine import Role, Task
 from hmbench.workers.on_ray import RayEngine
 
-CARRY_NUMBERS = ("platform", "git")
+MAY_DIFFER = ("platform", "git")
 """Entries of the environment in which machines of one cluster may differ."""
 BOTH = (GENERATE, SCORE)
+LONG = 120.0
+"""Seconds after which it is said that no worker is ready."""
 
 
 def evaluate(request: EvalRequest, reporter: Reporter | None = None) -> EvalResult:
@@ -124,6 +126,7 @@ class _Run:
         self.folder = RunFolder(request.out)
         self.manifest: RunManifest | None = None
         self.scorer: Scorer | None = None
+        self.opened = False
         self.first: About | None = None
         if GENERATE not in stages:
             self.manifest = run_to_score(request, data)
@@ -162,7 +165,7 @@ class _Run:
 
     def _work(self, jobs: ClipJobs) -> None:
         """Starts Ray, and hears the crew to its end."""
-        roles = self._roles(self.count, self.gpus, 2.0 if self.workers.address else 1.0)
+        roles = self._roles(self.count, self.gpus, 1.0 if self.count else 2.0)
         cpus = sum((role.count or 1) * role.cpus for role in roles)
         engine = RayEngine(jobs, address=self.workers.address, cpus=cpus)
         try:
@@ -211,6 +214,8 @@ class _Run:
             self.reporter.notice(f"A worker was lost ({news.worker.place}: {news.reason}); {what}.")
         elif isinstance(news, GivenUp):
             self._give_up(news, crew)
+        if isinstance(news, Passed):
+            self._wait_for_room(crew)
         if isinstance(news, Passed | Finished | GivenUp):
             self._look_at_tracks(crew)
             self._progress(tuple(_line(state) for state in crew.states))
@@ -220,9 +225,10 @@ class _Run:
         self._notices(about.notices)
         if about.model_info is not None and about.model_info.get("notice"):
             self._notices((about.model_info["notice"],))
-        if self.manifest is None and about.model_info is not None:
+        if not self.opened and about.model_info is not None:
             request = dataclasses.replace(self.request, device=about.device)
-            self.manifest = open_run(request, self.data, tuple(self.ids), about.model_info)
+            there = open_run(request, self.data, tuple(self.ids), about.model_info)
+            self.opened, self.manifest = True, self.manifest or there
         if self.first is None:
             self.first = about
             expected = self.data.revision(tuple(self.ids[:COMPARED_SAMPLES]))
@@ -284,6 +290,12 @@ class _Run:
                 self.tracked.add(state.task.item)
                 state.step = "scoring"
 
+    def _wait_for_room(self, crew: Crew) -> None:
+        """Says why nothing happens, where Ray finds no place for any worker."""
+        waiting = [state for state in crew.states if not state.worker.place]
+        if self.first is None and waiting and time.monotonic() - waiting[0].since > LONG:
+            self._notices(("No worker is ready yet: Ray is still looking for room, or the model takes long to load.",))
+
     def _notices(self, texts: Sequence[str]) -> None:
         for text in texts:
             if text not in self._said:
@@ -330,7 +342,7 @@ def _unlike(a: About, b: About) -> str:
     found = [
         f"{name} is {a.environment.get(name)} and {b.environment.get(name)}"
         for name in sorted(a.environment.keys() | b.environment.keys())
-        if name not in CARRY_NUMBERS and a.environment.get(name) != b.environment.get(name)
+        if name not in MAY_DIFFER and a.environment.get(name) != b.environment.get(name)
     ]
     if a.model_info is not None and b.model_info is not None and a.model_info != b.model_info:
         found.append("the model tells other settings or weights of itself")
