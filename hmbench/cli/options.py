@@ -46,7 +46,8 @@ class Typed:
             UserError: For an unknown name, or something that cannot be read.
         """
         values = {**self.values, **changes}
-        check_names(model=values.get("model"), data=values.get("data"), profile=str(values.get("profile", "mini")))
+        profile = None if self.command == "retrieval" else values.get("profile")  # models know profiles of their own
+        check_names(model=values.get("model"), data=values.get("data"), profile=profile)
         others = {name: value for name, value in changes.items() if name not in self.values}
         if self.on_workers:  # what this machine has says nothing of theirs
             others["device"], values["device"] = values["device"], "cpu"

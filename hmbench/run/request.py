@@ -269,13 +269,13 @@ class EvalRequest:
             raise UserError("--any-class is about tracking, and --no-tracking was given.", "Give one of the two.")
 
 
-def check_names(*, model: str | None, data: str | None, profile: str) -> None:
+def check_names(*, model: str | None, data: str | None, profile: str | None) -> None:
     """Refuses names that nobody offers, before anything heavy is imported.
 
     Raises:
         UserError: If there is no such model, data source or profile.
     """
-    if profile not in PROFILES:
+    if profile is not None and profile not in PROFILES:
         raise UserError(f"There is no profile {profile!r}.", f"Available: {', '.join(PROFILES)}.")
     if model is not None and not Path(model).is_dir() and ":" not in model and model not in model_names():
         raise MODELS.unknown(model, model_names(), "a saved model's folder, or ")

@@ -208,7 +208,7 @@ def test_unknown_names_are_answered_with_what_there_is(tmp_path: Path) -> None:
         run(tmp_path, model="hydrra")
     with pytest.raises(UserError, match=r"no option 'fail_att'.*Did you mean 'fail_at'"):
         run(tmp_path, options={"fail_att": "x"})
-    with pytest.raises(UserError, match="is not float"):
+    with pytest.raises(UserError, match="is not a finite number"):
         run(tmp_path, options={"pause": "soon"})
     with pytest.raises(UserError, match="no data folder"):
         run(tmp_path, data="nowhere")

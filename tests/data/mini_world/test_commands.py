@@ -176,7 +176,7 @@ def test_probes_of_almost_one_strength_have_their_own_folders() -> None:
 
 def test_running_out_of_candidates_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(generation, "MAX_ATTEMPTS", 3)
-    monkeypatch.setattr(generation, "rejection", lambda spec: "collision")
+    monkeypatch.setattr(generation, "rejection", lambda spec, least: "collision")
     with pytest.raises(UserError, match=r"None of 3 candidates for clip 1 .*: 3 collision. Take another seed"):
         list(accepted_specs("test", 0, 1))
 
