@@ -20,7 +20,7 @@ FLOORS = (
     {"durable"},
     {"files", "flags"},
     {"types", "workers"},
-    {"case", "protocols", "registry", "cache", "digests"},
+    {"case", "protocols", "registry", "cache", "digests", "streams"},
     {"video", "results"},
     {"data", "networks"},
     {"subjects"},

@@ -13,8 +13,10 @@ import typer
 
 from hmbench.cli.console import errors, show_error
 from hmbench.cli.stopping import sentence, stopped_by_signals
+from hmbench.durable import storage_error
 from hmbench.errors import Stopped, UserError
 from hmbench.registry import COMMANDS
+from hmbench.streams import say_everything
 
 app = typer.Typer(
     name="hmbench",
@@ -57,11 +59,15 @@ def main() -> None:
     """Entry point: user mistakes end in one readable sentence and exit code 2, without a traceback."""
     # comes with pyiqa and, on import, tells everyone to install a package for quantised layers that nothing here has
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    say_everything()
     try:
         with stopped_by_signals():
             app()
     except UserError as error:
         show_error(error)
+        sys.exit(2)
+    except OSError as error:  # what no door of its own turned into a sentence
+        show_error(storage_error(error))
         sys.exit(2)
     except Stopped as stopped:
         errors.print(sentence(stopped), highlight=False, soft_wrap=True)

@@ -92,7 +92,9 @@ def screen_table(text: TextTable) -> Table:
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table(title=text.title, title_justify="left", caption="\n".join(text.notes), caption_justify="left")
+    table = Table(
+        title=escape(text.title), title_justify="left", caption=escape("\n".join(text.notes)), caption_justify="left"
+    )
     for column, name in enumerate(text.header):
         table.add_column(escape(name), justify="left" if column < text.text_columns else "right")
     for r, row in enumerate(text.rows):

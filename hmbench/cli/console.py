@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.errors import MarkupError
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -40,7 +42,15 @@ class SafeConsole(Console):
 
     def render_str(self, text: str, **options: Any) -> Text:
         """Text as rich makes it, harmless."""
-        return super().render_str(harmless(text), **options)
+        try:
+            return super().render_str(_own_tags(harmless(text)), **options)
+        except MarkupError:  # a stranger's [/] closes nothing: it is text
+            return super().render_str(escape(harmless(text)), **options)
+
+
+def _own_tags(text: str) -> str:
+    """Text in which only the tags that hmbench itself writes are markup."""
+    return _TAG.sub(lambda found: found[0] if found[1] in _TAGS else f"\\{found[0]}", text)
 
 
 def harmless(text: str) -> str:
@@ -50,6 +60,8 @@ def harmless(text: str) -> str:
     return "".join(c if c in "\n\t" or unicodedata.category(c) not in _CONTROLS else repr(c)[1:-1] for c in text)
 
 
+_TAG = re.compile(r"(?<!\\)\[([a-z@/][^\[\]]*)\]")
+_TAGS = {"bold", "bold red", "bold yellow", "red", "green", "yellow", "dim", "/"}
 _CONTROLS = {"Cc", "Cf", "Cs", "Co"}
 out = SafeConsole()
 errors = SafeConsole(stderr=True)
@@ -71,7 +83,9 @@ def progress_bar() -> Progress:
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
+        TextColumn(
+            "{task.fields[note]}", markup=False, table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")
+        ),
         console=errors,
         expand=True,
     )
@@ -134,7 +148,7 @@ class RichReporter:
         name, done, total = self._stage
         self._stage = (name, done + 1, total)
         pace = self._pace.words(done + 1, total)
-        self._progress.update(self._task, advance=1, note=f"{pace}  {sample_id}".strip())
+        self._progress.update(self._task, advance=1, note=f"{pace}  {harmless(sample_id)}".strip())
         if not errors.is_terminal and self._pace.due():
             errors.print(f"{name}: {done + 1} of {total}, {pace}", highlight=False, soft_wrap=True)
 

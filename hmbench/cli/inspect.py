@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from hmbench.errors import UserError, did_you_mean
 
@@ -90,4 +91,4 @@ def _records(folder: RunFolder, manifest: RunManifest, sample: str) -> tuple[dic
 
 
 def _shown(value: object) -> str:
-    return "-" if value is None else f"{value:.2f}" if isinstance(value, float) else str(value)
+    return "-" if value is None else f"{value:.2f}" if isinstance(value, float) else escape(str(value))

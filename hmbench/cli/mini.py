@@ -41,7 +41,6 @@ def make_mini_command(
     from hmbench.cli.console import out as console
     from hmbench.data.mini_world.as_hm_world import impoverish, truth_folder
     from hmbench.data.mini_world.generate import GenerateConfig, Made, generate
-    from hmbench.errors import Stopped
 
     poor = _form(as_hm_world, form)
     config = GenerateConfig(
@@ -62,7 +61,7 @@ def make_mini_command(
 
         try:
             report = generate(config, show)
-        except (KeyboardInterrupt, Stopped):
+        except KeyboardInterrupt:
             errors.print("Stopped. Clips that were complete are kept; the same command goes on from there.")
             raise
     if poor is not None:

@@ -77,6 +77,7 @@ def retrieval(typed: Typed, sample: SampleId, out: PictureOut) -> None:
 
 
 def _list_models() -> None:
+    from rich.markup import escape
     from rich.table import Table
 
     from hmbench.cli.console import out as screen
@@ -84,7 +85,7 @@ def _list_models() -> None:
 
     table = Table("model", "what it does", "from")
     for name, point in model_names().items():
-        table.add_row(name, _description(name), point.value.partition(":")[0])
+        table.add_row(escape(name), escape(_description(name)), point.value.partition(":")[0])
     screen.print(table)
     screen.print("Options of one: `hmbench models NAME`. What memories cost: `hmbench models --cost`.")
 

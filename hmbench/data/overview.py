@@ -67,7 +67,7 @@ def findings_table(findings: Sequence[Finding]) -> Table:
     for group in (errors, notes):
         examples = dict(reversed(group))
         for text, count in Counter(text for text, _ in group).most_common():
-            table.add_row(text, str(count), examples[text])
+            table.add_row(text, str(count), escape(examples[text]))
     return table
 
 
@@ -85,7 +85,7 @@ def dataset_table(data: Dataset, split: str) -> Table:
         try:
             table.add_row(*_sample_line(data.load(sample_id)))
         except SampleError as error:
-            table.add_row(sample_id, f"[red]{escape(str(error))}[/]")
+            table.add_row(escape(sample_id), f"[red]{escape(str(error))}[/]")
     return table
 
 
@@ -107,7 +107,7 @@ def sample_table(sample: Sample) -> Table:
     meta = sample.meta
     table.add_row(
         "scene, paths, cell",
-        ", ".join(str(v or "-") for v in (meta.scene, meta.subject_path, meta.camera_path, meta.cell)),
+        ", ".join(escape(str(v or "-")) for v in (meta.scene, meta.subject_path, meta.camera_path, meta.cell)),
     )
     for subject in truth.subjects if truth else ():
         seen = int((subject.visible_area > 0).sum())

@@ -67,13 +67,14 @@ def table_lines(
 
 def screen_table(manifest: RunManifest, summary: Mapping[str, MetricSummary], *, headline_only: bool = True) -> Table:
     """The table for a terminal."""
+    from rich.markup import escape
     from rich.table import Table
 
-    table = Table(title=run_title(manifest, summary), title_justify="left", header_style="bold")
+    table = Table(title=escape(run_title(manifest, summary)), title_justify="left", header_style="bold")
     for name, justify in zip(HEADER, ("left", "center", "right", "center", "right"), strict=True):
         table.add_column(name, justify=justify)  # type: ignore[arg-type]
     for line in table_lines(manifest, summary, headline_only=headline_only):
-        table.add_row(*line)
+        table.add_row(*map(escape, line))
     return table
 
 

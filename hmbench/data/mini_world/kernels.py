@@ -17,9 +17,10 @@ Camera z is the ray parameter (a ray's direction has z = 1 in the camera), so th
 
 from typing import Any, NamedTuple
 
-import numba as nb
 import numpy as np
 from numpy.typing import NDArray
+
+from hmbench.data.mini_world.jit import nb
 
 BOX, ELLIPSOID, CAPSULE, FRUSTUM, GABLE = range(5)
 FAR = 1e30
