@@ -21,6 +21,7 @@ from hmbench.data.captions_file import read_captions
 from hmbench.data.ids import check_id, parse_id
 from hmbench.data.labels import subjects_from_labels
 from hmbench.data.splits import cell_of, split_ids
+from hmbench.digests import content_digests
 from hmbench.errors import SampleError, UserError, did_you_mean
 from hmbench.files import read_json
 from hmbench.types import Event, Intrinsics, LabelMaps, Meta, Prompt, Sample, SubjectTruth, Truth
@@ -106,15 +107,18 @@ class HMWorld:
         return self._captions.get(sample_id)
 
     def revision(self, ids: tuple[str, ...]) -> str:
-        """Digest of ids, file names and sizes, the cameras' bytes and the captions of these samples."""
+        """Digest of ids, file names, the bytes of every file and the captions of these samples.
+
+        Each file is read once; its digest is kept by place, size, time and inode (`hmbench.digests`).
+        """
         digest = hashlib.sha256()
-        for sample_id in sorted(ids):
+        folders = {sample_id: self.folder / sample_id for sample_id in sorted(ids)}
+        files = {i: sorted(p for p in f.iterdir() if not p.name.startswith(".")) for i, f in folders.items()}
+        whole = content_digests(path for paths in files.values() for path in paths if path.is_file())
+        for sample_id, paths in files.items():
             digest.update(f"{sample_id}\t{self.caption(sample_id) or ''}\n".encode())
-            for path in sorted((self.folder / sample_id).iterdir()):
-                size = path.stat().st_size if path.exists() else "missing"  # a link to nowhere, or to itself
-                digest.update(f"{path.name} {size}\n".encode())
-                if path.name == "camera.json" and path.is_file():
-                    digest.update(path.read_bytes())
+            for path in paths:  # a link to nowhere, or to itself, is missing
+                digest.update(f"{path.name} {whole.get(path, 'missing')}\n".encode())
         return digest.hexdigest()[:16]
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from hmbench.data.dataset import open_dataset
 from hmbench.errors import UserError, did_you_mean
+from hmbench.networks.identity import weights_of
 from hmbench.protocols import RANKED, standing_of
 from hmbench.results.records import Row, RunManifest
 from hmbench.results.run_folder import RunFolder
@@ -184,6 +185,15 @@ def check_versions(runs: Sequence[ComparedRun], rows: Sequence[RunRows], names: 
     for name in names:
         versions = [sorted({row.version for row in columns[name].values()}) for columns in rows]
         backbones = [run.manifest.metrics.get(name, {}).get("backbone") for run in runs]
+        weights = [_weights(run.manifest, name) for run in runs]
+        for run, own in zip(runs, weights, strict=True):
+            differing = sorted(file for file in own.keys() | weights[0].keys() if own.get(file) != weights[0].get(file))
+            if differing:
+                raise UserError(
+                    f"{runs[0].label} and {run.label} cannot be compared: {name} looked through different weights "
+                    f"({', '.join(differing[:3])}).",
+                    "Score both again with the same --weights: `hmbench score --run FOLDER --weights DIR`.",
+                )
         for run, version, backbone in zip(runs, versions, backbones, strict=True):
             if backbone != backbones[0]:
                 raise UserError(
@@ -197,6 +207,13 @@ def check_versions(runs: Sequence[ComparedRun], rows: Sequence[RunRows], names: 
                     f"({_short(versions[0])} and {_short(version)}).",
                     "Score both again with one version of hmbench: `hmbench score --run FOLDER`.",
                 )
+
+
+def _weights(manifest: RunManifest, metric: str) -> dict[str, str]:
+    """Weight file to digest of what a metric looked through; runs of 0.1 recorded it for all metrics together."""
+    record = manifest.metrics.get(metric, {})
+    own = record.get("weights")
+    return dict(own) if isinstance(own, dict) else weights_of(record.get("needs") or (), manifest.metric_weights)
 
 
 def metric_info(runs: Sequence[ComparedRun], metric: str) -> dict[str, Any]:

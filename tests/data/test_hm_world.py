@@ -271,3 +271,20 @@ def test_a_revision_sees_what_a_model_or_a_metric_is_given(disc_folder: Path, na
     digit = next(c for c in "0123456789abcdefgh" if c in text)
     path.write_text(text.replace(digit, "7" if digit != "7" else "8"))  # of equal size
     assert HMWorld(disc_folder).revision((FIRST,)) != before
+
+
+@pytest.mark.parametrize("name", ["cond.mp4", "tgt_mask.mp4", "check.json", "character.json", "camera.json"])
+def test_revision_follows_content_not_size(disc_folder: Path, name: str) -> None:
+    """Masks replaced by others of equal size, at an equal time: other data."""
+    ids = HMWorld(disc_folder).ids("all")
+    before = HMWorld(disc_folder).revision(ids)
+    path = disc_folder / FIRST / name
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(bytes(content))
+    assert HMWorld(disc_folder).revision(ids) != before
+    content[-1] ^= 1
+    path.write_bytes(bytes(content))
+    assert HMWorld(disc_folder).revision(ids) == before
+    (disc_folder / FIRST / ".hidden").write_text("x")
+    assert HMWorld(disc_folder).revision(ids) == before

@@ -443,3 +443,27 @@ def test_predictions_that_were_made_to_fit_are_named(tmp_path) -> None:
 )  # fmt: skip
 def test_bins_of_the_time_out_of_sight_hold_their_ends(frames: int | None, name: str | None) -> None:
     assert KINDS["hidden"]({"max_hidden": frames}) == name
+
+
+def test_runs_that_looked_through_other_weights_are_not_compared(tmp_path: Path) -> None:
+    """AlexNet swapped for another of equal size: LPIPS of one is not LPIPS of the other."""
+
+    def looked(digest: str) -> dict:
+        metrics = {name: {**record, "weights": {}} for name, record in MANIFEST.metrics.items()}
+        metrics["lpips"]["weights"] = {"alexnet/alexnet-owt-7be5be79.pth": digest}
+        return metrics
+
+    a = make_run(tmp_path / "a", "a", metrics=looked("1" * 64))
+    b = make_run(tmp_path / "b", "b", metrics=looked("2" * 64))
+    with pytest.raises(UserError, match=r"lpips looked through different weights \(alexnet/alexnet-owt"):
+        compare_runs([a, b], CompareSettings(metrics="all"))
+    assert compare_runs([a, b], CompareSettings(metrics=("psnr",))).means[0].metric == "psnr"
+    same = make_run(tmp_path / "c", "c", metrics=looked("1" * 64))
+    assert compare_runs([a, same], CompareSettings(metrics="all")).means
+    needs = {name: {**r, "needs": ["truth", "alexnet"]} for name, r in MANIFEST.metrics.items()}
+    old = [
+        make_run(tmp_path / f"old{k}", f"old{k}", metrics=needs, metric_weights={"alexnet/a.pth": str(k)})
+        for k in range(2)
+    ]
+    with pytest.raises(UserError, match="looked through different weights"):
+        compare_runs(old)

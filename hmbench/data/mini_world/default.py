@@ -1,12 +1,17 @@
 """The small default test sets behind ``--data mini`` and ``mini-easy``: 16 clips at 224x128, made when first used."""
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 from hmbench.data.mini_world.generate import GenerateConfig, Made, generate
 from hmbench.data.mini_world.spec import GENERATOR
 from hmbench.data.mini_world.splits import SplitName, spread_slots, version_of
+from hmbench.digests import content_digests
+from hmbench.durable import storing, sweep
+from hmbench.errors import UserError
+from hmbench.files import read_sealed, write_sealed
 
 DEFAULT_CLIPS = 16
 """Four of each test cell."""
@@ -14,6 +19,11 @@ DEFAULT_SIZE = (224, 128)
 CHOICE = 2
 """Raised whenever the set has other clips. 1: the first slots of the test split, nine scenes; 2: eleven scenes."""
 COMPLETE = "complete"
+_OF_ALL = ("caption.txt", "splits.json", "mini.json")
+_OF_A_CLIP = (
+    "cond.mp4", "tgt.mp4", "cond_mask.mp4", "tgt_mask.mp4", "masks.mkv", "camera.json", "character.json", "check.json",
+    "truth.json",
+)  # fmt: skip
 
 
 def default_folder(cache_dir: Path, split: SplitName = "test") -> Path:
@@ -41,11 +51,42 @@ def ensure_default_mini(
         on_done: Called with each clip and the total, for progress.
     """
     folder = default_folder(cache_dir, split)
-    if (folder / f".{COMPLETE}").is_file():
+    if _take_out_damaged(folder):
         return folder
+    sweep(folder)
     count = workers or min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
     slots = spread_slots(split, 0, DEFAULT_CLIPS)
     config = GenerateConfig(out=folder, split=split, slots=slots, size=DEFAULT_SIZE, workers=count)
     generate(config, None if on_done is None else lambda made: on_done(made, DEFAULT_CLIPS))
-    (folder / f".{COMPLETE}").touch()
+    files = sorted(p for p in folder.glob("[!.]*/*") if p.is_file()) + [folder / name for name in _OF_ALL]
+    found = content_digests(files, trust=False)
+    write_sealed(folder / f".{COMPLETE}", {str(path.relative_to(folder)): found[path] for path in files})
     return folder
+
+
+def _take_out_damaged(folder: Path) -> bool:
+    """Whether every file of the set is there as it was made; clips of which one is not are taken out, to be made again.
+
+    A set of an earlier version, whose mark is an empty file, is looked at by its clips' files alone.
+    """
+    mark = folder / f".{COMPLETE}"
+    if not mark.is_file():
+        return False
+    try:
+        record: dict[str, str] = read_sealed(mark)
+    except UserError:
+        record = {}
+    there = [folder / name for name in record if (folder / name).is_file()]
+    found = {str(path.relative_to(folder)): digest for path, digest in content_digests(there).items()}
+    bad = {name for name, digest in record.items() if found.get(name) != digest}
+    clips = {path.name for path in folder.glob("[!.]*") if path.is_dir()}
+    damaged = {Path(name).parts[0] for name in bad} & clips
+    if not record:
+        damaged = {clip for clip in clips if not all((folder / clip / name).is_file() for name in _OF_A_CLIP)}
+    if record and not bad:
+        return True
+    with storing(folder):
+        mark.unlink(missing_ok=True)
+        for clip in damaged:
+            shutil.rmtree(folder / clip)
+    return False
