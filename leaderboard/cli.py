@@ -62,6 +62,19 @@ def check(
 
 
 @app.command()
+def documents(
+    paths: Annotated[list[Path], typer.Argument(help="Documents with the marks of a results table.")],
+    results: Results = RESULTS,
+) -> None:
+    """Write the table of results into documents, from the accepted entries."""
+    from leaderboard.readme import update_document
+
+    entries = _entries(results)
+    for path in paths:
+        typer.echo(f"{path}: {'updated' if update_document(path, entries) else 'up to date'}")
+
+
+@app.command()
 def table(
     form: Annotated[Format, typer.Option("--format", help="markdown, csv or latex.")] = Format.markdown,
     rank_by: RankBy = RANK_BY,

@@ -22,6 +22,7 @@ from hmbench.results.records import Row, RunManifest, write_rows
 from hmbench.results.run_folder import RunFolder
 from hmbench.results.summary import summarise
 from leaderboard.cli import app
+from leaderboard.readme import BEGIN, END, update_document
 from leaderboard.site import leaderboard_site
 from leaderboard.submission import accept, read_entries, read_entry
 from leaderboard.tables import PUBLISHED, board_csv, board_table, make_boards, published_table
@@ -403,3 +404,25 @@ def test_who_is_ranked(tmp_path, trained, notice, standing, ranked) -> None:
 def test_a_board_is_one_way_of_measuring_on_one_set_of_clips(tmp_path, field) -> None:
     entry = read_entry(accept(make_run(tmp_path / "run"), name="x", results=tmp_path / "results"))
     assert entry.board != replace(entry, **{field: "another"}).board
+
+
+def test_documents_get_their_table_from_the_entries(tmp_path) -> None:
+    fill(tmp_path)
+    accept(make_run(tmp_path / "noise", -9.0, trained=None), name="noise", results=tmp_path / "results")
+    entries = [e for e in read_entries(tmp_path / "results") if e.data_revision == "rev1"]
+    path = tmp_path / "page.md"
+    with pytest.raises(UserError, match="has no place for the results"):
+        path.write_text("nothing")
+        update_document(path, entries)
+    path.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    assert update_document(path, entries) and not update_document(path, entries)
+    text = path.read_text()
+    assert text.startswith("before\n") and text.endswith("\nafter\n") and "old" not in text
+    names = re.findall(r"^\| (?:`([\w-]+)`|\*(.+?)\*) \|", text, re.M)
+    assert ["".join(pair) for pair in names] == [
+        "models", "good", "near", "bad", "no memory: tricks and anchors", "noise",
+        "bounds: shown the truth, not ranked", "oracle",
+    ]  # fmt: skip
+    good = next(e for e in entries if e.name == "good").means["psnr"]
+    assert f"{good['mean']:.2f} [{good['low']:.2f}, {good['high']:.2f}]" in text
+    assert "22 clips of revision `rev1`" in text

@@ -1,0 +1,62 @@
+"""JSON schemas of a run's files, made from the records: ``python -m hmbench.results.schema docs/schemas``.
+
+Programs that read runs may check them against these. Needs pydantic, which the extra ``test`` brings.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from hmbench.errors import UserError
+from hmbench.files import write_text
+from hmbench.results.records import Row, RunManifest
+
+RECORDS: dict[str, type] = {"run": RunManifest, "row": Row}
+"""Name of the schema to the record that it describes: ``run.json``, and a line of ``rows.jsonl``."""
+
+
+def schema(record: type) -> dict[str, Any]:
+    """The JSON schema of a record, its fields' docstrings as descriptions.
+
+    Raises:
+        UserError: If pydantic is not installed.
+    """
+    try:
+        from pydantic import TypeAdapter
+    except ModuleNotFoundError as error:
+        raise UserError("Schemas are made by pydantic, which is not installed.", "pip install pydantic") from error
+    found = TypeAdapter(record).json_schema()
+    described = _docstrings(record)
+    for one in fields(record):
+        found["properties"][one.name]["description"] = described.get(one.name, "")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **found}
+
+
+def text(record: type) -> str:
+    """The schema as a file holds it."""
+    return json.dumps(schema(record), indent=1, sort_keys=True) + "\n"
+
+
+def _docstrings(record: type) -> dict[str, str]:
+    """What stands in a string below each field."""
+    import ast
+    import inspect
+    import textwrap
+
+    body = ast.parse(textwrap.dedent(inspect.getsource(record))).body[0]
+    assert isinstance(body, ast.ClassDef), f"{record} is no class"
+    found = {}
+    for field, below in zip(body.body, body.body[1:], strict=False):
+        told = isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant)
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and told:
+            found[field.target.id] = " ".join(str(below.value.value).split())  # type: ignore[attr-defined]
+    return found
+
+
+if __name__ == "__main__":
+    for _name, _record in RECORDS.items():
+        write_text(Path(sys.argv[1]) / f"{_name}.schema.json", text(_record))

@@ -1,0 +1,92 @@
+"""The table of results in documents, made from the accepted entries: one source holds each figure.
+
+    python -m leaderboard documents README.md docs/training.md
+
+What stands between the two marks is replaced; a test holds documents and entries equal.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from hmbench.errors import UserError
+from hmbench.files import write_text
+from hmbench.report.text_table import number
+from leaderboard.submission import Entry
+
+BEGIN = "<!-- results: python -m leaderboard documents -->"
+END = "<!-- results end -->"
+COLUMNS = (
+    ("memory_score", "memory score", 3),
+    ("reentry_success", "re-entry success", 3),
+    ("return_recall", "return recall", 2),
+    ("background_fidelity", "background fidelity", 3),
+    ("psnr", "PSNR (dB)", 2),
+)
+"""Metric, heading, digits."""
+GROUPS = (
+    ("models", lambda entry: entry.ranked and not _tricks(entry)),
+    ("no memory: tricks and anchors", lambda entry: _tricks(entry)),
+    ("bounds: shown the truth, not ranked", lambda entry: not entry.ranked),
+)
+"""A line in the table, and who stands under it."""
+
+
+def results_table(entries: Sequence[Entry]) -> str:
+    """A Markdown table, best first within each group, with 95 % intervals over scenes where there are any."""
+    heading = "| model | " + " | ".join(f"{name}" for _, name, _ in COLUMNS) + " |"
+    lines = [heading, "|---|" + "---|" * len(COLUMNS)]
+    for name, belongs in GROUPS:
+        group = sorted((e for e in entries if belongs(e)), key=_order)
+        if group:
+            lines.append(f"| *{name}* |" + " |" * len(COLUMNS))
+            lines += [
+                "| " + " | ".join([f"`{e.name}`", *(_cell(e, m, d) for m, _, d in COLUMNS)]) + " |" for e in group
+            ]
+    clips = sorted({(len(e.samples), e.data_revision) for e in entries})
+    told = "; ".join(f"{count} clips of revision `{revision}`" for count, revision in clips)
+    return "\n".join([*lines, "", f"{told}. Brackets: 95 % intervals over scenes."])
+
+
+def update_document(path: Path, entries: Sequence[Entry]) -> bool:
+    """Replaces the table of a document.
+
+    Returns:
+        Whether anything changed.
+
+    Raises:
+        UserError: If the document has no marks.
+    """
+    text = path.read_text(encoding="utf-8")
+    pattern = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.S)
+    if not pattern.search(text):
+        raise UserError(f"{path} has no place for the results.", f"Write {BEGIN} and {END} around it.")
+    block = f"{BEGIN}\n{results_table(entries)}\n{END}"
+    new = pattern.sub(lambda _: block, text)
+    if new != text:
+        write_text(path, new)
+    return new != text
+
+
+def _tricks(entry: Entry) -> bool:
+    return entry.standing == "no memory" or entry.name in ("copy-last", "reverse-context", "noise")
+
+
+def _order(entry: Entry) -> tuple[float, float, str]:
+    def mean(metric: str) -> float:
+        found = entry.means.get(metric, {}).get("mean")
+        return float("-inf") if found is None else float(found)
+
+    return -mean("memory_score"), -mean("psnr"), entry.name
+
+
+def _cell(entry: Entry, metric: str, digits: int) -> str:
+    found = entry.means.get(metric)
+    if found is None or found["mean"] is None:
+        return "–"
+    text = number(found["mean"], digits)
+    if found["low"] is not None:
+        text += f" [{number(found['low'], digits)}, {number(found['high'], digits)}]"
+    return text
