@@ -112,6 +112,25 @@ class Event:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ToldApart:
+    """How a clip's subjects were told apart, and how sure that is. K subjects, in the order of `Truth.subjects`."""
+
+    way: Literal["labels", "single", "colours", "positions", "tracks", "none"]
+    """``labels``: exact label maps. ``single``: there is one subject. ``colours``: of the mask. ``positions``: 3D
+    positions projected onto one mask. ``tracks``: a detector's tracks of the real clip inside it. ``none``: not."""
+    detail: str = ""
+    """What was used: the reading of the positions and its fit, the tracker's name."""
+    certainty: tuple[float, ...] = ()
+    """Mean certainty of each subject's labels over its visible frames, in [0, 1]."""
+    unclear: tuple[int, ...] = ()
+    """Visible frames of each subject in which it could not be told from others."""
+    left_out: tuple[Event, ...] = ()
+    """Events that are not scored because their frames are unclear."""
+    reason: str | None = None
+    """Why subjects are not told apart; None if they are."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Truth:
     """What really happened; never shown to a model."""
 
@@ -126,7 +145,9 @@ class Truth:
     events: tuple[Event, ...] = ()
     """Exits and re-entries, by order of re-entry."""
     separate_subjects: bool = False
-    """True if labels tell subjects apart; False if one mask covers them all (HM-World's masks may)."""
+    """True if labels tell subjects apart; False if one mask covers them all and nothing divides it."""
+    told_apart: ToldApart | None = None
+    """How labels came to tell subjects apart; None where nobody asked (exact truth of a world made here)."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,6 @@ from typing import Any, cast, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from hmbench.data.cameras import point_from_unreal
 from hmbench.data.characters import CharacterFile, CharacterPath, read_characters
 from hmbench.data.check_file import Flags, Who, read_flags
 from hmbench.errors import SampleError, UserError
@@ -121,12 +120,7 @@ def read_annotations(folder: Path, num_context: int, num_target: int) -> Annotat
         warnings.append(f"character.json has no positions that could be read: {known.problem}")
     actors = _actors(flags, known, warnings)
     names = tuple(actor.name for actor in actors)
-    notes = {}
-    if len(actors) == 1:
-        path = actors[0].path
-        notes[1] = SubjectNote(name=names[0], positions=None if path is None else point_from_unreal(path))
     return Annotations(
-        notes=notes,
         actors=actors,
         names=names,
         flags={actor.name: actor.flags for actor in actors if actor.flags is not None},

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from hmbench.data.camera_conventions import HM_WORLD, Convention
 from hmbench.errors import SampleError
 from hmbench.types import Poses
 from hmbench.video.geometry import pose_problem
@@ -30,20 +31,12 @@ def from_unreal(matrices: Poses) -> Poses:
 
     World axes become (x, -y, z) of Unreal's: right-handed with z up.
     """
-    poses: Poses = matrices[..., [1, 2, 0, 3]].copy()  # columns: right, up, forward, position
-    poses[..., :3, 1] *= -1  # down instead of up
-    poses[..., :3, 3] /= CENTIMETRES
-    poses[..., 1, :] *= -1  # mirror the world: left-handed to right-handed
-    return poses
+    return HM_WORLD.poses(matrices)
 
 
 def to_unreal(poses: Poses) -> Poses:
     """The inverse of `from_unreal`."""
-    matrices = poses.copy()
-    matrices[..., 1, :] *= -1
-    matrices[..., :3, 3] *= CENTIMETRES
-    matrices[..., :3, 1] *= -1
-    return np.asarray(matrices[..., [2, 0, 1, 3]])
+    return HM_WORLD.matrices(poses)
 
 
 def point_from_unreal(points: Poses) -> Poses:
@@ -59,7 +52,9 @@ def most_frames(content: Any) -> int:
     return max([8, *counts, *([] if counts else [len(content)])]) if isinstance(content, dict) else 8
 
 
-def parse_cameras(content: Any, num_context: int, num_target: int, where: str) -> tuple[Poses, Poses]:
+def parse_cameras(
+    content: Any, num_context: int, num_target: int, where: str, convention: Convention = HM_WORLD
+) -> tuple[Poses, Poses]:
     """Context and target poses of a parsed ``camera.json``.
 
     Args:
@@ -67,6 +62,7 @@ def parse_cameras(content: Any, num_context: int, num_target: int, where: str) -
         num_context: Context frames of the clip.
         num_target: Target frames of the clip.
         where: File name for messages.
+        convention: What the matrices mean.
 
     Returns:
         OpenCV camera-to-world poses in metres, ``[num_context, 4, 4]`` and ``[num_target, 4, 4]``, one world frame.
@@ -87,7 +83,10 @@ def parse_cameras(content: Any, num_context: int, num_target: int, where: str) -
             f"{where} is in no known camera format (found: {keys}).",
             "Expected 'cond_cam' and 'tgt_cam' with a 4x4 matrix a frame.",
         )
-    poses = from_unreal(np.concatenate(halves))
+    matrices = np.concatenate(halves)
+    if not convention.to_world and (problem := pose_problem(matrices)):
+        raise SampleError(f"{where}: {problem}.", "Frames count from the first context frame; fetch the file again.")
+    poses = convention.poses(matrices)
     if problem := pose_problem(poses):
         raise SampleError(f"{where}: {problem}.", "Frames count from the first context frame; fetch the file again.")
     return poses[:num_context], poses[num_context:]

@@ -9,8 +9,8 @@ empty and the sample says so in its warnings. Two files of ours stand beside the
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,20 +18,22 @@ from numpy.typing import NDArray
 from hmbench.data.annotations import Annotations, read_annotations
 from hmbench.data.cameras import FOCAL_PER_WIDTH, most_frames, parse_cameras
 from hmbench.data.captions_file import read_captions
+from hmbench.data.card import CARD_FILE, DataCard, read_card
 from hmbench.data.ids import check_id, parse_id
 from hmbench.data.labels import subjects_from_labels
+from hmbench.data.masks import colour_labels, find_palette, subject_pixels
 from hmbench.data.splits import cell_of, split_ids
+from hmbench.data.told_apart.quality import clear_events, judge
+from hmbench.data.told_apart.stage import Clip, Outcome, tell_apart
 from hmbench.digests import content_digests
 from hmbench.errors import SampleError, UserError, did_you_mean
 from hmbench.files import read_json
-from hmbench.types import Event, Intrinsics, LabelMaps, Meta, Prompt, Sample, SubjectTruth, Truth
+from hmbench.types import Event, Intrinsics, Meta, Prompt, Sample, SubjectTruth, ToldApart, Truth, Video
 from hmbench.video.events import find_events, visible_frames
 from hmbench.video.files import check_picture, probe, read_labels, read_video
 
 ASPECT = 16 / 9
 """HM-World's frames are 16:9 before they are cropped to the size that they are stored in."""
-MASK_THRESHOLD = 127
-"""Masks are red or white on black; the red channel covers both, and half way up is where H.264 blurs their edges."""
 
 
 class HMWorld:
@@ -95,7 +97,10 @@ class HMWorld:
         check_id(sample_id)
         path, exact = (self.folder / sample_id / name for name in ("tgt_mask.mp4", "masks.mkv"))
         if path.is_file():
-            return read_video(path, frames=counts[1])[..., 0] > MASK_THRESHOLD
+            video = read_video(path, frames=counts[1])
+            other = path.with_name("cond_mask.mp4")  # the palette is the clip's: a half may show nobody
+            halves = [read_video(other, frames=counts[0])] if other.is_file() else []
+            return subject_pixels(video, find_palette([*halves, video]))
         if exact.is_file():
             return read_labels(exact, frames=sum(counts))[counts[0] :] > 0
         return None
@@ -112,6 +117,8 @@ class HMWorld:
         Each file is read once; its digest is kept by place, size, time and inode (`hmbench.digests`).
         """
         digest = hashlib.sha256()
+        if (self.folder / CARD_FILE).is_file():  # what it says changes subjects and cameras
+            digest.update((self.folder / CARD_FILE).read_bytes())
         folders = {sample_id: self.folder / sample_id for sample_id in sorted(ids)}
         files = {i: sorted(p for p in f.iterdir() if not p.name.startswith(".")) for i, f in folders.items()}
         whole = content_digests(path for paths in files.values() for path in paths if path.is_file())
@@ -122,13 +129,19 @@ class HMWorld:
         return digest.hexdigest()[:16]
 
 
-def read_sample(folder: Path, caption: str | None) -> Sample:
+def read_sample(folder: Path, caption: str | None, card: DataCard | None = None) -> Sample:
     """One sample folder.
+
+    Args:
+        folder: ``<root>/<id>``.
+        caption: Its caption.
+        card: What the data set's owner says; by default as the folder above says.
 
     Raises:
         SampleError: If a file is missing, damaged or contradicts another.
     """
     warnings: list[str] = []
+    card = read_card(folder.parent) if card is None else card
     if caption is None:
         warnings.append("no caption")
     info = probe(folder / "cond.mp4")
@@ -140,12 +153,20 @@ def read_sample(folder: Path, caption: str | None) -> Sample:
     most = most_frames(cameras)
     context = read_video(folder / "cond.mp4", most=most)
     target = read_video(folder / "tgt.mp4", size=context.shape[1:3], most=most)
-    poses = parse_cameras(cameras, len(context), len(target), str(folder / "camera.json"))
+    poses = parse_cameras(cameras, len(context), len(target), str(folder / "camera.json"), card.convention)
     known = read_annotations(folder, len(context), len(target))
-    labels = _read_masks(folder, (len(context), len(target)), context.shape[1:3], known, warnings)
-    truth = _truth(target, labels, len(context), known, warnings)
     height, width = context.shape[1:3]
     focal = known.focal or FOCAL_PER_WIDTH * max(width, height * ASPECT)
+    lens = Intrinsics(focal=focal, width=width, height=height)
+    clip = Clip(
+        video=np.concatenate([context, target]),
+        poses=np.concatenate(poses),
+        lens=lens,
+        num_context=len(context),
+        name=folder.name,
+    )
+    found = _labels(folder, known, clip, card, warnings)
+    truth, known = (_no_labels(target), known) if found is None else _truth(clip, found, warnings)
     return Sample(
         id=folder.name,
         prompt=Prompt(
@@ -154,7 +175,7 @@ def read_sample(folder: Path, caption: str | None) -> Sample:
             target_poses=poses[1],
             caption=caption or "",
             fps=info.fps,
-            intrinsics=Intrinsics(focal=focal, width=width, height=height),
+            intrinsics=lens,
         ),
         truth=truth,
         meta=_meta(folder.name, known, [*known.warnings, *warnings]),
@@ -172,51 +193,82 @@ def _find_root(folder: Path) -> Path:
     )
 
 
-def _read_masks(
-    folder: Path, counts: tuple[int, int], size: tuple[int, ...], known: Annotations, warnings: list[str]
-) -> tuple[LabelMaps, LabelMaps] | None:
-    """Label maps of both halves: the exact ones if they are there, else HM-World's masks as one subject."""
+def _labels(folder: Path, known: Annotations, clip: Clip, card: DataCard, warnings: list[str]) -> Outcome | None:
+    """Label maps of the clip: the exact ones if they are there, else HM-World's masks told apart; None without any."""
+    size, counts = clip.video.shape[1:3], (clip.num_context, len(clip.video) - clip.num_context)
     exact = folder / "masks.mkv"
     if exact.is_file():
         labels = read_labels(exact, frames=sum(counts))
         if labels.shape[1:] != size:
             raise SampleError(f"{exact} is {labels.shape[1:]}, the video {size}.", "Fetch or write the sample again.")
-        return labels[: counts[0]], labels[counts[0] :]
+        return Outcome(labels=labels, known=known, told=ToldApart(way="labels"))
     paths = (folder / "cond_mask.mp4", folder / "tgt_mask.mp4")
     missing = [p.name for p in paths if not p.is_file()]
     if missing:
         warnings.append(f"no masks ({', '.join(missing)}): regions, subjects and events are unknown")
         return None
-    halves = [
-        (read_video(path, frames=count, size=(size[0], size[1]))[..., 0] > MASK_THRESHOLD).astype(np.uint8)
-        for path, count in zip(paths, counts, strict=True)
-    ]
-    if len(known.names) != 1:
-        warnings.append("one mask for all subjects: what is asked of each by itself is not scored")
-    return halves[0], halves[1]
+    halves = [read_video(path, frames=n, size=(size[0], size[1])) for path, n in zip(paths, counts, strict=True)]
+    palette = find_palette(halves)
+    seen = np.concatenate([subject_pixels(half, palette) for half in halves])
+    if not seen.any() and (named := [a.name for a in known.actors if a.flags is not None and a.flags.any()]):
+        raise SampleError(
+            f"{folder.name}: the masks show nobody ({palette.describe()}), but check.json has {named[0]} in frame.",
+            "The mask files are of another clip, or in a form that is not known.",
+        )
+    colours = None
+    if len(palette.colours) > 1:
+        colours = np.concatenate([colour_labels(half, palette) for half in halves])
+    return tell_apart(seen, colours, known, clip, card)
 
 
-def _truth(
-    target: np.ndarray[Any, np.dtype[np.uint8]],
-    labels: tuple[LabelMaps, LabelMaps] | None,
-    num_context: int,
-    known: Annotations,
-    warnings: list[str],
-) -> Truth:
-    if labels is None:
-        return Truth(target=target, context_labels=None, target_labels=None)
-    both = np.concatenate(labels)
-    subjects = subjects_from_labels(both, known)
-    events = _events(subjects, both.shape[1] * both.shape[2], num_context)
-    warnings.extend(known.disagreements(subjects, both.shape[1] * both.shape[2]))
-    return Truth(
-        target=target,
-        context_labels=labels[0],
-        target_labels=labels[1],
+def _no_labels(target: Video) -> Truth:
+    return Truth(target=target, context_labels=None, target_labels=None)
+
+
+def _truth(clip: Clip, found: Outcome, warnings: list[str]) -> tuple[Truth, Annotations]:
+    """The truth from labels, without what is unclear; a clip that is too unclear is merged again."""
+    n, pixels = clip.num_context, clip.video.shape[1] * clip.video.shape[2]
+    warnings.extend(found.warnings)
+    known, told, labels = found.known, found.told, found.labels
+    subjects = subjects_from_labels(labels, known)
+    events = _events(subjects, pixels, n)
+    if found.certainty is not None and found.unexplained is not None and subjects:
+        chosen = [s.label - 1 for s in subjects]
+        areas = np.stack([s.visible_area for s in subjects])
+        names = tuple(s.name for s in subjects)
+        quality = judge(areas, found.certainty[chosen], found.unexplained, pixels, names)
+        if quality.reason is not None:
+            merged = replace(known, notes={}, separate=False)
+            told = ToldApart(way="none", detail=told.detail, certainty=quality.certainty, reason=quality.reason)
+            warnings.append(f"one mask for all subjects, and they are not told apart: {quality.reason}")
+            labels, known = (labels > 0).astype(np.uint8), merged
+            subjects = subjects_from_labels(labels, merged)
+            events = _events(subjects, pixels, n)
+        else:
+            unclear = {s.label: u for s, u in zip(subjects, quality.unclear, strict=True)}
+            seen = {s.label: visible_frames(s.visible_area, pixels) for s in subjects}
+            events, left = clear_events(events, unclear, seen)
+            counts = tuple(int(u.sum()) for u in quality.unclear)
+            told = replace(told, certainty=quality.certainty, unclear=counts, left_out=left)
+            warnings.extend(
+                f"the re-entry of {names_of(subjects, e)} at frame {e.reentry} is unclear and left out" for e in left
+            )
+    warnings.extend(known.disagreements(subjects, pixels))
+    truth = Truth(
+        target=clip.video[n:],
+        context_labels=labels[:n],
+        target_labels=labels[n:],
         subjects=subjects,
         events=events,
-        separate_subjects=known.separate or len(known.names) == 1,
+        separate_subjects=told.way != "none" and (known.separate or len(known.names) == 1),
+        told_apart=told,
     )
+    return truth, known
+
+
+def names_of(subjects: tuple[SubjectTruth, ...], event: Event) -> str:
+    """Name of an event's subject."""
+    return next(subject.name for subject in subjects if subject.label == event.label)
 
 
 def _events(subjects: tuple[SubjectTruth, ...], pixels: int, num_context: int) -> tuple[Event, ...]:

@@ -16,7 +16,7 @@ def subjects_from_labels(labels: LabelMaps, known: Annotations) -> tuple[Subject
         labels: Label maps of the whole clip, ``[Tc + Tt, H, W]``.
         known: What the sample's other files say.
     """
-    values = [int(v) for v in np.flatnonzero(np.bincount(labels.ravel(), minlength=2)) if v > 0]
+    values = [value for value in range(1, int(labels.max(initial=0)) + 1) if (labels == value).any()]
     subjects = []
     for value in values:
         own = labels == value
@@ -27,7 +27,7 @@ def subjects_from_labels(labels: LabelMaps, known: Annotations) -> tuple[Subject
                 name=note.name,
                 category=note.category,
                 boxes=boxes_from_masks(own),
-                visible_area=own.sum(axis=(1, 2)).astype(np.float64),
+                visible_area=np.array([np.count_nonzero(frame) for frame in own], np.float64),
                 positions=note.positions,
                 amodal_area=note.amodal_area,
             )

@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmbench.data.facts import Fact, checked
-from hmbench.data.hm_world import MASK_THRESHOLD
 from hmbench.errors import SampleError, UserError
 from hmbench.files import read_json
 from hmbench.types import Video
 from hmbench.video.events import VISIBLE_SHARE, find_events, visible_frames
 from hmbench.video.files import read_video
 
+MASK_THRESHOLD = 127
 MIN_COLOUR_SHARE = 0.02
 """A colour counts from this share of all mask pixels; H.264 smears a few pixels of every other one along the edges."""
 _NAMES = {(0, 0, 0): "black", (1, 0, 0): "red", (0, 1, 0): "green", (0, 0, 1): "blue"}

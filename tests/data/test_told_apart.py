@@ -1,0 +1,207 @@
+"""Clips in HM-World's poverty, against their exact truth: right, or refused with a sentence; nothing in between."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hmbench.data.card import DataCard, read_card, write_card
+from hmbench.data.hm_world import HMWorld, read_sample
+from hmbench.data.masks import colour_labels, find_palette, subject_pixels
+from hmbench.data.mini_world.as_hm_world import PALETTES, SCHEMAS, HMWorldForm, impoverish, impoverish_clip, painted
+from hmbench.data.mini_world.generate import GenerateConfig, make_slot
+from hmbench.data.told_apart.quality import clear_events, judge
+from hmbench.errors import SampleError, UserError
+from hmbench.types import Event, Sample
+from hmbench.video.files import read_labels, read_video, write_video
+
+TWO, THREE = 4, 8
+"""Slots of the test split with two and three subjects."""
+ALONE = DataCard(tracker="none")
+
+
+@pytest.fixture(scope="module")
+def rich(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two clips of the mini world with exact truth, of two and three subjects."""
+    folder = tmp_path_factory.mktemp("rich")
+    config = GenerateConfig(out=folder, size=(224, 128), clips=16)
+    for slot in (TWO, THREE):
+        make_slot(config, slot)
+    return folder
+
+
+def clip_of(rich: Path, slot: int) -> Path:
+    return next(rich.glob(f"{slot + 1:05d}_*"))
+
+
+def poor_sample(rich: Path, slot: int, out: Path, card: DataCard = ALONE, **form: object) -> Sample:
+    source = clip_of(rich, slot)
+    impoverish_clip(source, out / source.name, HMWorldForm(**form))  # type: ignore[arg-type]
+    return read_sample(out / source.name, "", card)
+
+
+def agreement(sample: Sample, rich: Path, slot: int) -> float:
+    """Share of the true subject pixels (that the mask shows) that have their own subject's label, by name."""
+    truth = json.loads((clip_of(rich, slot) / "truth.json").read_text())
+    exact = read_labels(clip_of(rich, slot) / "masks.mkv")
+    assert sample.truth is not None
+    found = np.concatenate([sample.truth.context_labels, sample.truth.target_labels])
+    labels = {subject.name: subject.label for subject in sample.truth.subjects}
+    both = (exact > 0) & (found > 0)
+    right = sum(int(((exact == s["label"]) & (found == labels[s["name"]]) & both).sum()) for s in truth["subjects"])
+    return right / int(both.sum())
+
+
+def true_events(rich: Path, slot: int) -> list[tuple[str, int, int]]:
+    truth = json.loads((clip_of(rich, slot) / "truth.json").read_text())
+    return sorted((s["name"], e["exit"], e["reentry"]) for s in truth["subjects"] for e in s["events"])
+
+
+def same_events(sample: Sample, rich: Path, slot: int) -> bool:
+    """Every event within two frames (H.264 moves the threshold), none invented."""
+    assert sample.truth is not None
+    names = {s.label: s.name for s in sample.truth.subjects}
+    found = sorted((names[e.label], e.exit, e.reentry) for e in sample.truth.events)
+    wanted = true_events(rich, slot)
+    return len(found) == len(wanted) and all(
+        a[0] == b[0] and abs(a[1] - b[1]) <= 2 and abs(a[2] - b[2]) <= 2 for a, b in zip(found, wanted, strict=True)
+    )
+
+
+@pytest.mark.parametrize("slot", [TWO, THREE])
+def test_one_red_mask_is_told_apart_by_positions(rich: Path, tmp_path: Path, slot: int) -> None:
+    sample = poor_sample(rich, slot, tmp_path)
+    assert sample.truth is not None and sample.truth.separate_subjects and sample.truth.told_apart is not None
+    assert sample.truth.told_apart.way == "positions"
+    assert sample.truth.told_apart.detail.startswith("x,-y,z cm world (fit 0.9")
+    assert agreement(sample, rich, slot) > 0.98
+    assert same_events(sample, rich, slot)
+    exact = read_sample(clip_of(rich, slot), "").truth
+    assert exact is not None
+    for subject in sample.truth.subjects:
+        twin = next(s for s in exact.subjects if s.name == subject.name)
+        assert subject.positions is not None and twin.positions is not None
+        assert np.linalg.norm(subject.positions - twin.positions, axis=1).max() < 0.5
+
+
+VARIANTS: list[dict[str, object]] = [
+    *({"positions": schema} for schema in SCHEMAS),
+    *({"positions": "records", "axes": axes} for axes in ("world", "y-up", "opencv")),
+    *({"positions": "texts", "unit": "m", "axes": axes} for axes in ("world", "y-up", "opencv")),
+    {"positions": "matrices", "unit": "m"},
+    {"point": "feet"},
+    {"lag": 3, "noise": 0.2},
+    {"jitter": 0.2},
+    {"same_character": True},
+    {"check": "none"},
+    {"check": "events"},
+    *({"masks": palette} for palette in PALETTES),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=lambda v: ",".join(f"{k}={x}" for k, x in v.items()))
+def test_every_variant_is_right(rich: Path, tmp_path: Path, variant: dict[str, object]) -> None:
+    sample = poor_sample(rich, TWO, tmp_path, **variant)
+    assert sample.truth is not None and sample.truth.told_apart is not None
+    assert sample.truth.separate_subjects, sample.meta.warnings
+    assert len(sample.truth.subjects) == 2
+    if variant.get("same_character"):
+        assert [s.name.split(" ")[1] for s in sample.truth.subjects] == ["(actor_1)", "(actor_2)"]
+        return
+    assert agreement(sample, rich, TWO) > 0.97
+    assert same_events(sample, rich, TWO)
+
+
+def test_without_positions_and_trackers_nothing_is_guessed(rich: Path, tmp_path: Path) -> None:
+    sample = poor_sample(rich, TWO, tmp_path, positions="none")
+    assert sample.truth is not None and not sample.truth.separate_subjects
+    assert len(sample.truth.subjects) == 1 and sample.truth.subjects[0].name == "all-subjects"
+    assert sample.truth.told_apart is not None and "no positions of" in str(sample.truth.told_apart.reason)
+
+
+def test_positions_that_fit_nothing_are_refused(rich: Path, tmp_path: Path) -> None:
+    source = clip_of(rich, TWO)
+    poor = tmp_path / source.name
+    impoverish_clip(source, poor, HMWorldForm())
+    rng = np.random.default_rng(0)
+    walk = np.cumsum(rng.normal(size=(154, 3)) * 20, axis=0).tolist()
+    names = [s["name"] for s in json.loads((source / "truth.json").read_text())["subjects"]]
+    half = {f"actor_{k + 1}": {name: walk[k : k + 77]} for k, name in enumerate(names)}
+    (poor / "character.json").write_text(json.dumps({"cond_character": half, "tgt_character": half}))
+    truth = read_sample(poor, "", ALONE).truth
+    assert truth is not None and truth.told_apart is not None and not truth.separate_subjects
+    assert "reading" in str(truth.told_apart.reason)
+
+
+def test_a_mask_that_shows_nobody_is_an_error(rich: Path, tmp_path: Path) -> None:
+    source = clip_of(rich, TWO)
+    impoverish_clip(source, tmp_path / source.name, HMWorldForm())
+    for half in ("cond", "tgt"):
+        write_video(tmp_path / source.name / f"{half}_mask.mp4", np.zeros((77, 128, 224, 3), np.uint8), fps=15)
+    with pytest.raises(
+        SampleError, match=r"the masks show nobody \(nothing on black\), but check.json has .* in frame"
+    ):
+        read_sample(tmp_path / source.name, "", ALONE)
+
+
+def test_one_name_for_two_people_is_not_scored_as_one(rich: Path, tmp_path: Path) -> None:
+    source = clip_of(rich, TWO)
+    impoverish_clip(source, tmp_path / source.name, HMWorldForm(positions="none"))
+    path = tmp_path / source.name / "check.json"
+    check = json.loads(path.read_text())
+    path.write_text(json.dumps({half: {"actor_1": actors["actor_1"]} for half, actors in check.items()}))
+    truth = read_sample(tmp_path / source.name, "", ALONE).truth
+    assert truth is not None and truth.told_apart is not None and not truth.separate_subjects
+    assert "the mask shows two apart" in str(truth.told_apart.reason)
+
+
+@pytest.mark.parametrize("palette", PALETTES)
+def test_palettes_survive_the_codec(rich: Path, tmp_path: Path, palette: str) -> None:
+    labels = read_labels(clip_of(rich, THREE) / "masks.mkv")[::4]
+    write_video(tmp_path / "mask.mp4", painted(labels, palette), fps=15, crf=17)
+    video = read_video(tmp_path / "mask.mp4")
+    found = find_palette([video])
+    assert len(found.colours) == (3 if palette == "colours" else 1)
+    seen = subject_pixels(video, found)
+    assert (seen & (labels > 0)).sum() / (seen | (labels > 0)).sum() > 0.93
+    if palette == "colours":
+        own = colour_labels(video, found)
+        codes = own.astype(int) * 4 + labels
+        shares = [np.bincount(codes[labels == k]).max() / (labels == k).sum() for k in (1, 2, 3)]
+        assert min(shares) > 0.93
+
+
+def test_a_card_is_read_back_and_checked(tmp_path: Path) -> None:
+    card = DataCard(cameras="opencv-cm", positions="x,z,-y m world", tracker="none")
+    write_card(tmp_path, card)
+    assert read_card(tmp_path) == card
+    for wrong, sentence in (({"cameras": "opencw"}, "Did you mean"), ({"camera": "opencv"}, "holds 'camera'")):
+        (tmp_path / "hmbench.json").write_text(json.dumps(wrong))
+        with pytest.raises(UserError, match=sentence):
+            read_card(tmp_path)
+
+
+def test_a_card_changes_the_revision(rich: Path, tmp_path: Path) -> None:
+    ids = impoverish(rich, tmp_path)
+    before = HMWorld(tmp_path).revision(tuple(ids))
+    write_card(tmp_path, DataCard(tracker="none"))
+    assert HMWorld(tmp_path).revision(tuple(ids)) != before
+
+
+def test_unclear_frames_leave_events_and_clips_out() -> None:
+    areas = np.full((2, 100), 500.0)
+    certainty = np.ones((2, 100))
+    certainty[1, 60:80] = 0.6
+    quality = judge(areas, certainty, np.zeros(100, bool), 10_000, ("Wolf", "Cat"))
+    assert quality.reason is None and quality.unclear.sum(axis=1).tolist() == [0, 20]
+    seen = {1: np.ones(100, bool), 2: np.ones(100, bool)}
+    events = tuple(Event(label=k, exit=30, reentry=55) for k in (1, 2))
+    kept, left = clear_events(events, {1: quality.unclear[0], 2: quality.unclear[1]}, seen)
+    assert [e.label for e in kept] == [1] and [e.label for e in left] == [2]
+    certainty[1, 20:80] = 0.6
+    assert judge(areas, certainty, np.zeros(100, bool), 10_000, ("Wolf", "Cat")).reason == (
+        "Cat cannot be told from the others in 60% of its frames"
+    )
+    lost = np.arange(100) < 15
+    assert "15 frames" in str(judge(areas, np.ones((2, 100)), lost, 10_000, ("Wolf", "Cat")).reason)
