@@ -13,6 +13,7 @@ def register(app: typer.Typer) -> None:
     app.command("import-examples")(import_examples_command)
     app.command("show")(show_command)
     app.command("check")(check_command)
+    app.command("card")(card_command)
 
 
 Folder = Annotated[str, typer.Argument(help="'mini', or a folder in HM-World's layout.")]
@@ -41,6 +42,26 @@ def import_examples_command(
         )
     ids = import_examples(source, target, context_frames=context_frames, target_frames=target_frames)
     out.print(f"{len(ids)} samples in {target}: {', '.join(ids)}", highlight=False)
+
+
+def card_command(
+    folder: Annotated[Path, typer.Argument(help="Folder of the samples.")],
+    cameras: Annotated[
+        str | None, typer.Option(help="What camera.json holds: unreal, opencv, opengl; with -w2c, -cm or -m after it.")
+    ] = None,
+    positions: Annotated[
+        str | None, typer.Option(help="What character.json holds, as data inspect prints it: 'x,-y,z cm world'.")
+    ] = None,
+    tracker: Annotated[str, typer.Option(help="Tells subjects apart where positions do not: mini or none.")] = "mini",
+) -> None:
+    """Write down what is known of a data set and its files do not say; it is still held against the pictures."""
+    from hmbench.cli.console import out
+    from hmbench.data.card import DataCard, write_card
+    from hmbench.data.hm_world import HMWorld
+
+    root = HMWorld(folder).folder
+    path = write_card(root, DataCard(cameras=cameras, positions=positions, tracker=tracker))
+    out.print(f"Written: {path}", highlight=False)
 
 
 def show_command(

@@ -81,6 +81,11 @@ CONVENTIONS = (
 NAMES = tuple(known.name for known in CONVENTIONS)
 
 
+def replace_unit(known: Convention, metres: float) -> Convention:
+    """The same convention in another unit of length."""
+    return known._replace(metres=metres)
+
+
 def convention(name: str) -> Convention:
     """The convention of a name; ``w2c`` alone is OpenCV's (extrinsics), ``c2w`` may be spelt out.
 

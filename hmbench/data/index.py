@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from hmbench.data.dataset import Dataset
+    from hmbench.types import Event
 
 INDEX_FILE = "index.parquet"
-FORMAT = 1
+FORMAT = 2
 """Version of the table's columns."""
 _CHUNK = 16
 _ROW_GROUP = 1024
@@ -76,6 +77,9 @@ def schema() -> pa.Schema:
         "caption": text,
         "subjects": strings,
         "events": pa.list_(event),
+        "told_apart": text,
+        "certainty": pa.list_(pa.float64()),
+        "left_out_events": pa.list_(event),
         "decoded": pa.bool_(),
         "error": text,
         "warnings": strings,
@@ -179,9 +183,16 @@ def _decoded(folder: Path, caption: str | None) -> dict[str, Any]:
         "height": height,
         "fps": sample.prompt.fps,
         "subjects": [subject.name for subject in truth.subjects],
-        "events": [{"label": e.label, "exit": e.exit, "reentry": e.reentry} for e in truth.events],
+        "events": _events(truth.events),
+        "told_apart": truth.told_apart.way if truth.told_apart else None,
+        "certainty": list(truth.told_apart.certainty) if truth.told_apart else None,
+        "left_out_events": _events(truth.told_apart.left_out) if truth.told_apart else None,
         "warnings": list(finding.warnings),
     }
+
+
+def _events(events: Iterable[Event]) -> list[dict[str, int]]:
+    return [{"label": e.label, "exit": e.exit, "reentry": e.reentry} for e in events]
 
 
 def _from_headers(folder: Path) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from hmbench.data.apart_facts import apart_facts
 from hmbench.data.camera_facts import camera_facts
 from hmbench.data.captions_file import read_captions
 from hmbench.data.facts import Fact, checked, news
@@ -84,6 +85,7 @@ def inspect_folder(root: Path, *, limit: int = 20, archive_facts: Sequence[Fact]
         *camera_facts([f / "camera.json" for f in chosen]),
         *_json_facts(chosen),
         *mask_facts(chosen),
+        *apart_facts(chosen),
         *_captions(root, folders, part_of_stream=bool(archive_facts)),
     ]
 

@@ -43,6 +43,9 @@ def check_sample(data: Dataset, sample_id: str) -> Finding:
         sample = data.load(sample_id)
     except SampleError as error:
         return Finding(sample=sample_id, error=str(error))
+    told = sample.truth.told_apart if sample.truth else None
+    if told is not None and told.way == "none" and "reading" in (told.reason or ""):
+        return Finding(sample=sample_id, error=f"its subjects cannot be told apart: {told.reason}")
     warnings = list(sample.meta.warnings)
     frames = (sample.num_context_frames, sample.prompt.num_target_frames)
     if frames != (HM_WORLD_FRAMES, HM_WORLD_FRAMES):
@@ -114,6 +117,10 @@ def sample_table(sample: Sample) -> Table:
         table.add_row(
             f"subject {subject.label}", f"{escape(subject.name)} ({subject.category}), visible in {seen} frames"
         )
+    if truth and (told := truth.told_apart):
+        sure = ", ".join(f"{value:.2f}" for value in told.certainty)
+        table.add_row("told apart by", escape("; ".join(p for p in (told.way, told.detail, told.reason) if p)))
+        table.add_row("certainty", f"{sure}; unclear frames {list(told.unclear)}" if sure else "-")
     for event in truth.events if truth else ():
         table.add_row(
             "re-entry",

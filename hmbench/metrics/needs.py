@@ -52,14 +52,24 @@ def lacks_separate_subjects(case: Case) -> str | None:
     truth = _truth(case)
     if truth is None:
         return _lacks_truth(case)
-    return None if truth.separate_subjects else "one mask covers several subjects (or nobody says how many)"
+    if truth.separate_subjects:
+        return None
+    why = truth.told_apart.reason if truth.told_apart else None
+    return "one mask covers several subjects (or nobody says how many)" + (f": {why}" if why else "")
 
 
 def _lacks_events(case: Case) -> str | None:
     truth = _truth(case)
     if truth is None:
         return _lacks_truth(case)
-    return None if truth.events else "no subject leaves the view and returns in this clip"
+    if truth.events:
+        return None
+    left = len(truth.told_apart.left_out) if truth.told_apart else 0
+    return (
+        f"all re-entries ({left}) are left out as unclear"
+        if left
+        else ("no subject leaves the view and returns in this clip")
+    )
 
 
 def _lacks_tracks(case: Case) -> str | None:

@@ -90,6 +90,7 @@ def check_comparable(runs: Sequence[ComparedRun]) -> list[str]:
                     "Evaluate both in the same way, for example with `hmbench compare MODEL MODEL --data ...`.",
                 )
     _check_data(runs)
+    _check_told_apart(runs)
     warnings = [run.notice for run in runs if run.notice]
     warnings += _decoders(runs)
     for run in runs:
@@ -219,6 +220,20 @@ def _weights(manifest: RunManifest, metric: str) -> dict[str, str]:
 def metric_info(runs: Sequence[ComparedRun], metric: str) -> dict[str, Any]:
     """Direction, unit and so on of a metric, from the first run that knows it."""
     return next((run.manifest.metrics[metric] for run in runs if metric in run.manifest.metrics), {})
+
+
+def _check_told_apart(runs: Sequence[ComparedRun]) -> None:
+    """Raises if the subjects of a clip that two runs share were told apart in different ways."""
+    ways = [{i: s.get("told_apart") for i, s in (read_samples(run.path) or {}).items()} for run in runs]
+    for run, theirs in zip(runs[1:], ways[1:], strict=True):
+        for sample in sorted(set(ways[0]) & set(theirs)):
+            ours = ways[0][sample]
+            if ours != theirs[sample]:
+                raise UserError(
+                    f"{runs[0].label} and {run.label} cannot be compared: the subjects of {sample} were told apart by "
+                    f"{ours or 'exact labels'} and by {theirs[sample] or 'exact labels'}.",
+                    "Score both again on the same data: `hmbench score --run FOLDER`.",
+                )
 
 
 def read_samples(run: Path) -> dict[str, dict[str, Any]] | None:

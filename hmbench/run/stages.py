@@ -21,7 +21,7 @@ from hmbench.case import Case
 from hmbench.durable import replacing
 from hmbench.errors import SampleError, StorageError, UserError
 from hmbench.files import read_sealed, write_sealed
-from hmbench.metrics.needs import unmet_need
+from hmbench.metrics.needs import EVENTS, SEPARATE, unmet_need
 from hmbench.metrics.reentry.metrics import event_rows
 from hmbench.protocols import Metric, SubjectTracker, TruthModel, WorldModel
 from hmbench.results.prediction_record import check_unchanged, write_record
@@ -31,7 +31,7 @@ from hmbench.results.run_folder import RunFolder
 from hmbench.run.adding import EVENTS_BY, in_order, right_rows, stored_scores
 from hmbench.subjects import tracks_from_json, tracks_to_json
 from hmbench.subjects.reference_tracks import reference_tracks
-from hmbench.types import Sample, Track, Video
+from hmbench.types import Sample, ToldApart, Track, Video
 from hmbench.video.files import write_lossless
 from hmbench.video.sources import source_digest
 
@@ -207,18 +207,35 @@ def failure_text(failures: Sequence[Mapping[str, str]]) -> str:
 def describe_sample(sample: Sample, changes: dict[str, Any]) -> dict[str, Any]:
     """What comparisons break results down by."""
     truth, meta = sample.truth, sample.meta
+    told = truth.told_apart if truth else None
+    apart = truth is not None and bool(truth.subjects) and (told is None or told.way != "none")
     return {
         "id": sample.id,
         "scene": meta.scene,
         "cell": meta.cell,
         "camera_path": meta.camera_path,
         "subject_path": meta.subject_path,
-        "num_subjects": len(truth.subjects) if truth and truth.subjects else None,
+        "num_subjects": len(truth.subjects) if truth and apart else None,
         "categories": sorted({subject.category for subject in truth.subjects}) if truth else [],
         "num_events": len(truth.events) if truth else None,
         "max_hidden": max((event.hidden for event in truth.events), default=None) if truth else None,
         "warnings": list(meta.warnings),
+        **(_how_told_apart(told) if told else {}),
         **changes,
+    }
+
+
+def _how_told_apart(told: ToldApart) -> dict[str, Any]:
+    """How subjects were told apart and how sure that is; nothing where exact labels say it."""
+    if told.way == "labels":
+        return {}
+    return {
+        "told_apart": told.way,
+        "told_apart_detail": told.detail,
+        "told_apart_reason": told.reason,
+        "certainty": [round(value, 4) for value in told.certainty],
+        "unclear_frames": list(told.unclear),
+        "left_out_events": [{"label": e.label, "exit": e.exit, "reentry": e.reentry} for e in told.left_out],
     }
 
 
@@ -274,12 +291,21 @@ def _row(metric: Metric, case: Case, tags: RowTags) -> dict[str, Any]:
     score = metric(case)
     value = None if score.reason is not None else float(score.value)
     named = (metric.info.name, metric.info.version)
-    row = _as_dict(named, case.sample.id, value, score.reason, tags, _cluster(case.sample), score.details)
+    details = {**score.details, **_rests_on(metric, case.sample)}
+    row = _as_dict(named, case.sample.id, value, score.reason, tags, _cluster(case.sample), details)
     try:
         json.dumps(row, allow_nan=False, default=_scalar)
     except (TypeError, ValueError) as error:
         raise ValueError(f"its answer is not JSON ({error}): {value} with {score.details}") from error
     return row
+
+
+def _rests_on(metric: Metric, sample: Sample) -> dict[str, Any]:
+    """What a value of this metric rests on where subjects were told apart rather than known."""
+    told = sample.truth.told_apart if sample.truth else None
+    if told is None or told.way in ("labels", "single", "none") or not {SEPARATE, EVENTS} & metric.info.needs:
+        return {}
+    return {"told_apart": told.way, "certainty": round(min(told.certainty, default=1.0), 4)}
 
 
 def _row_or_reason(metric: Metric, answer: dict[str, Any] | Failure, sample: Sample, tags: RowTags) -> dict[str, Any]:
