@@ -2,9 +2,8 @@
 
 Nothing in a single matrix says whether it is Unreal's or OpenCV's, camera-to-world or its inverse. The motion between
 two frames does: points of the background keep to the epipolar lines of the right relative pose (or, where the camera
-only turns, to its homography) within a pixel or two, and stray by tens of pixels under another reading. A
-unit of length
-shows in how deep the scene would be: a path of centimetres with a metre's parallax puts houses at arm's length.
+only turns, to its homography) within a pixel or two, and stray by tens of pixels under another reading. A unit of
+length shows in how deep the scene would be: a path of centimetres with a metre's parallax puts houses at arm's length.
 
 Letters: T frames, n matched points.
 """
@@ -24,6 +23,7 @@ from hmbench.types import Intrinsics, Poses, Video
 Floats = NDArray[np.float64]
 WIDTH = 416
 """Pixels to which frames are reduced."""
+FLOW_WINDOW = (21, 21)
 PAIRS = 6
 """Pairs of frames that are looked at."""
 APART = (1, 2, 4, 8)
@@ -182,9 +182,12 @@ def _match(video: Video, mask: NDArray[np.bool_] | None, first: int, second: int
     corners = cv2.goodFeaturesToTrack(images[0], 250, 0.01, 5, mask=free)
     if corners is None or len(corners) < LEAST_POINTS:
         return None
-    settings = {"winSize": (21, 21), "maxLevel": 4}
-    there, found, _ = cv2.calcOpticalFlowPyrLK(images[0], images[1], corners, None, **settings)
-    back, again, _ = cv2.calcOpticalFlowPyrLK(images[1], images[0], there, None, **settings)
+    there, found, _ = cv2.calcOpticalFlowPyrLK(
+        images[0], images[1], corners, corners.copy(), winSize=FLOW_WINDOW, maxLevel=4
+    )
+    back, again, _ = cv2.calcOpticalFlowPyrLK(
+        images[1], images[0], there, there.copy(), winSize=FLOW_WINDOW, maxLevel=4
+    )
     same = np.linalg.norm(back - corners, axis=-1)[:, 0] < 0.7
     good = same & (found[:, 0] == 1) & (again[:, 0] == 1)
     if good.sum() < LEAST_POINTS:

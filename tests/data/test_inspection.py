@@ -45,7 +45,10 @@ def copy_of(release: Path, target: Path) -> Path:
 
 
 def test_known_data_differ_nowhere(release: Path) -> None:
-    assert differing(release.parent) == {}
+    found = differing(release.parent)
+    reason = found.pop("subjects told apart")  # two discs under one mask, without positions
+    assert "by single in 1, not in 1; character.json has no positions of disc-1, disc-2" in reason
+    assert found == {}
 
 
 def edit(name: str, change: Callable[[Any], Any]) -> Callable[[Path], None]:
