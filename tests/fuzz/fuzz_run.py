@@ -121,11 +121,11 @@ def _one(target: Target, folder: Path, seed: int, index: int, report: Report) ->
     rng = np.random.default_rng([seed, *target.name.encode(), index])
     files = target.files(folder)
     path = files[int(rng.integers(len(files)))]
-    with _kept(folder, target):
+    with _kept(folder, path, target.whole):
         if rng.random() < 0.07:
             what = replace_file(path, rng)
         else:
-            what, content = mutator_of(path)(path.read_bytes(), rng, folder)
+            what, content = mutator_of(path)(path.read_bytes(), rng, folder.parent)
             path.write_bytes(content)
         report.tried[target.name] += 1
         for command in target.commands(folder, path, rng):
@@ -158,7 +158,7 @@ def _problem(done: Done, folder: Path) -> str | None:
 
 
 @contextlib.contextmanager
-def _kept(folder: Path, target: Target) -> Iterator[None]:
+def _kept(folder: Path, path: Path, whole: bool) -> Iterator[None]:
     """Afterwards the folder is as it was."""
     safe = folder.with_name(f"{folder.name}.safe")
     if not safe.exists():
@@ -166,8 +166,13 @@ def _kept(folder: Path, target: Target) -> Iterator[None]:
     try:
         yield
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        shutil.copytree(safe, folder)
+        shutil.rmtree(folder / "out", ignore_errors=True)
+        if whole:
+            shutil.rmtree(folder, ignore_errors=True)
+            shutil.copytree(safe, folder)
+        else:
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
+            shutil.copy2(safe / path.relative_to(folder), path)
 
 
 @contextlib.contextmanager

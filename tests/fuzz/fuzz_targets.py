@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
 import sys
@@ -35,8 +36,8 @@ class Target:
     """Share of the mutations."""
     slow: bool = False
     """Left out of the fast sample."""
-    scratch: tuple[str, ...] = ("out",)
-    """Folders that commands write and that are removed after each mutation."""
+    whole: bool = False
+    """Commands change the folder itself: all of it is put back after each mutation, not the changed file alone."""
 
 
 def discs(folder: Path) -> None:
@@ -203,7 +204,7 @@ def entry_commands(folder: Path, changed: Path, rng: Random) -> Sequence[Command
     """Tables and the page."""
     results = ("--results", str(folder / "entries"))
     table = ("leaderboard", "table", *results, "--format", str(rng.choice(["markdown", "csv", "latex"])))
-    return [table if rng.random() < 0.7 else ("leaderboard", "site", "--out", str(folder / "out.html"), *results)]
+    return [table if rng.random() < 0.8 else ("leaderboard", "site", str(folder / "out" / "site"), *results)]
 
 
 def archives(folder: Path) -> None:
@@ -211,16 +212,18 @@ def archives(folder: Path) -> None:
     from hm_world_archive import IDS as SAMPLES
     from hm_world_archive import make_archive, split_parts
 
-    (folder / "parts").mkdir(parents=True)
-    for name, content in split_parts(make_archive(SAMPLES[:3]), 3).items():
-        (folder / "parts" / name).write_bytes(content)
+    packed = make_archive(SAMPLES[:3])
+    for place, whole in (("parts", packed), ("plain", gzip.decompress(packed))):
+        (folder / place).mkdir(parents=True)
+        for name, content in split_parts(whole, 3).items():
+            (folder / place / name).write_bytes(content)
 
 
 def archive_commands(folder: Path, changed: Path, rng: Random) -> Sequence[Command]:
     """Extract it."""
     out = ("--out", str(folder / "out" / "data"), "--split", "all", "--no-index")
     more = [(), ("--to-the-end",), ("--skip-refused",)]
-    return [("data", "download", "--parts", str(folder / "parts"), *out, *more[int(rng.integers(3))])]
+    return [("data", "download", "--parts", str(changed.parent), *out, *more[int(rng.integers(3))])]
 
 
 def models(folder: Path) -> None:
@@ -303,7 +306,7 @@ def targets() -> list[Target]:
             files=lambda f: [f / "my.mp4", f / "camera.json"],
             commands=own_commands,
         ),
-        Target(name="runs", prepare=runs, files=run_files, commands=run_commands, weight=2),
+        Target(name="runs", prepare=runs, files=run_files, commands=run_commands, weight=2, whole=True),
         Target(
             name="entries", prepare=entries, files=lambda f: sorted((f / "entries").iterdir()), commands=entry_commands
         ),
