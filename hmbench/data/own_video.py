@@ -22,7 +22,7 @@ from hmbench.errors import SampleError, UserError, did_you_mean
 from hmbench.files import read_json
 from hmbench.types import Intrinsics, Meta, Poses, Prompt, Sample, Video
 from hmbench.video.decode import Header, pictures, read_header, shown_at_ticks
-from hmbench.video.files import resize_video
+from hmbench.video.files import check_picture, resize_video
 from hmbench.video.geometry import scale_intrinsics
 
 
@@ -49,6 +49,13 @@ class OwnVideoConfig:
                 f"Context and target must have 4k + 1 frames, not {self.num_context} and {self.num_target}.",
                 "For example 77, 41 or 21: the video autoencoder packs four frames into one after the first.",
             )
+        if self.size is not None:
+            height, width = self.size
+            if not (16 <= height <= 8192 and 16 <= width <= 8192 and max(self.size) <= 8 * min(self.size)):
+                raise UserError(
+                    f"A video of {width}x{height} pixels is too small, too large or too narrow.",
+                    "Each side has 16 to 8192 pixels, and one at most 8 times the other: 832x480, for example.",
+                )
         if self.part not in {"first", "last"}:
             raise UserError(f"There is no part {self.part!r} of a video.", "Give 'first' or 'last'.")
         if not 0 < self.fps <= 240 or (self.fov is not None and not 5 <= self.fov <= 160):
@@ -183,6 +190,7 @@ def _take_frames(path: Path, config: OwnVideoConfig) -> _Taken:
     At each tick of the output's clock a player shows the last picture that has begun, never one of the future.
     """
     header = read_header(path)
+    check_picture(path, header.height, header.width)
     kept: deque[tuple[int, NDArray[np.uint8]]] = deque(maxlen=config.num_context)
     for ticks, (number, picture) in enumerate(shown_at_ticks(pictures(path), header, config.fps), 1):
         again = bool(kept) and kept[-1][0] == number

@@ -124,6 +124,9 @@ def test_what_cannot_be_used(tmp_path: Path) -> None:
         OwnVideoConfig(num_context=10, num_target=9)
     with pytest.raises(UserError, match="no part 'middle'"):
         OwnVideoConfig(part="middle")
+    for size in ((0, 0), (16, 4096), (8, 8), (9000, 9000)):
+        with pytest.raises(UserError, match="too small, too large or too narrow"):
+            OwnVideoConfig(size=size)
     with pytest.raises(UserError, match="between 5 and 160"):
         OwnVideoConfig(fov=170)
     with pytest.raises(UserError, match=r"no camera preset 'pan-lft-and-back'. Did you mean 'pan-left-and-back'"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import json
 import resource
@@ -13,7 +14,7 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -60,33 +61,43 @@ class Report:
 
 def call(arguments: Sequence[str]) -> Done:
     """One command line in this process."""
-    import hmbench.cli
+    old = sys.argv
+    try:
+        return _guarded(functools.partial(_command_line, tuple(arguments)))
+    finally:
+        sys.argv = old
+
+
+def _command_line(arguments: tuple[str, ...]) -> None:
+    if arguments[0] == "leaderboard":
+        import leaderboard.cli
+
+        sys.argv = ["leaderboard", *arguments[1:]]
+        leaderboard.cli.app()
+    else:
+        import hmbench.cli
+
+        sys.argv = ["hmbench", *arguments]
+        hmbench.cli.main()
+
+
+def _guarded(work: Callable[[], object]) -> Done:
+    """What `work` prints and how it ends; a `UserError` is what a command line turns into exit code 2."""
     from hmbench.errors import UserError
 
     out = io.StringIO()
-    old = sys.argv
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out), _time_limit(LIMIT_S):
-            if arguments[0] == "leaderboard":
-                import leaderboard.cli
-
-                sys.argv = ["leaderboard", *arguments[1:]]
-                try:
-                    leaderboard.cli.app()
-                except UserError as error:
-                    return Done(2, f"{out.getvalue()}{error}")
-            else:
-                sys.argv = ["hmbench", *arguments]
-                hmbench.cli.main()
+            work()
         return Done(0, out.getvalue())
+    except UserError as error:
+        return Done(2, f"{out.getvalue()}{error}")
     except SystemExit as stop:
         return Done(int(stop.code or 0), out.getvalue())
     except Hang:
         return Done(None, f"{out.getvalue()}HANG: more than {LIMIT_S:g} s of processor time\n{traceback.format_exc()}")
     except BaseException:  # noqa: BLE001
         return Done(None, out.getvalue() + traceback.format_exc())
-    finally:
-        sys.argv = old
 
 
 def campaign(count: int, seed: int, *, fast: bool = False, only: str | None = None, tell: bool = False) -> Report:
@@ -95,7 +106,7 @@ def campaign(count: int, seed: int, *, fast: bool = False, only: str | None = No
     Args:
         count: How many.
         seed: Of the random generator; every mutation has its own generator, from the seed, the target and its number.
-        fast: Leave the slow targets out.
+        fast: Leave the slow targets out, and mostly read what was changed without the command line.
         only: This target alone.
         tell: Print findings as they come.
     """
@@ -110,14 +121,14 @@ def campaign(count: int, seed: int, *, fast: bool = False, only: str | None = No
             target.prepare(folder)
             for index in range(max(1, round(count * target.weight / total))):
                 before = len(report.findings)
-                _one(target, folder, seed, index, report)
+                _one(target, folder, seed, index, report, fast)
                 if tell and len(report.findings) > before:
                     sys.stderr.write(report.findings[-1] + "\n")
             shutil.rmtree(folder)
     return report
 
 
-def _one(target: Target, folder: Path, seed: int, index: int, report: Report) -> None:
+def _one(target: Target, folder: Path, seed: int, index: int, report: Report, fast: bool) -> None:
     rng = np.random.default_rng([seed, *target.name.encode(), index])
     files = target.files(folder)
     path = files[int(rng.integers(len(files)))]
@@ -128,10 +139,16 @@ def _one(target: Target, folder: Path, seed: int, index: int, report: Report) ->
             what, content = mutator_of(path)(path.read_bytes(), rng, folder.parent)
             path.write_bytes(content)
         report.tried[target.name] += 1
-        for command in target.commands(folder, path, rng):
+        jobs: list[tuple[str, Callable[[], Done]]] = [
+            (" ".join(command)[:160], functools.partial(call, command))
+            for command in target.commands(folder, path, rng)
+        ]
+        if fast and target.light and rng.random() < 0.9:
+            jobs = [("read it", functools.partial(_guarded, functools.partial(target.light, folder, path)))]
+        for name, job in jobs:
             started = time.process_time()
-            done = call(command)
-            where = f"{target.name}: #{index} {path.relative_to(folder)} {what} | {' '.join(command)[:160]}"
+            done = job()
+            where = f"{target.name}: #{index} {path.relative_to(folder)} {what} | {name}"
             if problem := _problem(done, folder):
                 report.findings.append(f"{where}\n{problem}")
             elif time.process_time() - started > LIMIT_S / 3:

@@ -15,7 +15,6 @@ from fuzz_mutate import Random
 
 sys.path[:0] = [str(Path(__file__).resolve().parent.parent)]  # conftest and hm_world_archive
 
-IDS = ("00000_Dawn_loc0_Straight_Sweep_0", "00001_Noon_loc1_Straight_Sweep_1")
 CPU = ("--device", "cpu")
 Command = tuple[str, ...]
 
@@ -32,6 +31,8 @@ class Target:
     """The files of that folder that are changed."""
     commands: Callable[[Path, Path, Random], Sequence[Command]]
     """Commands that read it: the folder, the changed file, the random generator."""
+    light: Callable[[Path, Path], object] | None = None
+    """Reads the same file without the command line, for the fast sample."""
     weight: float = 1.0
     """Share of the mutations."""
     slow: bool = False
@@ -89,6 +90,46 @@ def data_commands(folder: Path, changed: Path, rng: Random) -> Sequence[Command]
     if changed.name == "splits.json":
         options = [("data", "show", data, "--split", "test"), ("data", "check", data, "--split", "test")]
     return [options[int(rng.integers(len(options)))]]
+
+
+def load_sample(folder: Path, changed: Path) -> None:
+    """Reads the sample whose file was changed."""
+    from hmbench.data.hm_world import HMWorld
+
+    data = HMWorld(folder / "data")
+    sample = changed.parent.name if changed.parent.name.startswith("0") else "00000_Dawn_loc0_Straight_Sweep_0"
+    data.ids("test")
+    data.revision(data.ids("all"))
+    data.load(sample)
+
+
+def look_at_predictions(folder: Path, changed: Path) -> None:
+    """What ``check-predictions`` does, and reads what fits."""
+    from hmbench.data.hm_world import HMWorld
+    from hmbench.results.predictions import Reading, read_prediction
+    from hmbench.run.predictions_check import check_predictions
+
+    data, how = HMWorld(folder / "data"), Reading(align="resample", fit="pad", frames="first")
+    match = str(changed) if changed.suffix == ".csv" else None
+    for look in check_predictions(data, data.ids("all"), folder / "predictions", match=match, reading=how).looks:
+        if look.plan is not None and look.file is not None:
+            read_prediction(look.file, data.load(look.sample), how)
+
+
+def read_boards(folder: Path, changed: Path) -> None:
+    """What the leaderboard does before it prints."""
+    from leaderboard.submission import read_entries
+    from leaderboard.tables import make_boards
+
+    make_boards(read_entries(folder / "entries"), rank_by=["psnr"])
+
+
+def take_context(folder: Path, changed: Path) -> None:
+    """Somebody's video as a sample."""
+    from hmbench.data.own_video import OwnVideoConfig, sample_from_video
+
+    camera = folder / "camera.json" if changed.suffix == ".json" else "static"
+    sample_from_video(folder / "my.mp4", camera, "", OwnVideoConfig(num_context=9, num_target=9, size=(48, 80)))
 
 
 def predictions(folder: Path) -> None:
@@ -185,7 +226,7 @@ def run_commands(folder: Path, changed: Path, rng: Random) -> Sequence[Command]:
         again,
         ("score", "--run", run, *RUN, *CPU),
         ("compare", run, str(folder / "other")),
-        ("inspect", run, "00001_Noon_loc0_Straight_Sweep_1", "--out", str(folder / "out" / "pictures")),
+        ("inspect", run, "00001_Noon_loc0_Straight_Sweep_0", "--out", str(folder / "out" / "pictures")),
         ("leaderboard", "add", run, "--name", "x", "--results", str(folder / "out" / "entries")),
     ]
     return [options[int(rng.integers(len(options)))]]
@@ -285,7 +326,7 @@ def option_commands(folder: Path, changed: Path, rng: Random) -> Sequence[Comman
 
 def targets() -> list[Target]:
     """All kinds, with the share that each has."""
-    sample = {"prepare": discs, "commands": data_commands}
+    sample = {"prepare": discs, "commands": data_commands, "light": load_sample}
     return [
         Target(name="videos", files=chosen("cond.mp4", "tgt.mp4"), weight=2, **sample),  # type: ignore[arg-type]
         Target(name="masks", files=chosen("cond_mask.mp4", "tgt_mask.mp4", "masks.mkv"), weight=2, **sample),  # type: ignore[arg-type]
@@ -298,6 +339,7 @@ def targets() -> list[Target]:
             prepare=predictions,
             files=lambda folder: sorted((folder / "predictions").iterdir()),
             commands=prediction_commands,
+            light=look_at_predictions,
             weight=2,
         ),
         Target(
@@ -305,10 +347,15 @@ def targets() -> list[Target]:
             prepare=own_video,
             files=lambda f: [f / "my.mp4", f / "camera.json"],
             commands=own_commands,
+            light=take_context,
         ),
-        Target(name="runs", prepare=runs, files=run_files, commands=run_commands, weight=2, whole=True),
+        Target(name="runs", prepare=runs, files=run_files, commands=run_commands, weight=2, whole=True, slow=True),
         Target(
-            name="entries", prepare=entries, files=lambda f: sorted((f / "entries").iterdir()), commands=entry_commands
+            name="entries",
+            prepare=entries,
+            files=lambda f: sorted((f / "entries").iterdir()),
+            commands=entry_commands,
+            light=read_boards,
         ),
         Target(
             name="archives",
