@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 
 from hmbench.errors import UserError
+from hmbench.results.run_folder import RunFolder
+from leaderboard.rescore import described, mark_verified, rescore, videos_fit
 from leaderboard.submission import RESULTS, Entry, accept, read_entries
 from leaderboard.tables import PUBLISHED, board_csv, board_table, make_boards, published_table
 
@@ -48,15 +50,24 @@ def add(
 @app.command()
 def check(
     results: Results = RESULTS,
+    rescored: Annotated[
+        bool, typer.Option("--rescore", help="Score the videos of --run again: do the entry's values follow?")
+    ] = False,
+    run: Runs = None,
+    data: Data = None,
+    weights: Annotated[Path | None, typer.Option(help="Folder of the metrics' weights.")] = None,
 ) -> None:
-    """Check every entry: its digest, its shape, and that its means follow from its values."""
+    """Check every entry: its digest, its shape, that its means follow from its values, and, asked, its videos."""
     refused: list[str] = []
     entries = read_entries(results, lambda path, error: refused.append(f"REFUSED {path.name}: {error.what}"))
     for entry in entries:
-        typer.echo(f"ok {entry.name} ({len(entry.samples)} clips, {len(entry.metrics)} metrics, format {entry.format})")
+        size = f"{len(entry.samples)} clips, {len(entry.metrics)} metrics, format {entry.format}"
+        typer.echo(f"ok {entry.name} ({size}, {described(entry)})")
     for line in refused:
         typer.echo(line)
     make_boards(entries, rank_by=RANK_BY.split(","))
+    if rescored:
+        _rescore(entries, results, run or [], data, weights)
     if refused:
         raise UserError(f"{len(refused)} of {len(refused) + len(entries)} entries are refused.", "Submit them again.")
 
@@ -149,6 +160,33 @@ def push(
         )
     for address in addresses:
         typer.echo(address)
+
+
+def _rescore(entries: list[Entry], results: Path, runs: list[Path], data: str | None, weights: Path | None) -> None:
+    """Scores the videos of each run again and marks its entry.
+
+    Raises:
+        UserError: If a run belongs to no entry, or an entry does not follow from its videos.
+    """
+    if not runs:
+        raise UserError("--rescore needs the videos.", "Give the submitted run folder: --run RUN; repeatable.")
+    wrong: list[str] = []
+    for path in runs:
+        name = RunFolder(path).read_manifest().model
+        mine = [entry for entry in entries if entry.videos and videos_fit(entry, path)]
+        if not mine:
+            raise UserError(f"No entry names the videos of {path} ({name}).", "Add the run first, or give another.")
+        for entry in mine:
+            differing = rescore(entry, path, data=data, weights=weights)
+            if differing:
+                wrong += [f"{entry.name}: {text}" for text in differing]
+                continue
+            mark_verified(results / f"{entry.name}.json", entry)
+            typer.echo(f"verified {entry.name}: all values follow from its videos")
+    for line in wrong:
+        typer.echo(f"NOT {line}")
+    if wrong:
+        raise UserError(f"{len(wrong)} values do not follow from their videos.", "These entries are not verified.")
 
 
 def _entries(results: Path) -> list[Entry]:

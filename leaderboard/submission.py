@@ -97,6 +97,8 @@ class Entry:
     """What each clip is (a line of ``samples.jsonl``), in the order of `samples`."""
     events: tuple[dict[str, Any], ...] = ()
     """Every re-entry with its verdict and numbers (a line of ``events.jsonl``)."""
+    verified: dict[str, Any] = field(default_factory=dict)
+    """When, and by which versions, its values were computed anew from its videos (`leaderboard.rescore`)."""
     format: int = field(default=2)
     """Version of this schema; 1 had nothing from `model` on."""
 
@@ -136,8 +138,8 @@ def accept(run_path: Path, *, name: str, link: str = "", results: Path = RESULTS
     if path.exists() and not replace:
         raise UserError(f"There is an entry {path} already.", "Choose another --name, or add --replace.")
     entry = entry_from_run(run_path, name=name, link=link)
-    record = _record(entry)
-    write_json(path, {**record, "digest": _digest(record)})
+    record = entry_record(entry)
+    write_json(path, {**record, "digest": entry_digest(record)})
     return path
 
 
@@ -155,6 +157,7 @@ def entry_from_run(run_path: Path, *, name: str, link: str = "") -> Entry:
             "Train it (`hmbench train-reference`), evaluate again, and submit that run.",
         )
     _check_complete(run, manifest, rows)
+    _check_whole_split(manifest)
     videos = _check_unchanged(run, manifest, rows)
     described = read_samples(run_path) or {}
     clusters = {row.sample: row.cluster for row in rows}
@@ -204,7 +207,7 @@ def read_entry(path: Path) -> Entry:
     digest = record.pop("digest", None)
     if record.get("format") not in FORMATS:
         raise UserError(f"{path} has format {record.get('format')}, expected 1 or 2.", "Submit the run again.")
-    if digest != _digest(record):
+    if digest != entry_digest(record):
         raise UserError(f"{path} was changed after it was accepted.", "Submit the run again.")
     try:
         entry = Entry(
@@ -273,6 +276,22 @@ def _check_shape(entry: Entry) -> None:
             raise ValueError(f"{metric} has not one number a clip")
     if strange := {e["sample"] for e in entry.events} - set(entry.samples):
         raise ValueError(f"it has events of clips that it has not, for example {min(strange)!r}")
+
+
+def _check_whole_split(manifest: RunManifest) -> None:
+    """Refuses a run of a part of its split: boards are of whole splits. Data that are not here cannot be asked."""
+    from hmbench.data.dataset import open_dataset
+
+    try:
+        ids = set(open_dataset(manifest.data).ids(manifest.split))
+    except UserError:
+        return
+    if set(manifest.samples) < ids:
+        raise UserError(
+            f"This run has {len(manifest.samples)} of the {len(ids)} clips of {manifest.data_name}, split "
+            f"{manifest.split!r}: no board is made of a part.",
+            "Evaluate all of them, without --limit and --sample.",
+        )
 
 
 def _check_complete(run: RunFolder, manifest: RunManifest, rows: list[Row]) -> None:
@@ -344,9 +363,11 @@ def _without_intervals(means: Mapping[str, Mapping[str, Any]]) -> dict[str, dict
     return {m: {k: v for k, v in found.items() if k not in {"low", "high"}} for m, found in means.items()}
 
 
-def _record(entry: Entry) -> dict[str, Any]:
+def entry_record(entry: Entry) -> dict[str, Any]:
+    """An entry as JSON, without its digest."""
     return dict(json.loads(json.dumps(asdict(entry), allow_nan=False)))
 
 
-def _digest(record: dict[str, Any]) -> str:
+def entry_digest(record: dict[str, Any]) -> str:
+    """The digest that lies in an entry: shows accidents, not intent (`leaderboard.rescore` does)."""
     return hashlib.sha256(json.dumps(record, sort_keys=True, allow_nan=False).encode()).hexdigest()
