@@ -6,7 +6,7 @@
 * **cores**: a run of the disc world by a model that computes for a second a clip, one thread a worker. One worker and
   two take turns, so that a machine that is busy with other things is busy for both. Efficiency: clips a minute of two
   workers over twice those of one.
-* **sleep**: workers whose clips are sleeps of 0.5 to 1.5 s, so that the machine's cores do not matter. Efficiency:
+* **sleep**: workers whose clips are sleeps of 2 to 6 s, so that the machine's cores do not matter. Efficiency:
   seconds slept over the seconds that workers were there, from when each was ready to the end; 1 is the ideal. What is
   missing is the driver's time, and workers that wait at the end for the last clip.
 """
@@ -41,11 +41,12 @@ def main() -> None:
     arguments.add_argument("--seconds", type=float, default=2.0, help="of computing a clip")
     arguments.add_argument("--workers", type=int, default=32, help="that sleep")
     arguments.add_argument("--samples", type=int, default=2000, help="that they sleep through")
+    arguments.add_argument("--mean", type=float, default=4.0, help="seconds of a sleep")
     given = arguments.parse_args()
     if given.only != "sleep":
         cores(given.rounds, given.seconds)
     if given.only != "cores":
-        sleep(given.workers, given.samples)
+        sleep(given.workers, given.samples, given.mean)
 
 
 class Computing:
@@ -127,8 +128,8 @@ class Sleeper:
         return item
 
 
-def sleep(count: int, samples: int) -> None:
-    lengths = [0.5 + hashlib.sha256(str(n).encode()).digest()[0] / 255 for n in range(samples)]
+def sleep(count: int, samples: int, mean: float) -> None:
+    lengths = [mean * (0.5 + hashlib.sha256(str(n).encode()).digest()[0] / 255) for n in range(samples)]
     begun = time.monotonic()
     engine = RayEngine(Sleeper, address=None, cpus=count)
     role = Role(name="sleeper", kinds=("sleep",), count=count)

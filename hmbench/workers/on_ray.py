@@ -17,14 +17,17 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import psutil
+
 from hmbench.errors import UserError
 from hmbench.workers.engine import Broken, Died, Done, Engine, Happening, Job, JobMaker, Ready, Role, Step, Task, Worker
 from hmbench.workers.local import portable, said
 
 LOOK_AT_CLUSTER = 2.0
 """Seconds between two looks at what the cluster has."""
-PATIENCE = 300
-"""Seconds that Ray may take to start here; its own 60 are too few on a machine that is busy."""
+STARTS = 4
+"""Times that Ray is started here until it stands: on a machine that is busy, Ray 2.60 gives up if one of its own
+processes needs more than 15 s, which no setting changes."""
 OBJECT_STORE = 100 * 1024**2
 """Bytes of Ray's store on this machine: results are small, videos go by the file system."""
 
@@ -189,7 +192,6 @@ HINT_NODE = "Every machine of the cluster needs the same hmbench (and its depend
 def _import_ray() -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere
     os.environ.setdefault("RAY_worker_niceness", "0")  # its default, 15, starves workers
-    os.environ.setdefault("RAY_raylet_start_wait_time_s", str(PATIENCE))
     try:
         import ray
         import ray.exceptions
@@ -207,10 +209,7 @@ def _start(ray: Any, address: str | None, cpus: float) -> None:
         raise UserError("Ray runs in this process already.", "Call ray.shutdown() first; hmbench starts its own.")
     try:
         if address is None:
-            ray.init(
-                address="local", num_cpus=max(1, int(cpus + 0.999)), include_dashboard=False,
-                object_store_memory=OBJECT_STORE, **quiet,
-            )  # fmt: skip
+            _start_here(ray, max(1, int(cpus + 0.999)), quiet)
         else:
             ray.init(address=address, **quiet)
     except Exception as error:
@@ -221,6 +220,22 @@ def _start(ray: Any, address: str | None, cpus: float) -> None:
             if address is None
             else "`ray start --head` starts one; without --ray-address it is started on this machine.",
         ) from error
+
+
+def _start_here(ray: Any, cpus: int, quiet: dict[str, Any]) -> None:
+    """Starts Ray on this machine; what a failed start left is ended before the next."""
+    before = set(psutil.Process().children(recursive=True))
+    for start in range(STARTS):
+        try:
+            ray.init(address="local", num_cpus=cpus, include_dashboard=False, object_store_memory=OBJECT_STORE, **quiet)
+            return
+        except Exception:
+            ray.shutdown()
+            for process in set(psutil.Process().children(recursive=True)) - before:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+            if start == STARTS - 1:
+                raise
 
 
 def _first_line(error: BaseException) -> str:

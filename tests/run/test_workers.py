@@ -212,7 +212,7 @@ def started(out: Path, *more: str) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
-def wait_for(what, seconds: float = 240) -> None:
+def wait_for(what, seconds: float = 600) -> None:
     deadline = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < deadline, "waited too long"
@@ -245,7 +245,7 @@ def test_a_signal_ends_a_run_with_workers(tmp_path: Path, number: int, code: int
     assert 1 <= videos(tmp_path / "run") < 4
     wait_for(lambda: gone(family), 30)
     again = started(tmp_path / "run", *slow)
-    assert again.wait(240) == 0, again.stderr.read() if again.stderr else ""
+    assert again.wait(600) == 0, again.stderr.read() if again.stderr else ""
     assert "4 of 4" in (tmp_path / "run" / "table.md").read_text()
 
 
@@ -261,11 +261,11 @@ def test_a_driver_that_is_killed_leaves_no_process_and_goes_on(tmp_path: Path) -
     wait_for(lambda: gone(family), 60)
     before = videos(tmp_path / "run")
     again = started(tmp_path / "run", *slow)
-    _, said = again.communicate(timeout=240)
+    _, said = again.communicate(timeout=600)
     assert again.returncode == 0, said
     assert before >= 1 and "4 of 4" in (tmp_path / "run" / "table.md").read_text()
     whole = started(tmp_path / "whole", "-O", "pause=1")
-    assert whole.wait(240) == 0
+    assert whole.wait(600) == 0
     assert (tmp_path / "whole" / "rows.jsonl").read_bytes() == (tmp_path / "run" / "rows.jsonl").read_bytes()
 
 
