@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from hmbench.errors import UserError
 from hmbench.metrics.background.camera import CameraError, CameraFollowing, Lag, Zoom
+from hmbench.metrics.background.fidelity import BackgroundFidelity, BackgroundShare
 from hmbench.metrics.consistency import BackgroundConsistency, SubjectConsistency
 from hmbench.metrics.dsc import DynamicSubjectConsistency
 from hmbench.metrics.dsc_reference import DscReference
@@ -15,7 +17,7 @@ from hmbench.metrics.perceptual import Lpips
 from hmbench.metrics.plugins import Setting, installed_metrics, named_metrics
 from hmbench.metrics.reentry.metrics import ReentryMetric
 from hmbench.metrics.reentry.readings import READINGS
-from hmbench.metrics.summary import BackgroundFidelity, MemoryScore
+from hmbench.metrics.summary import MemoryScore
 from hmbench.metrics.tracking import TrackingMetric
 from hmbench.networks.backbones import Backbones, find_backbones
 from hmbench.protocols import Metric
@@ -78,7 +80,8 @@ def _summary(found: Backbones) -> list[Metric]:
 
 
 def _camera(_: Backbones) -> list[Metric]:
-    return [CameraFollowing(), CameraError(), CameraError(share=True), Lag(), Zoom()]
+    shares: tuple[Literal["displaced", "forgotten", "invented"], ...] = ("displaced", "forgotten", "invented")
+    return [*map(BackgroundShare, shares), CameraFollowing(), CameraError(), CameraError(share=True), Lag(), Zoom()]
 
 
 def _fidelity(found: Backbones) -> list[Metric]:

@@ -23,6 +23,7 @@ import numpy as np
 from hmbench.case import Case
 from hmbench.data.mini_world import PROBE_KINDS, Probe
 from hmbench.data.mini_world.splits import SplitName
+from hmbench.metrics.background.fidelity import KNOWN_OF_A_CLIP
 from hmbench.metrics.needs import unmet_need
 from hmbench.metrics.reentry.metrics import event_rows
 from hmbench.metrics.table import default_metrics
@@ -171,7 +172,7 @@ def _with_truth_of(first: Case | None, case: Case, encoder: str) -> Case:
     """Hands a clip's first case's features of the truth to its later cases; returns the first case."""
     if first is None:
         return case
-    for key in (("parts", encoder), ("dsc_ref", "context"), ("dsc_ref", "target"), "copy_last"):
+    for key in (("parts", encoder), ("dsc_ref", "context"), ("dsc_ref", "target"), *KNOWN_OF_A_CLIP):
         known: Any = first.memo(key, lambda: None)
         if known is not None:
             case.memo(key, functools.partial(_known, known))

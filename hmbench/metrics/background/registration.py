@@ -63,6 +63,19 @@ def registration_of(case: Case) -> Registration:
     return case.memo("background registration", lambda: _register(case))
 
 
+def predicted_likeness(case: Case) -> Likeness:
+    """Likeness of the prediction's views with the target's, made once."""
+    return case.memo(
+        "background likeness",
+        lambda: likeness(small_views(case.prediction, background_mask(case, predicted=True)), target_views(case)),
+    )
+
+
+def truth_evidence(case: Case) -> float:
+    """Mean evidence of the real continuation against itself: what `following` is measured in."""
+    return case.memo("background truth's evidence", lambda: max(_evidence_of_truth(target_views(case)), 1e-6))
+
+
 def target_views(case: Case) -> Views:
     """Views of the real continuation, subjects masked."""
     target = case.truth.target
@@ -79,6 +92,14 @@ def background_mask(case: Case, *, predicted: bool) -> NDArray[np.bool_]:
         for track in case.tracks or ():
             _cut_out(free, track, margin)
     return free
+
+
+def context_mask(case: Case) -> NDArray[np.bool_]:
+    """Pixels of the context that show no subject, ``[Tc, H, W]``."""
+    context, labels = case.sample.prompt.context, case.truth.context_labels
+    if labels is None:
+        return np.ones(context.shape[:3], np.bool_)
+    return _away_from(labels, max(round(MARGIN * context.shape[2]), 1))
 
 
 def viewing_distance(a: Poses, b: Poses) -> Angles:
@@ -129,9 +150,8 @@ def evidence_of(near: NDArray[np.floating], found: Angles, lag: int) -> Angles:
 
 
 def _register(case: Case) -> Registration:
-    real = target_views(case)
     poses = case.sample.prompt.target_poses
-    pairs = likeness(small_views(case.prediction, background_mask(case, predicted=True)), real)
+    pairs = predicted_likeness(case)
     lag, aside = timing(pairs)
     best, shifts = pairs.best()
     shown, every = best.argmax(axis=1), np.arange(len(best))
@@ -141,8 +161,7 @@ def _register(case: Case) -> Registration:
     path = float(viewing_distance(poses, poses).mean(axis=0).min())
     following = float("nan")
     if path >= STANDING:
-        truth = case.memo("background truth's evidence", lambda: _evidence_of_truth(real))
-        following = float(evidence.sum()) / (len(evidence) - abs(lag)) / max(truth, 1e-6)
+        following = float(evidence.sum()) / (len(evidence) - abs(lag)) / truth_evidence(case)
     error = _errors(poses, case.sample.prompt.intrinsics, shown, shifts[every, shown], lag)
     return Registration(lag, near, following, evidence, error, found, path)
 

@@ -100,11 +100,11 @@ def likeness(predicted: Views, real: Views) -> Likeness:
     squares = np.square(real.colours).sum(axis=-1)
     at = np.empty((len(SHIFTS), len(x), len(real.colours)), np.float32)
     for value, (dx, dy) in zip(at, SHIFTS, strict=True):
-        moved, mask, energy_y = (_moved(a, dx, dy) for a in (real.colours, real.seen, squares))
+        colours, mask, energy_y = (moved(a, dx, dy) for a in (real.colours, real.seen, squares))
         flat = _flat(mask)
         overlap = seen @ flat.T
         own = (energy_x @ flat.T + FAINT * overlap) * (seen @ _flat(energy_y).T + FAINT * overlap)
-        np.divide(x @ moved.reshape(len(moved), -1).T, np.sqrt(np.maximum(own, 1e-12)), out=value)
+        np.divide(x @ colours.reshape(len(colours), -1).T, np.sqrt(np.maximum(own, 1e-12)), out=value)
         value[overlap < LEAST_OVERLAP * seen.shape[1]] = UNKNOWN
     return Likeness(at)
 
@@ -113,8 +113,8 @@ def _flat(a: Floats) -> Floats:
     return np.ascontiguousarray(a.reshape(len(a), -1))
 
 
-def _moved(a: Floats, dx: int, dy: int) -> Floats:
-    """Views moved right and down by whole pixels; 0 comes in from outside."""
+def moved(a: Floats, dx: int, dy: int) -> Floats:
+    """Views ``[T, h, w, ...]`` moved right and down by whole pixels; 0 comes in from outside."""
     out = np.zeros_like(a)
     h, w = a.shape[1:3]
     to_rows, to_columns = slice(max(dy, 0), h + min(dy, 0)), slice(max(dx, 0), w + min(dx, 0))

@@ -53,9 +53,9 @@ def poses(yaw: np.ndarray) -> np.ndarray:
 
 
 def away_and_back(turn: float = 40.0) -> np.ndarray:
-    """Headings of context and target: out by `turn` degrees in the context, back in the target, then standing."""
-    out = np.clip(np.linspace(-0.6, 1.4, HALF), 0, 1) * turn
-    back = np.clip(np.linspace(1.2, -0.8, HALF), 0, 1) * turn
+    """Headings of context and target: away at the context's end, back slowly in the target, which then stands."""
+    out = np.clip(np.linspace(-2, 1.0, HALF), 0, 1) * turn
+    back = np.sqrt(np.clip(np.linspace(1.0, -0.25, HALF), 0, 1)) * turn
     return np.concatenate([out, back])
 
 

@@ -1,0 +1,172 @@
+"""What is left of the background once camera and timing are taken out: on a wall seen from a known camera."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from hmbench.metrics.background.fidelity import KNOWN_OF_A_CLIP, BackgroundFidelity, BackgroundShare, structure_of
+from hmbench.metrics.background.floor import orders
+from tests.metrics.background.panorama import HALF, HEIGHT, WIDTH, away_and_back, make_case, make_sample, views, wall
+
+YAW = away_and_back()
+TARGET = YAW[HALF:]
+SAMPLE = make_sample()
+_TRUTH = make_case(sample=SAMPLE)
+BackgroundFidelity()(_TRUTH)
+KNOWN = {key: _TRUTH.memo(key, lambda: None) for key in KNOWN_OF_A_CLIP}
+
+
+def case_of(video):
+    case = make_case(np.ascontiguousarray(video), SAMPLE)
+    for key, value in KNOWN.items():
+        case.memo(key, lambda value=value: value)
+    return case
+
+
+def fidelity(video):
+    return BackgroundFidelity()(case_of(video)).value
+
+
+def share(kind, video):
+    return BackgroundShare(kind)(case_of(video)).value
+
+
+def shifted(video, by):
+    matrices = [np.array([[1, 0, x], [0, 1, y]], np.float32) for x, y in by]
+    size = (WIDTH, HEIGHT)
+    return np.stack(
+        [cv2.warpAffine(f, m, size, borderMode=cv2.BORDER_REPLICATE) for f, m in zip(video, matrices, strict=True)]
+    )
+
+
+def still(frame):
+    return np.repeat(np.asarray(frame, np.uint8)[None], HALF, axis=0)
+
+
+def test_the_truth_is_one():
+    score = BackgroundFidelity()(_TRUTH)
+    assert score.value == 1
+    assert score.details["bound_floor"] < 0.7 < score.details["bound_following"] <= 1
+    kept = structure_of(_TRUTH)
+    assert (kept.displaced, kept.forgotten, kept.invented) == pytest.approx((0, 0, 0), abs=0.01)
+
+
+def nuisances():
+    target = SAMPLE.truth.target
+    rng = np.random.default_rng(0)
+    whole = np.concatenate([SAMPLE.prompt.context, target])
+    half = (WIDTH // 2, HEIGHT // 2)
+    return {
+        "a pixel aside": (0.93, shifted(target, [(1, 0)] * HALF)),  # of 112: two of the mini world's 224
+        "jitter": (0.93, shifted(target, rng.uniform(-1, 1, (HALF, 2)))),
+        "zoom": (0.93, views(wall(), TARGET, zoom=1.02)),
+        "half resolution": (0.93, np.stack([cv2.resize(cv2.resize(f, half), (WIDTH, HEIGHT)) for f in target])),
+        "gamma": (0.93, (255 * (target / 255.0) ** 0.85).round().astype(np.uint8)),
+        "grain": (0.93, np.clip(target + rng.normal(0, 8, target.shape), 0, 255).astype(np.uint8)),
+        "a frame late": (0.95, whole[HALF - 1 : 2 * HALF - 1]),
+        "five frames late": (0.7, whole[HALF - 5 : 2 * HALF - 5]),
+        # the wall's camera turns by up to ten pixels a frame
+        "half the rate": (0.85, target[np.arange(HALF) // 2 * 2]),
+    }
+
+
+@pytest.mark.parametrize("name", list(nuisances()))
+def test_what_nobody_sees_costs_little(name):
+    least, video = nuisances()[name]
+    assert fidelity(video) >= least
+
+
+def tricks():
+    context = SAMPLE.prompt.context
+    rows = np.broadcast_to(context.mean(axis=(0, 2)).round()[:, None], context.shape[1:])
+    columns = np.broadcast_to(context.mean(axis=(0, 1)).round()[None], context.shape[1:])
+    stuck = still(rows)
+    stuck[:, 20:50, 40:60] = context[0, 20:50, 40:60]
+    share_ = np.linspace(0, 1, HALF)[:, None, None, None]
+    return {
+        "first": still(context[0]),
+        "last": still(context[-1]),
+        "another": still(context[HALF // 2]),
+        "mirrored": still(context[0][:, ::-1]),
+        "blurred": still(cv2.GaussianBlur(context[-1], (0, 0), 5)),
+        "flat": still(np.broadcast_to(context.mean(axis=(0, 1, 2)), context.shape[1:])),
+        "rows": still(rows),
+        "columns": still(columns),
+        "mean": still(context.mean(axis=0)),
+        "median": still(np.median(context, axis=0)),
+        "ramp": still(np.linspace(40, 200, WIDTH)[None, :, None] + np.zeros((HEIGHT, 1, 3))),
+        "noise": np.random.default_rng(0).integers(0, 256, context.shape, dtype=np.uint8),
+        "stickers": stuck,
+        "stickers that come and go": np.where((TARGET < 15)[:, None, None, None], stuck, still(rows)),
+        "backwards": context[::-1],
+        "again": context,
+        "backwards, slowly": context[::-1][np.arange(HALF) // 2],
+        "fade": (context[-1] * (1 - share_) + context[0] * share_).astype(np.uint8),
+    }
+
+
+@pytest.mark.parametrize("name", list(tricks()))
+def test_knowing_nothing_of_the_camera_is_worth_nothing(name):
+    assert fidelity(tricks()[name]) == 0
+
+
+def test_blur_costs_what_it_takes_away():
+    target = SAMPLE.truth.target
+    values = [fidelity(np.stack([cv2.GaussianBlur(f, (0, 0), s) for f in target])) for s in (1, 3, 6)]
+    assert values[0] > 0.9 > values[1] > values[2] > 0.2
+
+
+def test_another_place_is_forgotten_and_invented():
+    other = views(wall(seed=1), TARGET)
+    assert fidelity(other) == 0
+    flat = still(np.full((HEIGHT, WIDTH, 3), 120))
+    assert share("forgotten", flat) == 1
+    assert (share("invented", flat), share("displaced", flat)) == pytest.approx((0, 0), abs=1e-6)
+    assert share("forgotten", other) > 0.3
+    assert share("invented", other) > 0.3
+
+
+def test_what_was_added_is_invented_and_what_was_there_is_not_forgotten():
+    picture = wall()
+    calm = picture.copy()
+    calm[30:74, 280:400] = 120
+    sample = make_sample(picture=calm)
+    shown = make_case(views(picture, TARGET), sample)
+    invented, forgotten = BackgroundShare("invented")(shown).value, BackgroundShare("forgotten")(shown).value
+    assert invented > 0.05 and invented > 1.5 * forgotten
+    blank = make_case(views(calm, TARGET), make_sample(picture=picture))
+    forgotten, invented = BackgroundShare("forgotten")(blank).value, BackgroundShare("invented")(blank).value
+    assert forgotten > 0.05 and forgotten > 1.5 * invented
+
+
+def test_what_was_moved_is_displaced():
+    picture = wall()
+    moved = picture.copy()
+    moved[52:] = np.roll(picture[52:], 5, axis=1)  # the lower half by five columns: two more than a shift can mend
+    case = case_of(views(moved, TARGET))
+    kept = structure_of(case)
+    assert kept.displaced > 0.1
+    assert kept.displaced > 2 * kept.forgotten
+
+
+def test_where_the_camera_stands_structure_alone_is_left():
+    sample = make_sample(np.concatenate([YAW[:HALF], np.zeros(HALF)]))
+    score = BackgroundFidelity()(make_case(sample=sample))
+    assert score.value == 1 and score.details["camera_stands"]
+    flat = make_case(np.full((HALF, HEIGHT, WIDTH, 3), 120, np.uint8), sample)
+    assert BackgroundFidelity()(flat).value == pytest.approx(0, abs=1e-6)
+
+
+def test_a_background_without_structure_asks_for_nothing():
+    sample = make_sample(picture=np.full((HEIGHT + 40, 600, 3), 120, np.uint8))
+    for metric in (BackgroundFidelity(), BackgroundShare("forgotten")):
+        assert "no target frame shows the background" in (metric(make_case(sample=sample)).reason or "")
+
+
+def test_the_family_stays_within_the_context():
+    for name, rows in orders(77, 60).items():
+        assert len(rows) == 60 and rows.min() >= 0, name
+        assert rows.max() <= 76 + 60 * ("fade" in name), name
+    assert orders(5, 5)["double speed"].tolist() == [0, 2, 4, 2, 0]
