@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from hmbench.case import Case
-from hmbench.metrics.background.floor import LEAST_FLOOR, MOST_FLOOR, memoryless_following
+from hmbench.metrics.background.floor import LEAST_FLOOR, MARGIN, MOST_FLOOR, memoryless_following
 from hmbench.metrics.background.following import follows_camera
 from hmbench.metrics.background.registration import (
     background_mask,
@@ -144,7 +144,7 @@ def _bounds(case: Case) -> Bounds:
     floor, following = LEAST_FLOOR, 1.0
     if not math.isnan(registration_of(case).following):
         truth = truth_evidence(case)
-        floor = min(max(memoryless_following(case) / truth, LEAST_FLOOR), MOST_FLOOR)
+        floor = min(max(memoryless_following(case) / truth + MARGIN, LEAST_FLOOR), MOST_FLOOR)
         following = _following(pairs) / truth
     kept = structure(small_views(seen, free, FINE_WIDTH), _fine_target(case), partners(pairs, 0))
     assert kept is not None, "the target shows background, its own copy does"

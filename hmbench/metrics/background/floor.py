@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from hmbench.case import Case
 from hmbench.metrics.background.registration import (
+    LAG_COST,
     MAX_LAG,
     context_mask,
     evidence_of,
+    own_time,
     target_views,
 )
 from hmbench.metrics.background.views import Floats, Views, likeness, small_views
@@ -23,6 +25,8 @@ from hmbench.metrics.background.views import Floats, Views, likeness, small_view
 LEAST_FLOOR = 0.05
 """Following that is worth nothing in any clip: twice what pasted subjects that come and go with the camera get."""
 
+MARGIN = 0.03
+"""Following above the best of the family that is still worth nothing: others of its kind differ by as much."""
 MOST_FLOOR = 0.6
 """Where the camera goes back just as it came, the context backwards is the truth: no floor may reach that."""
 
@@ -37,7 +41,7 @@ def memoryless_following(case: Case) -> float:
         Views(np.concatenate([context.colours, fade.colours]), np.concatenate([context.seen, fade.seen])), real
     )
     near, found = both.near(np.zeros(2, np.int64)), both.best()[0].max(axis=1).astype(np.float64)
-    return max(_best_over_lags(near[rows], found[rows]) for rows in orders(len(context.colours), steps).values())
+    return max(_measured(near[rows], found[rows]) for rows in orders(len(context.colours), steps).values())
 
 
 def orders(context: int, target: int) -> dict[str, NDArray[np.intp]]:
@@ -68,6 +72,9 @@ def _fade(context: Views, steps: int) -> Views:
     return Views(colours * (seen > 0)[..., None], (seen > 0).astype(np.float32))
 
 
-def _best_over_lags(near: Floats, found: NDArray[np.float64]) -> float:
+def _measured(near: Floats, found: NDArray[np.float64]) -> float:
+    """Evidence of one of the family, its delay chosen as a prediction's is: where views of own times are most alike."""
     reach = min(MAX_LAG, len(near) - 1)
-    return max(float(evidence_of(near, found, lag).sum()) / (len(near) - abs(lag)) for lag in range(-reach, reach + 1))
+    shown = np.maximum(near, 0)
+    lag = max(range(-reach, reach + 1), key=lambda k: float(own_time(shown, k).mean()) - LAG_COST * abs(k))
+    return float(evidence_of(near, found, lag).sum()) / (len(near) - abs(lag))
