@@ -32,8 +32,8 @@ HEIGHTS = (0.15, 8.0)
 """Metres: bodies outside these bounds are no subjects, and their unit is wrong."""
 LEAST_FIT = 0.75
 """Fit that a reading must reach."""
-ALIKE = 0.04
-"""Readings whose fits differ by less fit alike."""
+ALIKE, LEAST_ALIKE = 0.04, 0.015
+"""Readings whose fits differ by less fit alike; the smaller bound holds where the best is all but perfect."""
 ELSEWHERE = 0.35
 """Heights of the tallest part by which two readings must differ in the median to be different readings."""
 NEAR = 0.2
@@ -245,9 +245,14 @@ def _decided(fits: list[Fit], pictures: list[Floats], evidence: MaskEvidence) ->
     problem = None
     if best.score < LEAST_FIT:
         problem = f"no reading of the positions fits the masks (at least {LEAST_FIT} is needed)"
-    elif second is not None and best.score - second.score < ALIKE:
+    elif second is not None and best.score - second.score < _alike(best.score):
         problem = f"another reading, {second.reading.name}, fits as well ({second.score:.2f})"
     return Fitted(best=best, second=second, problem=problem)
+
+
+def _alike(best: float) -> float:
+    """Difference of fits below which two fit alike: the less is amiss with the best, the less another may be worse."""
+    return float(np.clip(1 - best + 0.01, LEAST_ALIKE, ALIKE))
 
 
 def _close_ones(
