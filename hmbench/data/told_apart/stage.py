@@ -9,6 +9,7 @@ Letters: K subjects, T frames.
 from __future__ import annotations
 
 import importlib
+import itertools
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -30,6 +31,8 @@ Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 TWO_SHARE = 0.2
 """Share of the mask's frames with two large parts far from each other from which on one subject is doubted."""
+NAMED = 6
+"""Frames of flags by which names must fit better than any others; else subjects go without their names."""
 TRACKERS = "hmbench.subjects.for_data"
 """Loaded by name where tracks are needed: trackers stand above the data, and most data never ask for one."""
 
@@ -220,6 +223,9 @@ def _named_by_flags(labels: LabelMaps, known: Annotations) -> Annotations:
         return replace(known, notes={k + 1: SubjectNote(name=_some_name(known.actors, k)) for k in range(count)})
     wrong = np.array([[(f != s).sum() for s in seen] for f in flags])
     actors, columns = linear_sum_assignment(wrong)
+    ways = sorted(sum(int(wrong[a, c]) for a, c in enumerate(way)) for way in itertools.permutations(range(count)))
+    if len(ways) > 1 and ways[1] - ways[0] < NAMED:  # who leaves and returns together has no name of its own
+        return replace(known, notes={k + 1: SubjectNote(name=f"subject-{k + 1}") for k in range(count)})
     notes = {int(c) + 1: SubjectNote(name=known.actors[a].name) for a, c in zip(actors, columns, strict=True)}
     return replace(known, notes=notes)
 
