@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hmbench.data.annotations import Actor, Annotations
 from hmbench.data.camera_conventions import HM_WORLD, NAMES, convention
 from hmbench.data.card import DataCard, read_card, write_card
 from hmbench.data.hm_world import HMWorld, read_sample
@@ -14,6 +15,7 @@ from hmbench.data.masks import colour_labels, find_palette, subject_pixels
 from hmbench.data.mini_world.as_hm_world import PALETTES, SCHEMAS, HMWorldForm, impoverish, impoverish_clip, painted
 from hmbench.data.mini_world.generate import GenerateConfig, make_slot
 from hmbench.data.told_apart.quality import clear_events, judge
+from hmbench.data.told_apart.stage import _missed, _named_by_flags
 from hmbench.errors import SampleError, UserError
 from hmbench.types import Event, Sample
 from hmbench.video.files import read_labels, read_video, write_video
@@ -241,3 +243,21 @@ def test_unclear_frames_leave_events_and_clips_out() -> None:
     )
     lost = np.arange(100) < 15
     assert "15 frames" in str(judge(areas, np.ones((2, 100)), lost, 10_000, ("Wolf", "Cat")).reason)
+
+
+def test_a_subject_that_the_tracker_missed_is_noticed() -> None:
+    flags = np.ones(20, np.bool_)
+    known = Annotations(actors=tuple(Actor(name=name, flags=flags) for name in ("Wolf", "Cat")))
+    certainty = np.ones((2, 20))
+    certainty[1, 3:6] = certainty[0, 10:17] = np.nan  # three frames are an edge, seven are not
+    assert np.flatnonzero(_missed(certainty, known)).tolist() == list(range(10, 17))
+
+
+def test_names_are_given_only_where_flags_tell_who_is_who() -> None:
+    labels = np.zeros((20, 8, 8), np.uint8)
+    labels[:, :4], labels[:12, 4:] = 1, 2
+    both, half = np.ones(20, np.bool_), np.arange(20) < 12
+    known = Annotations(actors=(Actor(name="Wolf", flags=half), Actor(name="Cat", flags=both)))
+    assert {k: n.name for k, n in _named_by_flags(labels, known).notes.items()} == {1: "Cat", 2: "Wolf"}
+    alike = Annotations(actors=(Actor(name="Wolf", flags=both), Actor(name="Cat", flags=both)))
+    assert {k: n.name for k, n in _named_by_flags(labels, alike).notes.items()} == {1: "subject-1", 2: "subject-2"}

@@ -33,6 +33,8 @@ TWO_SHARE = 0.2
 """Share of the mask's frames with two large parts far from each other from which on one subject is doubted."""
 NAMED = 6
 """Frames of flags by which names must fit better than any others; else subjects go without their names."""
+EDGE_RUN = 4
+"""Frames by which flags and masks may differ at an exit or entry."""
 TRACKERS = "hmbench.subjects.for_data"
 """Loaded by name where tracks are needed: trackers stand above the data, and most data never ask for one."""
 
@@ -107,8 +109,27 @@ def tell_apart(mask: Bools, colours: LabelMaps | None, known: Annotations, clip:
     found = by_tracks(tracks, names, mask, evidence, clip.video, clip.num_context, detail)
     if found.labels is None:
         return _merged(mask, known, "; ".join([*reasons, found.reason or ""]))
-    outcome = _separated(found, _named_by_flags(found.labels, known), "tracks")
+    named = _named_by_flags(found.labels, known)
+    found = replace(found, unexplained=found.unexplained | _missed(found.certainty, known))
+    outcome = _separated(found, known, "tracks")
+    outcome = replace(outcome, known=replace(outcome.known, notes=named.notes))
     return replace(outcome, warnings=(f"told apart by tracks: {'; '.join(reasons)}",))
+
+
+def _missed(certainty: Floats, known: Annotations) -> Bools:
+    """Frames in which the flags have more subjects in frame than got any pixels: the tracker missed somebody.
+
+    Runs of `EDGE_RUN` frames and fewer are left aside: flags and masks differ at exits and entries.
+    """
+    flags = [actor.flags for actor in known.actors if actor.flags is not None]
+    out = np.zeros(certainty.shape[1], np.bool_)
+    if len(flags) == len(certainty):
+        more = np.sum(flags, axis=0) > np.isfinite(certainty).sum(axis=0)
+        start = 0
+        for run in np.split(more, np.flatnonzero(np.diff(more)) + 1):
+            out[start : start + len(run)] = run[0] and len(run) > EDGE_RUN
+            start += len(run)
+    return out
 
 
 def _separated(found: Separated, known: Annotations, way: Literal["positions", "tracks"]) -> Outcome:
