@@ -15,12 +15,13 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "report" / "pages"))
+
+from stage import make_run
 
 from hmbench.report.pages.content import Site
 from hmbench.report.pages.from_runs import boards_from_runs
 from hmbench.report.pages.site import write_site
-from tests.report.pages.stage import make_run
 
 CLIP_ASSETS = ("app.js", "style.css", "player.js")
 

@@ -16,7 +16,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hmbench.files import write_text
 from hmbench.report.pages.colours import verdict_colours
 from hmbench.report.pages.content import Board, Clip, Contender, Metric
 from hmbench.report.pages.gallery import ClipView
@@ -32,7 +31,13 @@ def write_data(folder: Path, name: str, content: Any) -> None:
     text = json.dumps(content, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
     # parsed as JSON, so that a key such as __proto__ is a key and nothing else
     script = f"hm.receive({json.dumps(name)},JSON.parse({json.dumps(text)}));\n"
-    write_text(folder / f"{name}.js", script)
+    write_page(folder / f"{name}.js", script)
+
+
+def write_page(path: Path, text: str) -> None:
+    """Writes a file of a site. It is made again in seconds, so that nobody waits until thousands of them are on disk."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
 
 
 def board_record(board: Board, *, metric_files: Mapping[str, str]) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 import jinja2
 
 from hmbench.errors import UserError
-from hmbench.files import write_text
 from hmbench.report.pages import views
 from hmbench.report.pages.colours import UNKNOWN, verdict_colours
 from hmbench.report.pages.content import Board, Metric, Site
@@ -26,6 +25,7 @@ from hmbench.report.pages.data_files import (
     tip,
     values_record,
     write_data,
+    write_page,
 )
 from hmbench.report.pages.gallery import ClipView, Gallery, Plan, plan
 from hmbench.report.pages.media import place
@@ -195,13 +195,13 @@ class _Writer:
     def page(self, template: str, path: str, **content: Any) -> None:
         depth = path.count("/")
         html = self.env.get_template(template).render(root="../" * depth, **content)
-        write_text(self.out / path, html)
+        write_page(self.out / path, html)
         self.watcher.page()
 
     def assets(self) -> None:
         """Style, scripts, libraries and their licences; the marker first, so that a stopped build can go on."""
-        write_text(self.out / MARKER, json.dumps({"made by": "hmbench", "version": metadata.version("hmbench")}) + "\n")
-        write_text(self.out / ".nojekyll", "")
+        write_page(self.out / MARKER, json.dumps({"made by": "hmbench", "version": metadata.version("hmbench")}) + "\n")
+        write_page(self.out / ".nojekyll", "")
         target = self.out / "assets"
         shutil.copytree(HERE / "static", target, dirs_exist_ok=True)
         (target / "vendor").mkdir(parents=True, exist_ok=True)
@@ -211,7 +211,7 @@ class _Writer:
                 shutil.copyfile(path, target / "vendor" / path.name)
             elif path.name.endswith(".LICENSE.txt"):
                 licences.append(f"{path.name.removesuffix('.LICENSE.txt')}\n\n{path.read_text(encoding='utf-8')}")
-        write_text(target / "vendor" / "LICENSES.txt", "\n\n".join(licences))
+        write_page(target / "vendor" / "LICENSES.txt", "\n\n".join(licences))
 
     def board(self, board: Board, clip_views: Mapping[str, ClipView]) -> None:
         """Pages and data of one board."""

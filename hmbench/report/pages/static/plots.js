@@ -14,6 +14,8 @@
     const place = document.getElementById(id);
     if (!plot) { place.replaceChildren(el("p", { class: "dim" }, label)); return; }
     const svgs = plot.tagName === "svg" ? [plot] : [...plot.querySelectorAll(":scope > svg")];
+    // the label of the whole says it all; groups without a role must have none
+    for (const g of plot.querySelectorAll("g[aria-label]")) { g.dataset.mark = g.getAttribute("aria-label"); g.removeAttribute("aria-label"); }
     svgs.at(-1)?.setAttribute("role", "img");
     svgs.at(-1)?.setAttribute("aria-label", label);
     place.replaceChildren(plot);
