@@ -35,7 +35,7 @@ def write_data(folder: Path, name: str, content: Any) -> None:
 
 
 def write_page(path: Path, text: str) -> None:
-    """Writes a file of a site. It is made again in seconds, so that nobody waits until thousands of them are on disk."""
+    """Writes a file of a site: it can be made again, so that nobody waits until thousands of them are on disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
 
