@@ -60,7 +60,7 @@ def write_side_by_side(comparison: Comparison, samples: Sequence[str], out: Path
         if sample.truth is not None:
             panels["target"] = sample.truth.target
         for run in comparison.runs:
-            panels[run.label] = _prediction(run, sample)
+            panels[run.label] = predicted_video(run, sample)
         path = out / f"{rank:02d}-{name}.mp4"
         write_video(path, side_by_side(panels), fps=sample.prompt.fps)
         paths.append(path)
@@ -97,6 +97,7 @@ def _label(text: str, width: int) -> NDArray[np.uint8]:
     return strip
 
 
-def _prediction(run: ComparedRun, sample: Sample) -> Video:
+def predicted_video(run: ComparedRun, sample: Sample) -> Video:
+    """The prediction of a sample, read as the run was scored."""
     path = stored_prediction(RunFolder(run.path), run.manifest, sample.id)
     return read_prediction(path, sample, reading_of(run.manifest.reading))[0]
