@@ -38,6 +38,7 @@ ROOT_MODULES = (
     "train",
     "models",
     "inspect",
+    "distribution",
     "validate",
     "weights",
     "doctor",

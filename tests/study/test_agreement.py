@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 from hmbench.cli import app
 from hmbench.errors import UserError
 from hmbench.results.intervals import mean_interval
-from hmbench.study.agreement import MIN_CLIPS, Judgement, agreement, kendall, metric_agreement
+from hmbench.study.agreement import MIN_CLIPS, agreement, kendall, metric_agreement
+from hmbench.study.choices import Judgement
 from hmbench.study.synthetic_raters import synthetic_choices
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
