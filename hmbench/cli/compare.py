@@ -24,6 +24,9 @@ Metrics = Annotated[
     str, typer.Option("--metrics", help="headline, all, or names with commas; fewer tests are corrected less.")
 ]
 AllPairs = Annotated[bool, typer.Option("--all-pairs", help="Every pair, not only against the first.")]
+PoolSeeds = Annotated[
+    bool, typer.Option("--pool-seeds", help="Runs that differ in their seed alone are one model: means over seeds.")
+]
 Out = Annotated[
     Path | None, typer.Option("--out", "-o", help="Folder for tables, plot and videos.", rich_help_panel=FILES)
 ]
@@ -45,6 +48,7 @@ def compare(
     targets: Targets,
     metrics: Metrics = "headline",
     all_pairs: AllPairs = False,
+    pool_seeds: PoolSeeds = False,
     out: Out = None,
     videos: Videos = 0,
     videos_by: VideosBy = None,
@@ -60,7 +64,9 @@ def compare(
     request = typed.request(out=Path(), data=typed["data"] or "")
     folders = [_run_folder(target, request) for target in targets]
     wanted = metrics if metrics in {"headline", "all"} else tuple(name.strip() for name in metrics.split(","))
-    settings = CompareSettings(metrics=wanted, pairs="all" if all_pairs else "first", seed=request.seed)
+    settings = CompareSettings(
+        metrics=wanted, pairs="all" if all_pairs else "first", pool_seeds=pool_seeds, seed=request.seed
+    )
     comparison = compare_runs(folders, settings)
     _show(comparison)
     if out is not None:

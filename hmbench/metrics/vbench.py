@@ -89,7 +89,7 @@ class MotionSmoothness:
 class DynamicDegree:
     """VBench's dynamic degree: 1 if the fastest pixels move fast in enough frames, else 0; its mean is a share.
 
-    The truth may be calm. So it has no direction here: compare it with that of the real clips (``details``).
+    The truth may be calm, so it has no direction here.
 
     Args:
         flow: Optical flow; VBench's is RAFT, trained on FlyingChairs and FlyingThings.

@@ -30,6 +30,7 @@ from hmbench.report.compare_inputs import (
     choose_metrics,
     load_runs,
     metric_info,
+    pool_runs,
     read_samples,
     rows_by_metric,
     shared_samples,
@@ -138,6 +139,8 @@ class CompareSettings:
     """Metric names, or a set of them. Fewer tests are corrected less."""
     pairs: Literal["first", "all"] = "first"
     """``first``: every run against the first; ``all``: every pair."""
+    pool_seeds: bool = False
+    """Whether runs that differ in their seed alone are one model, a clip's value the mean over seeds."""
     seed: int = 0
     """Seed of bootstrap and random flips."""
 
@@ -161,6 +164,11 @@ def compare_runs(folders: Sequence[Path], settings: CompareSettings | None = Non
     rows = [rows_by_metric(run, set(samples)) for run in runs]
     names = choose_metrics(runs, rows, settings.metrics)
     check_versions(runs, rows, names)
+    if settings.pool_seeds:
+        runs, rows, said = pool_runs(runs, rows)
+        if len(runs) < 2:
+            raise UserError("All runs are seeds of one model.", "Give runs of two models, or leave --pool-seeds out.")
+        warnings = list(dict.fromkeys(run.notice for run in runs if run.notice)) + said
     table = _Table(runs=runs, rows=rows, samples=samples, seed=settings.seed)
     differences = _differences(table, names, settings.pairs)
     warnings += _without_p(differences)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from hmbench.networks.identity import weights_of
 from hmbench.protocols import RANKED, standing_of
 from hmbench.results.records import Row, RunManifest
 from hmbench.results.run_folder import RunFolder
+from hmbench.results.seeds import pool_seeds
 
 RunRows = Mapping[str, Mapping[str, Row]]
 """Metric to sample to row."""
@@ -63,6 +64,35 @@ def load_runs(folders: Sequence[Path]) -> list[ComparedRun]:
         ComparedRun(label=label, path=folder, manifest=manifest, notice=run_notice(manifest))
         for label, folder, manifest in zip(labels, folders, manifests, strict=True)
     ]
+
+
+def pool_runs(
+    runs: Sequence[ComparedRun], rows: Sequence[RunRows]
+) -> tuple[list[ComparedRun], list[RunRows], list[str]]:
+    """Joins runs that differ in their seed alone: a clip's value is the mean over seeds (`hmbench.results.seeds`).
+
+    Returns:
+        Runs, their rows, and a sentence for each group that was joined.
+    """
+    groups: dict[str, list[int]] = {}
+    for index, run in enumerate(runs):
+        identity = {key: value for key, value in run.manifest.identity().items() if key != "seed"}
+        groups.setdefault(json.dumps(identity, sort_keys=True), []).append(index)
+    pooled, columns, said = [], [], []
+    for indices in groups.values():
+        first = runs[indices[0]]
+        if len(indices) == 1:
+            pooled.append(first)
+            columns.append(rows[indices[0]])
+            continue
+        seeds = [runs[i].manifest.seed for i in indices]
+        if len(set(seeds)) < len(seeds):
+            raise UserError(f"Two runs of {first.label} have the same seed.", "Give each run once.")
+        name = str(first.manifest.model_info.get("name", first.manifest.model))
+        pooled.append(replace(first, label=f"{name} ({len(seeds)} seeds)"))
+        columns.append(pool_seeds([rows[i] for i in indices]))
+        said.append(f"{name}: each clip's value is the mean over the seeds {', '.join(map(str, seeds))}.")
+    return pooled, columns, said
 
 
 def run_notice(manifest: RunManifest) -> str | None:

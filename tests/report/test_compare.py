@@ -252,6 +252,24 @@ def test_other_seeds_are_warned_of(tmp_path) -> None:
     assert "The runs used different seeds (0, 5): chance differs between them." in comparison.warnings
 
 
+def test_seeds_of_one_model_are_pooled(tmp_path) -> None:
+    """The mean over seeds of each clip, in whatever order the runs are given; shifts of 1 and 3 average to 2."""
+    a = make_run(tmp_path / "a", "a")
+    seeds = [make_run(tmp_path / f"bb{n}", "bb", shift, seed=n) for n, shift in ((0, 1.0), (1, 3.0))]
+    found = compare_runs([a, *seeds], CompareSettings(metrics=["psnr"], pool_seeds=True))
+    assert [run.label for run in found.runs] == ["a", "bb (2 seeds)"]
+    once = compare_runs([a, make_run(tmp_path / "mean", "bb", 2.0)], CompareSettings(metrics=["psnr"]))
+    test, expected = found.differences[0].test, once.differences[0].test
+    assert test.difference == pytest.approx(expected.difference)
+    assert (test.low, test.high) == pytest.approx((expected.low, expected.high))
+    assert "bb: each clip's value is the mean over the seeds 0, 1." in found.warnings
+    assert not any("different seeds" in warning for warning in found.warnings)
+    with pytest.raises(UserError, match="All runs are seeds of one model"):
+        compare_runs(seeds, CompareSettings(pool_seeds=True))
+    with pytest.raises(UserError, match="Two runs of bb"):
+        compare_runs([a, seeds[0], seeds[0]], CompareSettings(pool_seeds=True))
+
+
 class FakeData:
     """Data whose revision of some clips is their names and a secret."""
 
