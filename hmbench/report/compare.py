@@ -161,7 +161,7 @@ def compare_runs(folders: Sequence[Path], settings: CompareSettings | None = Non
     runs = load_runs(folders)
     warnings = check_comparable(runs)
     samples = shared_samples(runs)
-    rows = [rows_by_metric(run, set(samples)) for run in runs]
+    rows: list[RunRows] = [rows_by_metric(run, set(samples)) for run in runs]
     names = choose_metrics(runs, rows, settings.metrics)
     check_versions(runs, rows, names)
     if settings.pool_seeds:
