@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -281,10 +282,10 @@ def test_a_signal_ends_a_run_in_one_process(tmp_path: Path) -> None:
 
 
 def node(*where: str) -> subprocess.Popen[bytes]:
-    """`ray start` on this machine, with room for two workers."""
+    """`ray start` on this machine, with room for one worker."""
     env = {**ENVIRONMENT, "RAY_TMPDIR": f"/tmp/hm{os.getpid()}"}
     more = ["--disable-usage-stats", "--object-store-memory", "100000000", "--block"]
-    chosen = [*where, "--num-cpus", "2", "--num-gpus", "0", *more]
+    chosen = [*where, "--num-cpus", "1", "--num-gpus", "0", *more]
     return subprocess.Popen(
         [sys.executable, "-m", "ray.scripts.scripts", "start", *chosen],
         env=env, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -300,14 +301,21 @@ def end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
+def listens(port: int) -> bool:
+    with socket.socket() as one:
+        one.settimeout(2)
+        return one.connect_ex(("127.0.0.1", port)) == 0
+
+
 @pytest.fixture
 def cluster() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """A cluster of two nodes on this machine."""
-    address = f"127.0.0.1:{20000 + os.getpid() % 10000}"
-    head = node("--head", "--port", address.split(":")[1], "--include-dashboard", "false")
-    time.sleep(15)
-    second = node("--address", address)
-    yield address, second
+    """A cluster of two nodes on this machine; the second may join while the run goes on."""
+    port = 20000 + os.getpid() % 10000
+    head = node("--head", "--port", str(port), "--include-dashboard", "false")
+    wait_for(lambda: listens(port))
+    time.sleep(20)  # the head's other processes
+    second = node("--address", f"127.0.0.1:{port}")
+    yield f"127.0.0.1:{port}", second
     end(second)
     end(head)
 
@@ -326,8 +334,8 @@ def test_a_node_of_a_cluster_that_is_killed_costs_its_clips_in_flight(tmp_path: 
                 end(second)
 
     heard = Killer()
-    asked = request(tmp_path / "run", 2, address=address, options={"pause": "3"})
+    asked = request(tmp_path / "run", 2, address=address, options={"pause": "20"})
     result = run_on_workers(asked, heard, metrics=METRICS)
     assert killed, "no clip was in flight on the second node"
     assert result.failures == {} and result.summary["mae"].scored == 4
-    assert files(tmp_path / "run") == files(alone(tmp_path / "one", options={"pause": "3"}))
+    assert files(tmp_path / "run") == files(alone(tmp_path / "one"))
