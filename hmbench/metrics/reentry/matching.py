@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -23,7 +24,7 @@ from hmbench.case import Case
 from hmbench.networks.backbones import CropEncoder
 from hmbench.subjects.boxes import areas, centres, covered, framewise_iou, heights, present
 from hmbench.subjects.boxes import feet as feet_of
-from hmbench.types import Boxes, SubjectTruth, Track
+from hmbench.types import Boxes, SubjectTruth, Track, Video
 from hmbench.video.events import VISIBLE_SHARE
 
 MIN_FRAMES = 3
@@ -45,6 +46,10 @@ LIMB_INSIDE = 0.5
 """Share of a limb's box inside the body's."""
 EXCHANGED = 0.2
 """Lead in place affinity from which on two subjects stand in each other's place."""
+GLANCE = 16
+"""Pixels a side at which pictures of consecutive frames are compared."""
+COHERENT = 0.3
+"""Correlation of consecutive pictures below which a track follows nothing: bodies have 0.8 and more, noise has 0."""
 NEUTRAL_DIFFERENT = 0.6
 """Cosine between different subjects assumed for an encoder without a measured one and a clip without other subjects."""
 
@@ -194,7 +199,8 @@ def _different(context: Tensor, strangers: list[Tensor], measured: float | None)
 def _cast(case: Case, encoder: CropEncoder, start: int, stop: int) -> Casting:
     parts, tracks = parts_of(case, encoder), case.tracks or ()
     features = [in_window(f, t, start, stop) for f, t in zip(track_features(case, encoder), tracks, strict=True)]
-    alive = [i for i, f in enumerate(features) if len(f) >= MIN_FRAMES]
+    holds = [holds_together(case, i) for i in range(len(tracks))]
+    alive = [i for i, f in enumerate(features) if len(f) >= MIN_FRAMES and holds[i]]
     place = np.array([[_place(tracks[i], p, start, stop) for i in alive] for p in parts]).reshape(len(parts), -1)
     looks = np.array([[_looks(features[i], p) for i in alive] for p in parts]).reshape(len(parts), -1)
     allowed = ((place >= PLACE_ENOUGH) | (looks >= LOOKS_ENOUGH)) & ~_somebody_elses(place, looks)
@@ -222,6 +228,37 @@ def _cast(case: Case, encoder: CropEncoder, start: int, stop: int) -> Casting:
         ]
         doubles[part.truth.label] = tuple(alive[c] for c in twins)
     return Casting(played=played, doubles=doubles)
+
+
+def holds_together(case: Case, index: int) -> bool:
+    """Whether a track's pictures have something in common from one frame to the next.
+
+    A detector finds bodies in noise, too, frame by frame; what looks like another picture each time is nobody.
+    """
+
+    def compute() -> bool:
+        assert case.tracks is not None, "only tracks hold together"
+        return coherence(case.prediction, case.tracks[index].boxes) >= COHERENT
+
+    return case.memo(("holds together", index), compute)
+
+
+def coherence(video: Video, boxes: Boxes) -> float:
+    """Median correlation of grey pictures of consecutive frames, cut out by boxes ``[T, 4]``; 1 without a pair."""
+    shown = np.flatnonzero(present(boxes))
+    pairs = shown[:-1][np.diff(shown) == 1]
+    found = [float((_small(video, boxes, t) * _small(video, boxes, t + 1)).sum()) for t in pairs.tolist()]
+    return float(np.median(found)) if found else 1.0
+
+
+def _small(video: Video, boxes: Boxes, t: int) -> NDArray[np.float64]:
+    """The box's grey levels at `GLANCE` pixels a side, of mean 0 and length 1; what is flat stays 1 with itself."""
+    x0, y0 = np.floor(boxes[t, :2]).astype(int).clip(min=0)
+    x1, y1 = np.ceil(boxes[t, 2:]).astype(int)
+    crop = video[t, y0 : max(y1, y0 + 2), x0 : max(x1, x0 + 2)].mean(axis=2, dtype=np.float64)
+    small = cv2.resize(crop, (GLANCE, GLANCE), interpolation=cv2.INTER_AREA)
+    small = np.append((small - small.mean()).ravel(), GLANCE)  # a grey level of contrast counts as none
+    return np.asarray(small / np.linalg.norm(small), np.float64)
 
 
 def _place(track: Track, part: Part, start: int, stop: int) -> float:

@@ -9,7 +9,7 @@ import pytest
 
 from hmbench.case import Case
 from hmbench.metrics.needs import unmet_need
-from hmbench.metrics.reentry.matching import cast, parts_of
+from hmbench.metrics.reentry.matching import cast, coherence, parts_of
 from hmbench.metrics.reentry.metrics import ReentryMetric, event_rows
 from hmbench.metrics.reentry.readings import READINGS
 from hmbench.metrics.reentry.records import event_records, out_of_sight_from
@@ -331,3 +331,23 @@ def test_a_clip_without_events_is_a_skip():
     case = make_case([changed(HERO, hidden=(0, 0))], [HERO])
     reason = unmet_need(metric("return_recall").info, case)
     assert reason == "no subject leaves the view and returns in this clip"
+
+
+def test_a_track_whose_pictures_have_nothing_in_common_follows_nobody():
+    """A detector finds bodies in noise, at the right place and with the right looks now and then."""
+    case = make_case([HERO], [HERO])
+    assert coherence(case.prediction, case.tracks[0].boxes) > 0.7
+    noise = np.random.default_rng(0).integers(0, 256, case.prediction.shape).astype(np.uint8)
+    snow = Case(case.sample, noise, case.tracks)
+    assert coherence(noise, case.tracks[0].boxes) < 0.2
+    assert cast(case, ENCODER, 0, stage.HALF).played == {1: (0,)}
+    assert cast(snow, ENCODER, 0, stage.HALF).played == {1: ()}
+    assert record(snow).verdict == "vanished"
+
+
+def test_two_that_changed_places_changed_identities():
+    swapped = [changed(HERO, colour=FRIEND.colour), changed(FRIEND, colour=HERO.colour)]
+    case = make_case([HERO, FRIEND], swapped)
+    assert {r.event.label: r.verdict for r in event_records(case, ENCODER)} == dict.fromkeys(
+        (HERO.label, FRIEND.label), "changed identity"
+    )
