@@ -40,13 +40,14 @@ def validate_metrics(
 
     For every metric and fault: the AUC against true clips, and whether the value falls as the fault grows.
 
-    For harmless changes (codec, shift, brightness): false alarms. And which verdict each faulty subject got.
+    For harmless changes (codec, shift, blur, ...): false alarms. And which verdict each faulty subject got.
     """
     from hmbench.cli.console import out as screen
     from hmbench.cli.console import progress_bar
     from hmbench.data.mini_world import PROBE_KINDS
     from hmbench.files import write_json, write_text
-    from hmbench.study.probe_clips import NUISANCES
+    from hmbench.study.body_faults import BODY_FAULTS
+    from hmbench.study.nuisances import NUISANCES
     from hmbench.study.validity import StudyConfig, run_study
     from hmbench.study.validity_report import summarise_study, to_markdown
 
@@ -65,7 +66,7 @@ def validate_metrics(
         cache=cache,
         oracle=oracle,
     )
-    variants = 1 + len(config.strengths) * (len(PROBE_KINDS) + 1 + (0 if oracle else len(NUISANCES)))
+    variants = 1 + len(config.strengths) * (len(PROBE_KINDS) + len(BODY_FAULTS) + 1 + (0 if oracle else len(NUISANCES)))
     with progress_bar() as bar:
         task = bar.add_task("variants", total=clips * variants, note="")
         study = run_study(config, lambda line: bar.update(task, advance=1, note=line))

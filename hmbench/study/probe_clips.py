@@ -14,13 +14,11 @@ import hashlib
 import itertools
 import json
 import math
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, cast, get_args
+from typing import Any, NamedTuple, cast
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -38,14 +36,12 @@ from hmbench.data.mini_world.scenes import SCENES, build_scene
 from hmbench.data.mini_world.spec import GENERATOR, make_plan
 from hmbench.data.mini_world.splits import SplitName, candidate, cell_of
 from hmbench.durable import replacing
+from hmbench.study.body_faults import BODY_FAULTS, PAINTED, applies, painted
+from hmbench.study.body_faults import drawn as drawn_fault
+from hmbench.study.nuisances import NUISANCES, disturbed
 from hmbench.types import Category, Intrinsics, LabelMaps, Meta, Prompt, Sample, Truth, Video
 from hmbench.video.events import find_events, visible_frames
-from hmbench.video.files import read_video, write_video
 
-Nuisance = Literal["crf", "shift", "brightness"]
-NUISANCES: tuple[Nuisance, ...] = get_args(Nuisance)
-CRF, GAIN = 28, 0.1
-"""x264 quality and change of brightness at full strength; a shift is one pixel."""
 FORGOTTEN = "forgotten"
 """The fault of the background."""
 TURN = math.radians(40)
@@ -56,7 +52,7 @@ class Variant(NamedTuple):
     """What is wrong with a clip."""
 
     kind: str
-    """``clean``, a probe, ``forgotten`` or a nuisance."""
+    """``clean``, a probe, ``forgotten``, a fault of a body or a nuisance."""
     strength: float
     """0 for clean, up to 1."""
 
@@ -108,24 +104,29 @@ def shown_variants(
         drawn = _kept(source, spec, f"{FORGOTTEN}:{strength}", functools.partial(_turned, spec, source.size, strength))
         video = np.where(truth.target_labels[..., None] > 0, truth.target, drawn["frames"])
         yield Shown(Variant(FORGOTTEN, strength), video, truth.target_labels)
+    yield from _body_variants(source, spec, sample, strengths)
     for kind in NUISANCES:
         for strength in strengths:
             video = disturbed(truth.target, kind, strength, fps=sample.prompt.fps)
             yield Shown(Variant(kind, strength), video, None)
 
 
-def disturbed(video: Video, kind: Nuisance, strength: float, *, fps: float) -> Video:
-    """A nuisance: H.264 at a worse quality, a shift by up to a pixel, another brightness."""
-    if kind == "brightness":
-        return (video.astype(np.float32) * (1 + GAIN * strength)).clip(0, 255).round().astype(np.uint8)
-    if kind == "shift":
-        matrix = np.array([[1, 0, strength], [0, 1, 0]], np.float32)
-        size = (video.shape[2], video.shape[1])
-        return np.stack([cv2.warpAffine(f, matrix, size, borderMode=cv2.BORDER_REPLICATE) for f in video])
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "clip.mp4"
-        write_video(path, video, fps=fps, crf=round(17 + (CRF - 17) * strength))
-        return read_video(path, frames=len(video))
+def _body_variants(
+    source: ProbeSource, spec: ClipSpec, sample: Sample, strengths: tuple[float, ...]
+) -> Iterator[Shown]:
+    """Faults of bodies at each strength that they have."""
+    without: Video | None = None
+    for fault in BODY_FAULTS:
+        for strength in (s for s in strengths if applies(fault, s, spec)):
+            if fault in PAINTED:
+                if without is None:
+                    draw = functools.partial(drawn_fault, spec, source.size, None, 1.0)
+                    without = _kept(source, spec, "without", draw)["frames"]
+                yield Shown(Variant(fault, strength), *painted(sample, without, fault, strength))
+            else:
+                draw = functools.partial(drawn_fault, spec, source.size, fault, strength)
+                drawn = _kept(source, spec, f"{fault}:{strength}", draw)
+                yield Shown(Variant(fault, strength), drawn["frames"], drawn["labels"])
 
 
 def _specs(source: ProbeSource, count: int) -> Iterator[tuple[str, ClipSpec]]:

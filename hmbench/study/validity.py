@@ -29,7 +29,9 @@ from hmbench.metrics.reentry.metrics import event_rows
 from hmbench.metrics.table import default_metrics
 from hmbench.networks.identity import weights_identity
 from hmbench.protocols import Metric, SubjectTracker
-from hmbench.study.probe_clips import FORGOTTEN, NUISANCES, ProbeSource, Shown, clean_samples, shown_variants
+from hmbench.study.body_faults import BODY_FAULTS
+from hmbench.study.nuisances import NUISANCES
+from hmbench.study.probe_clips import FORGOTTEN, ProbeSource, Shown, clean_samples, shown_variants
 from hmbench.subjects.boxes import present
 from hmbench.subjects.reference_tracks import reference_tracks
 from hmbench.types import Sample, Score, Track
@@ -44,7 +46,14 @@ EXPECTED = {
     "displaced": "displaced",
     "duplicated": "duplicated",
     "wrongway": "wrong way",
-    FORGOTTEN: "returned",
+    FORGOTTEN: "wrong view",
+    "mirrored": "wrong facing",
+    "moonwalk": "out of step",
+    "sliding": "sliding",
+    "blob": "faceless",
+    "enlarged": "wrong size",
+    "ever-present": "ever-present",
+    "exchanged": "changed identity",
 }
 """Variant to the verdict that is right for it."""
 SIZE_BINS = (0.0012, 0.005, 0.01, 0.03, 1.0)
@@ -247,4 +256,4 @@ def signed_values(study: Study, metric: str, kind: str, strength: float) -> dict
 def kinds_of(study: Study) -> tuple[list[str], list[str]]:
     """Faults and nuisances that the study has."""
     seen = {v.kind for v in study.values}
-    return [k for k in (*PROBE_KINDS, FORGOTTEN) if k in seen], [k for k in NUISANCES if k in seen]
+    return [k for k in (*PROBE_KINDS, FORGOTTEN, *BODY_FAULTS) if k in seen], [k for k in NUISANCES if k in seen]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from hmbench.data.mini_world import PROBE_KINDS
+from hmbench.study.body_faults import BODY_FAULTS
 from hmbench.study.summary_choice import summary_lines, weigh_summaries
 from hmbench.study.validity import (
     EXPECTED,
@@ -57,7 +58,7 @@ def verdicts(study: Study) -> dict[str, dict[str, int]]:
     full = study.config.strengths[-1]
     for row in study.events:
         kind = row["kind"]
-        if row["strength"] in (0.0, full) and (row["probed"] or kind not in PROBE_KINDS):
+        if row["strength"] in (0.0, full) and (row["probed"] or kind not in (*PROBE_KINDS, *BODY_FAULTS)):
             out.setdefault(kind, Counter())[str(row["verdict"])] += 1
     return {kind: dict(Counter(counts).most_common()) for kind, counts in out.items()}
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from hmbench.data.mini_world import PROBE_KINDS
 from hmbench.metrics.reentry.readings import READINGS
+from hmbench.study.body_faults import BODY_FAULTS
 from hmbench.study.validity import EXPECTED, Study
 
 BLIND = 0.6
@@ -30,7 +31,7 @@ def targets(study: Study, metrics: dict[str, Any], verdicts: dict[str, dict[str,
     """
     quiet = quiet_metrics(metrics)
     clean = {name: _held(metrics[name]["clean"], least) for name, least in ON_CLEAN.items() if name in metrics}
-    probes = [kind for kind in PROBE_KINDS if kind in verdicts]
+    probes = [kind for kind in (*PROBE_KINDS, *BODY_FAULTS) if kind in verdicts]
     seen = {kind: _best(metrics, quiet, kind) for kind in probes}
     return {
         "clean": clean,

@@ -12,10 +12,13 @@ from hmbench.case import Case
 from hmbench.data.mini_world import PROBE_KINDS, Probe
 from hmbench.metrics.reentry.metrics import event_rows
 from hmbench.networks.embedder import load_embedder
-from hmbench.study.probe_clips import ProbeSource, clean_samples, disturbed, shown_variants
+from hmbench.study.body_faults import PAINTED, painted
+from hmbench.study.nuisances import NUISANCES, disturbed
+from hmbench.study.probe_clips import ProbeSource, clean_samples, shown_variants
 from hmbench.study.validity import EXPECTED, Measured, Study, StudyConfig, auc, monotonicity, run_study, signed_values
 from hmbench.study.validity_report import recall_by_size, summarise_study, to_markdown
 from hmbench.subjects.oracle import OracleTracker
+from tests.metrics import stage
 
 
 def test_auc_counts_pairs():
@@ -76,11 +79,16 @@ def test_recall_is_told_by_size():
 def test_nuisances_are_small_and_change_no_shape():
     video = np.random.default_rng(0).integers(30, 200, (4, 32, 48, 3), dtype=np.uint8)
     video = np.repeat(np.repeat(video[:, ::8, ::8], 8, axis=1), 8, axis=2)
-    for kind in ("crf", "shift", "brightness"):
+    for kind in NUISANCES:
         out = disturbed(video, kind, 1.0, fps=15.0)
-        assert out.shape == video.shape
-        assert 0 < np.abs(out.astype(int) - video).mean() < 40
-    np.testing.assert_array_equal(disturbed(video, "shift", 1.0, fps=15.0)[:, :, 1:], video[:, :, :-1])
+        assert out.shape == video.shape and out.dtype == np.uint8
+        assert 0 < np.abs(out.astype(int) - video).mean() < 60, kind
+    np.testing.assert_array_equal(disturbed(video, "shift", 1.0, fps=15.0)[:, :, 2:], video[:, :, :-2])
+    np.testing.assert_array_equal(disturbed(video, "late", 1.0, fps=15.0), video[[0, 0, 0, 1]])
+    np.testing.assert_array_equal(disturbed(video, "late", 0.5, fps=15.0), video[[0, 0, 1, 2]])
+    np.testing.assert_array_equal(disturbed(video, "rate", 1.0, fps=15.0), video[[0, 0, 2, 2]])
+    np.testing.assert_array_equal(disturbed(video, "rate", 0.5, fps=15.0), video[[0, 1, 2, 2]])
+    assert disturbed(video, "brightness", 1.0, fps=15.0)[0, 0, 0, 0] == round(1.1 * int(video[0, 0, 0, 0]))
 
 
 @pytest.mark.slow
@@ -94,7 +102,7 @@ def test_the_study_runs_and_the_clean_clip_is_best(tmp_path):
     forgotten = {name: entry["faults"]["forgotten"] for name, entry in summary["metrics"].items()}
     assert forgotten["background_fidelity"]["auc"] == forgotten["memory_score"]["auc"] == 1
     assert forgotten["background_fidelity"]["mean"] < 0.3
-    assert forgotten["reentry_success"]["mean"] > 0.9, "subjects before a forgotten background are right"
+    assert forgotten["reentry_success"]["mean"] == 0, "places mean nothing in a view that nobody asked for"
     assert summary["summaries"][0]["worst_fault"] == 1
 
 
@@ -111,4 +119,26 @@ def test_each_fault_is_named_rightly_most_often_on_train_clips():
             found[shown.variant.kind] += [row["verdict"] for row in rows if row["label"] == 1]
     assert set(found) == set(EXPECTED)
     for kind, right in EXPECTED.items():
-        assert found[kind].count(right) >= 3, (kind, found[kind])
+        assert found[kind].count(right) >= 0.75 * len(found[kind]), (kind, found[kind])
+
+
+def test_painted_faults_change_the_first_subject_and_nothing_else():
+    case = stage.make_case([stage.HERO, stage.FRIEND], [stage.HERO, stage.FRIEND])
+    truth = case.truth
+    without, _ = stage.film([stage.FRIEND], range(stage.HALF, 2 * stage.HALF))
+    for fault in sorted(PAINTED):
+        video, labels = painted(case.sample, without, fault, 1.0)
+        changed = (video != truth.target).any(axis=3)
+        own = (labels == 1) | (truth.target_labels == 1)
+        assert changed.any() and not (changed & ~own).any(), fault
+    blob, _ = painted(case.sample, without, "blob", 1.0)
+    shown = next(t for t in range(stage.HALF) if (truth.target_labels[t] == 1).any())
+    assert len(np.unique(blob[shown][truth.target_labels[shown] == 1], axis=0)) == 1
+    twice, _ = painted(case.sample, without, "mirrored", 1.0)
+    box = np.argwhere(truth.target_labels[shown] == 1)
+    (top, left), (bottom, right) = box.min(axis=0), box.max(axis=0) + 1
+    mirrored = truth.target[shown, top:bottom, left:right][:, ::-1]
+    np.testing.assert_array_equal(twice[shown, top:bottom, left:right], mirrored)
+    _, ever = painted(case.sample, without, "ever-present", 1.0)
+    before = truth.events[0].reentry - stage.HALF
+    assert (ever[:before] == 1).any(axis=(1, 2)).all()

@@ -90,9 +90,13 @@ def _motion(n: Numbers) -> float:
 
 
 def success(parts: dict[str, float], floor: float = 0.0) -> float:
-    """The product of the factors on a scale where `floor`, what no memory gets, is 0 and the truth is 1."""
-    value = math.prod(parts.values())
-    return max(value - floor, 0.0) / (1 - floor) if floor < 1 else 0.0
+    """The product of the factors on a scale where `floor`, what no memory gets, is 0 and the truth is 1.
+
+    Timing multiplies at the end: being late costs the same whatever no memory gets.
+    """
+    value = math.prod(value for name, value in parts.items() if name != "timing")
+    above = max(value - floor, 0.0) / (1 - floor) if floor < 1 else 0.0
+    return above * parts.get("timing", 1.0)
 
 
 def _ramp(value: float, low: float, high: float) -> float:

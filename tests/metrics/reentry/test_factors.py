@@ -71,6 +71,7 @@ def test_what_no_memory_gets_is_zero_and_the_truth_one():
     assert success(parts, 0.2) == pytest.approx(0.5)
     assert success(parts, 0.6) == success(parts, 0.7) == success(parts, 1.0) == 0
     assert success({"coverage": 1.0}, 0.9) == pytest.approx(1)
+    assert success({"coverage": 1.0, "timing": 0.8}, 0.9) == pytest.approx(0.8)
 
 
 def test_backwards_goes_back_and_forth_again():
