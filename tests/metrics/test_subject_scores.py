@@ -204,7 +204,11 @@ def test_what_a_clip_lacks_is_the_reason(metrics, situations):
     # in the mini profile the masked variant alone says something of the background; the stage's camera stands still
     without = {name: situations["true"][name].reason or "" for name in weightless}
     told = {name for name, reason in without.items() if "weights" in reason or "stands still" in reason}
-    assert weightless - told <= {"background_consistency", "body_facing", "body_gait"}  # toys are their own mirror image
+    assert weightless - told <= {
+        "background_consistency",
+        "body_facing",
+        "body_gait",
+    }  # toys are their own mirror image
     for metric in metrics:
         name, needs = metric.info.name, metric.info.needs
         reasons = {situation: situations[situation][name].reason or "" for situation in SITUATIONS}
