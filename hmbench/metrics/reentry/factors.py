@@ -15,7 +15,7 @@ from hmbench.metrics.reentry.verdict import Numbers
 
 
 class Tolerance:
-    """What counts as right: the tracker's own wobble on nuisances, read off train clips."""
+    """What counts as right: about the tracker's own wobble on nuisances; set by hand, seen on few clips."""
 
     identity = 0.85
     """Calibrated similarity."""
