@@ -22,9 +22,9 @@ from hmbench.results.records import Row, RunManifest, write_rows
 from hmbench.results.run_folder import RunFolder
 from hmbench.results.summary import summarise
 from leaderboard.cli import app
-from leaderboard.readme import BEGIN, END, update_document
+from leaderboard.readme import BEGIN, END, results_table, update_document
 from leaderboard.site import leaderboard_site
-from leaderboard.submission import accept, read_entries, read_entry
+from leaderboard.submission import RESULTS, accept, read_entries, read_entry
 from leaderboard.tables import PUBLISHED, board_csv, board_table, make_boards, published_table
 
 SAMPLES = tuple(f"clip{i:02d}" for i in range(22))
@@ -426,3 +426,9 @@ def test_documents_get_their_table_from_the_entries(tmp_path) -> None:
     good = next(e for e in entries if e.name == "good").means["psnr"]
     assert f"{good['mean']:.2f} [{good['low']:.2f}, {good['high']:.2f}]" in text
     assert "22 clips of revision `rev1`" in text
+
+
+def test_the_readme_shows_the_entries() -> None:
+    """After a change of entries: python -m leaderboard documents README.md."""
+    text = (Path(__file__).resolve().parents[2] / "README.md").read_text()
+    assert f"{BEGIN}\n{results_table(read_entries(RESULTS))}\n{END}" in text
