@@ -122,8 +122,8 @@ def test_the_commands_are_these() -> None:
     """A new command is a decision: it is added here too."""
     names = {command.name for command in app.registered_commands}
     assert names == {
-        "check-predictions", "compare", "doctor", "eval", "generate", "inspect", "models", "report",
-        "retrieval", "score", "train-reference", "validate-metrics",
+        "check-predictions", "compare", "distribution", "doctor", "eval", "generate", "inspect", "leaderboard",
+        "models", "report", "retrieval", "score", "train-reference", "validate-metrics",
     }  # fmt: skip
 
 
