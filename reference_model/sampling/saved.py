@@ -52,7 +52,7 @@ def load_saved(folder: Path, kind: type[HydraPipeline] = HydraPipeline) -> Hydra
     for name in NAMES_OF_0_1:
         importlib.import_module(name)
     formats = {part.name: found for part in sorted(folder.iterdir()) if (found := stored_format(part)) is not None}
-    with warnings.catch_warnings(), _no_bars():
+    with warnings.catch_warnings(), _no_bars(), _own_default_dtype():
         # the argument's new name, `dtype`, is unknown to diffusers 0.36, which the project still accepts
         warnings.filterwarnings("ignore", message=".*torch_dtype.*", category=FutureWarning)
         pipeline = kind.from_pretrained(
@@ -130,6 +130,16 @@ def _no_bars() -> Iterator[None]:
     finally:
         if shown:
             diffusers_logging.enable_progress_bar()
+
+
+@contextmanager
+def _own_default_dtype() -> Iterator[None]:
+    """Gives torch its default number format back: diffusers leaves the files' own there where a model fails to load."""
+    before = torch.get_default_dtype()
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 def stored_format(folder: Path) -> torch.dtype | None:

@@ -358,7 +358,9 @@ def test_commands(tmp_path) -> None:
     written = runner.invoke(app, ["site", str(tmp_path / "site"), *results])
     assert written.exit_code == 0, written.output
     assert "mine" in (tmp_path / "site" / "index.html").read_text()
-    assert runner.invoke(app, ["check", *results]).output.startswith("ok mine (22 clips, 3 metrics, format 2)")
+    assert runner.invoke(app, ["check", *results]).output.startswith(
+        "ok mine (22 clips, 3 metrics, format 2, not verified"
+    )
 
 
 def test_no_torch_is_needed() -> None:
