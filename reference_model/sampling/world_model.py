@@ -312,6 +312,11 @@ def shipped_folder(name: str) -> Path | None:
 
 
 def _load_folder(folder: Path, kind: type[HydraPipeline]) -> HydraPipeline:
+    if not (folder / "model_index.json").is_file():
+        raise UserError(
+            f"The folder {folder} holds no usable pipeline: it has no model_index.json.",
+            "Give a folder that save_pretrained wrote.",
+        )
     try:
         return load_saved(folder, kind)
     except UserError:

@@ -141,7 +141,7 @@ def test_missing_weights_have_their_sentence(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"exists only as trained weights.*reference_model.released.paper_weights pull"):
         create_model(name, profile="paper", device="cpu")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match=r"There is no file .*model_index\.json"):
+    with pytest.raises(UserError, match=r"holds no usable pipeline: it has no model_index\.json"):
         create_model(name, profile="paper", device="cpu", options={"checkpoint": str(tmp_path / "empty")})
     with pytest.raises(UserError, match=r"is not one of 'auto', 'none', 'model', 'sequential'"):
         create_model(name, profile="paper", device="cpu", options={"offload": "some"})
