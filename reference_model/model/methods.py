@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from reference_model.model.config import RECIPES, HydraConfig
@@ -153,6 +155,8 @@ def find_method(name: str) -> Method:
 
 def _imported(value: str) -> Any:
     module, _, attribute = value.partition(":")
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.append(here)
     try:
         return getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
