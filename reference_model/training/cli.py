@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from hmbench.data.cameras import parse_cameras
 from hmbench.data.dataset import Dataset, open_dataset
@@ -40,7 +40,7 @@ class TrainOptions:
     also: Sequence[str] = ()
     """Names of methods without weights that train in turn with it, on the same backbone."""
     data: str = "mini"
-    """A folder in HM-World's layout, or ``mini``: the embedded world's train split, rendered in memory."""
+    """A folder in HM-World's layout, or ``mini`` or ``mini-easy``: the train split of an embedded world, in memory."""
     split: str = "train"
     """Split of a folder."""
     clips: int | None = None
@@ -77,6 +77,8 @@ class TrainOptions:
 
 MINI_CLIPS = 1500
 """Clips of the embedded world that ``--data mini`` renders unless told otherwise."""
+MINI_SPLITS: dict[str, Literal["train", "easy-train"]] = {"mini": "train", "mini-easy": "easy-train"}
+"""Training splits of the embedded worlds by ``--data``."""
 
 
 def reference(options: Mapping[str, Any], listener: Listener | None = None) -> Path:
@@ -185,8 +187,9 @@ def open_source(options: TrainOptions, size: tuple[int, int], frames: tuple[int,
     Raises:
         UserError: If there are none.
     """
-    if options.data == "mini":
-        return MiniWorldClips(count=_given(options.clips, MINI_CLIPS), size=size, frames=frames)
+    if options.data in MINI_SPLITS:
+        count = _given(options.clips, MINI_CLIPS)
+        return MiniWorldClips(count=count, size=size, frames=frames, split=MINI_SPLITS[options.data])
     dataset = open_dataset(options.data)
     ids = dataset.ids(options.split)[: options.clips]
     if not ids:
@@ -288,18 +291,23 @@ class DatasetClips:
 
 @dataclass(frozen=True)
 class MiniWorldClips:
-    """The embedded world's train split, drawn in memory when asked for."""
+    """A training split of the embedded world, drawn in memory when asked for."""
 
     count: int
     size: tuple[int, int]
     frames: tuple[int, int]
+    split: Literal["train", "easy-train"] = "train"
 
     @property
     def name(self) -> str:
         """Version, generator and split."""
-        from hmbench.data.mini_world import GENERATOR, VERSION
+        from hmbench.data.mini_world import GENERATOR
+        from hmbench.data.mini_world.splits import version_of
 
-        return f"{VERSION} generator {GENERATOR}, train split, seed 0, {self.size[0]}x{self.size[1]}, in memory"
+        return (
+            f"{version_of(self.split)} generator {GENERATOR}, {self.split} split, seed 0, "
+            f"{self.size[0]}x{self.size[1]}, in memory"
+        )
 
     def ids(self) -> tuple[str, ...]:
         """A number for each slot of the split."""
@@ -309,11 +317,11 @@ class MiniWorldClips:
         """Draws one clip."""
         from hmbench.data.mini_world import rejection, render_clip
         from hmbench.data.mini_world.captions import captions
-        from hmbench.data.mini_world.splits import candidate
+        from hmbench.data.mini_world.splits import candidate, least_share
 
-        slot = int(clip_id.removeprefix("slot-"))
-        candidates = (candidate("train", 0, slot, attempt) for attempt in itertools.count())
-        spec = next(spec for spec in candidates if rejection(spec) is None)
+        slot, least = int(clip_id.removeprefix("slot-")), least_share(self.split)
+        candidates = (candidate(self.split, 0, slot, attempt) for attempt in itertools.count())
+        spec = next(spec for spec in candidates if rejection(spec, least=least) is None)
         clip = render_clip(spec, self.size, half=self.frames[0])
         half = clip.num_context
         return TrainingClip(

@@ -99,6 +99,22 @@ def level_weights(levels: Tensor) -> Tensor:
     return bell / bell.mean()
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Draws:
+    """What chance decides in one training step."""
+
+    levels: Tensor
+    """Places on the schedule, int64 ``[B, 1]``, or ``[B, Fc + Ft]`` where levels are per frame."""
+    noise: Tensor
+    """Of the target's shape."""
+    text: Tensor
+    """1 for clips that keep their caption, else 0, ``[B, 1, 1]``."""
+    cameras: Tensor
+    """Likewise for cameras."""
+    history: Tensor | None = None
+    """Of the context's shape, where levels are per frame."""
+
+
 def add_noise(clips: LatentBatch, config: FlowConfig, seed: int, step: int, places: list[int]) -> NoisyBatch:
     """Noise, levels and dropouts of a training step, a function of (seed, step, place in the whole batch).
 
@@ -109,34 +125,45 @@ def add_noise(clips: LatentBatch, config: FlowConfig, seed: int, step: int, plac
         step: Number of the step.
         places: Place of each clip in the batch of all processes.
     """
-    batch = len(clips.target)
-    past, future = clips.context.shape[2], clips.target.shape[2]
-    grid = noise_levels(config.shift)
-    weights = level_weights(grid) if config.weighting == "released" else torch.ones_like(grid)
-    columns = past + future if config.levels == "per_frame" else 1
-    chosen = torch.stack(
-        [torch.randint(GRID, (columns,), generator=generator(seed, "level", step, place)) for place in places]
-    )
-    noise = torch.stack([normal(tuple(clips.target.shape[1:]), seed, "noise", step, place) for place in places])
-    text = clips.text * _kept(config.text_dropout, seed, "text", step, places)
-    shown = _kept(config.camera_dropout, seed, "camera", step, places)
-    context, level = clips.context, grid[chosen].float()
+    columns, history = 1, None
     if config.levels == "per_frame":
-        history = [normal(tuple(context.shape[1:]), seed, "history", step, place) for place in places]
-        context = _mix(context, torch.stack(history), level[:, :past])
+        columns = clips.context.shape[2] + clips.target.shape[2]
+        shape = tuple(clips.context.shape[1:])
+        history = torch.stack([normal(shape, seed, "history", step, place) for place in places])
+    chosen = [torch.randint(GRID, (columns,), generator=generator(seed, "level", step, place)) for place in places]
+    noise = [normal(tuple(clips.target.shape[1:]), seed, "noise", step, place) for place in places]
+    draws = Draws(
+        levels=torch.stack(chosen),
+        noise=torch.stack(noise),
+        text=_kept(config.text_dropout, seed, "text", step, places),
+        cameras=_kept(config.camera_dropout, seed, "camera", step, places),
+        history=history,
+    )
+    return noisy_batch(clips, config, draws)
+
+
+def noisy_batch(clips: LatentBatch, config: FlowConfig, draws: Draws) -> NoisyBatch:
+    """What a step computes on, from clean clips and what chance decided; all on one device."""
+    past, future = clips.context.shape[2], clips.target.shape[2]
+    grid = noise_levels(config.shift).to(draws.levels.device)
+    weights = level_weights(grid) if config.weighting == "released" else torch.ones_like(grid)
+    columns = draws.levels.shape[1]
+    context, level = clips.context, grid[draws.levels].float()
+    if draws.history is not None:
+        context = _mix(context, draws.history, level[:, :past])
     at = level[:, -future:] if columns > 1 else level
-    weight = weights[chosen].float()[:, -future:] if columns > 1 else weights[chosen].float()
+    weight = weights[draws.levels].float()[:, -future:] if columns > 1 else weights[draws.levels].float()
     return NoisyBatch(
         clips=LatentBatch(
             context=context,
             target=clips.target,
-            cameras=(clips.cameras[0] * shown, clips.cameras[1] * shown),
-            text=text,
+            cameras=(clips.cameras[0] * draws.cameras, clips.cameras[1] * draws.cameras),
+            text=clips.text * draws.text,
             subjects=clips.subjects,
         ),
-        noisy=_mix(clips.target, noise, at),
-        timestep=(level * GRID) if columns > 1 else (level * GRID).view(batch),
-        velocity=noise - clips.target,
+        noisy=_mix(clips.target, draws.noise, at),
+        timestep=(level * GRID) if columns > 1 else (level * GRID).view(len(clips.target)),
+        velocity=draws.noise - clips.target,
         weight=weight[:, None, :, None, None] * (1 + (config.subject_weight - 1) * clips.subjects[:, None]),
     )
 
