@@ -44,6 +44,7 @@ def inspect_command(run: Run, sample: SampleId, out: Out = None, data: Data = No
 
     from hmbench.cli.console import out as screen
     from hmbench.data.dataset import open_dataset
+    from hmbench.durable import make_folder, write_bytes
     from hmbench.report.pictures import film_strip, trajectory_plot
     from hmbench.results.prediction_files import stored_prediction
     from hmbench.results.predictions import read_prediction, reading_of
@@ -58,12 +59,12 @@ def inspect_command(run: Run, sample: SampleId, out: Out = None, data: Data = No
     prediction, _ = read_prediction(path, clip, reading_of(manifest.reading))
     tracks = tracks_from_json(tracked["prediction"]) if tracked else ()
     target = out or run / "inspect" / sample
-    target.mkdir(parents=True, exist_ok=True)
+    make_folder(target)
     table = Table(*COLUMNS)
     for number, row in enumerate(content["events"], 1):
         table.add_row(*(_shown(row.get(key)) for key in COLUMNS.values()))
         strip = film_strip(clip, prediction, tracks, row)
-        cv2.imwrite(str(target / f"event-{number}.png"), strip[..., ::-1])
+        write_bytes(target / f"event-{number}.png", cv2.imencode(".png", strip[..., ::-1])[1].tobytes())
     trajectory_plot(target / "trajectories.png", clip, tracks, content["events"])
     screen.print(table if content["events"] else f"{sample}: no subject leaves and returns in this clip.")
     screen.print(f"Pictures: {target}", markup=False, highlight=False, soft_wrap=True)
@@ -71,23 +72,19 @@ def inspect_command(run: Run, sample: SampleId, out: Out = None, data: Data = No
 
 def _records(folder: RunFolder, manifest: RunManifest, sample: str) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """Scores and tracks of a sample, as the run stored them."""
-    from hmbench.files import read_json
+    from hmbench.files import read_sealed
 
     if sample not in manifest.samples:
         raise UserError(f"The run {folder.path} has no sample {sample!r}.", did_you_mean(sample, manifest.samples))
     scores, tracks = folder.scores(sample), folder.tracks(sample)
     if not scores.is_file():
         raise UserError(f"{sample} has not been scored in {folder.path}.", "Run the same `hmbench eval` again.")
-    content = read_json(scores)
-    if "failures" not in content:
-        raise UserError(
-            f"{sample} was scored by another version of hmbench.", f"Run: hmbench score --run {folder.path}"
-        )
+    content = folder.read_scores(sample)
     broken = {failure["part"]: failure["message"] for failure in content["failures"]}
     for part in ("generate", "score", "events"):  # a metric's failure leaves the events as they are
         if part in broken:
             raise UserError(f"{sample} could not be evaluated: {broken[part]}", "Mend that, and evaluate again.")
-    return content, read_json(tracks) if tracks.is_file() else None
+    return content, read_sealed(tracks, required=False) if tracks.is_file() else None
 
 
 def _shown(value: object) -> str:

@@ -273,13 +273,11 @@ def read_samples(run: Path) -> dict[str, dict[str, Any]] | None:
         UserError: If a line is damaged.
     """
     path = run / "samples.jsonl"
-    if not path.is_file():
-        return None
     try:
-        entries = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        return {str(entry["id"]): entry for entry in entries}
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is damaged: {error!r}.", "Score the run again.") from error
+        found = {str(entry["id"]): entry for entry in RunFolder(run).lines("samples.jsonl")}
+    except KeyError as error:
+        raise UserError(f"{path} is damaged: a line has no {error}.", "Score the run again.") from error
+    return found if path.is_file() else None
 
 
 def _text(key: str) -> Callable[[Mapping[str, Any]], str | None]:

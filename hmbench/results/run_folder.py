@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, fields
 from pathlib import Path
+from typing import Any
 
+from hmbench.digests import file_digest
 from hmbench.errors import UserError
-from hmbench.files import SEAL, file_name, read_json, read_sealed, write_sealed
+from hmbench.files import SEAL, file_name, parse_json, read_json, read_sealed, write_sealed
 from hmbench.results.records import FORMATS, Row, RunManifest, check_fields, read_rows
+
+SEALED_BY_SUMMARY = ("rows.jsonl", "events.jsonl", "samples.jsonl")
+"""Files whose digests stand in ``summary.json``."""
 
 
 class RunFolder:
@@ -76,6 +82,67 @@ class RunFolder:
         """All rows of ``rows.jsonl``.
 
         Raises:
-            UserError: If the run has not been scored, or a line is damaged.
+            UserError: If the run has not been scored, the file was changed since, or a line is damaged.
         """
+        self._check_unchanged("rows.jsonl")
         return list(read_rows(self.path / "rows.jsonl"))
+
+    def read_scores(self, sample: str) -> dict[str, Any]:
+        """The score file of a sample: stamps, failures, rows, events.
+
+        Raises:
+            UserError: If it is missing, damaged, edited, or of another version.
+        """
+        path = self.scores(sample)
+        content = read_sealed(path, required=False)
+        kinds = {"sample": dict, "rows": list, "events": list, "failures": list}
+        if not all(isinstance(content.get(key), kind) for key, kind in kinds.items()):
+            raise UserError(
+                f"{path} is damaged, or of another version of hmbench.", f"Run: hmbench score --run {self.path}"
+            )
+        for row in content["rows"]:
+            check_fields(Row, row, str(path))
+        return content
+
+    def lines(self, name: str) -> Iterator[dict[str, Any]]:
+        """Objects of ``events.jsonl`` or ``samples.jsonl``; none where there is no such file.
+
+        Raises:
+            UserError: If the file was changed since the run was scored, or a line is damaged.
+        """
+        self._check_unchanged(name)
+        path = self.path / name
+        if path.is_file():
+            with path.open(encoding="utf-8", errors="replace") as lines:
+                for number, line in enumerate(lines, 1):
+                    yield parse_json(line, f"{path}, line {number}", kind=dict)
+
+    def write_summary(self, content: dict[str, Any]) -> None:
+        """Writes ``summary.json``, with the digests of the files that the run's readers read."""
+        digests = {name: file_digest(self.path / name) for name in SEALED_BY_SUMMARY}
+        write_sealed(self.path / "summary.json", {**content, "files": digests})
+
+    def summary(self) -> dict[str, Any]:
+        """``summary.json``; one of an earlier version carries no digest.
+
+        Raises:
+            UserError: If it is missing, or was changed since it was written.
+        """
+        content = read_sealed(self.path / "summary.json", required=False)
+        for key in ("metrics", "failures"):
+            if not isinstance(content.get(key), dict):
+                raise UserError(f"{self.path / 'summary.json'} is damaged: it has no {key}.", "Score the run again.")
+        return content
+
+    def _check_unchanged(self, name: str) -> None:
+        """Refuses a file that is not the one that ``summary.json`` was written for; earlier versions recorded none."""
+        if not (self.path / "summary.json").is_file():
+            return
+        recorded = self.summary().get("files")
+        wanted = recorded.get(name) if isinstance(recorded, dict) else None
+        path = self.path / name
+        if wanted is not None and (not path.is_file() or file_digest(path) != wanted):
+            raise UserError(
+                f"{path} is not as it was scored: its digest is not the one in summary.json.",
+                f"Write it again, from the scores: hmbench score --run {self.path}",
+            )

@@ -103,7 +103,7 @@ def _assemble(run: RunFolder, manifest: RunManifest, before_writing: Callable[[]
         "notice": manifest.model_info.get("notice"),
         "trained": manifest.model_info.get("trained"),
     }
-    write_json(run.path / "summary.json", record)
+    run.write_summary(record)
     from hmbench.report.run_tables import write_run_tables
 
     write_run_tables(run.path, manifest, summary)
@@ -150,7 +150,7 @@ def _assembled(run: RunFolder, manifest: RunManifest, covered: str) -> EvalResul
         record = read_json(run.path / WORK / "assembled.json")
         if record["covered"] != covered or record["results"] != _results(run):
             return None
-        stored = read_json(run.path / "summary.json")
+        stored = run.summary()
         metrics = {
             name: MetricSummary(**stored["metrics"][name]) for name in manifest.metrics if name in stored["metrics"]
         }

@@ -9,7 +9,6 @@ the wider one is told.
 
 from __future__ import annotations
 
-import json
 import math
 import warnings
 from collections.abc import Sequence
@@ -24,6 +23,7 @@ from hmbench.errors import UserError
 from hmbench.report.compare_inputs import ComparedRun, metric_info, rows_by_metric
 from hmbench.report.text_table import TextTable, number
 from hmbench.results.intervals import Interval, mean_interval
+from hmbench.results.run_folder import RunFolder
 from hmbench.results.statistics import TIE
 from hmbench.study.choices import Judgement, judgements, read_choices, refuse_doubles
 from hmbench.study.page import WORDS, open_runs, study_of
@@ -293,12 +293,8 @@ def _words(first: ComparedRun, second: ComparedRun, judged: Sequence[Judgement])
 
 def _verdicts(run: ComparedRun) -> dict[str, set[str]]:
     """Verdicts of each clip's events."""
-    path = run.path / "events.jsonl"
     found: dict[str, set[str]] = {}
-    if not path.is_file():
-        return found
-    for line in path.read_text(encoding="utf-8").splitlines():
-        event = json.loads(line)
+    for event in RunFolder(run.path).lines("events.jsonl"):
         if isinstance(event.get("verdict"), str):
             found.setdefault(str(event.get("sample")), set()).add(event["verdict"])
     return found

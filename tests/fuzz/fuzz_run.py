@@ -18,11 +18,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import NamedTuple
 
 import numpy as np
 from fuzz_mutate import mutator_of, replace_file
-from fuzz_targets import Target, targets
+from fuzz_targets import Done, Target, targets
 
 LIMIT_S = 60.0
 """Of processor time for one command; the slowest right ones take 3."""
@@ -30,15 +29,6 @@ LIMIT_S = 60.0
 
 class Hang(BaseException):
     """A command took too long; no ``except Exception`` of the code under test may catch it."""
-
-
-class Done(NamedTuple):
-    """How a command ended."""
-
-    code: int | None
-    """Its exit code; None if something escaped."""
-    text: str
-    """Everything that it printed, and the traceback of what escaped."""
 
 
 @dataclass
@@ -100,7 +90,15 @@ def _guarded(work: Callable[[], object]) -> Done:
         return Done(None, out.getvalue() + traceback.format_exc())
 
 
-def campaign(count: int, seed: int, *, fast: bool = False, only: str | None = None, tell: bool = False) -> Report:
+def campaign(
+    count: int,
+    seed: int,
+    *,
+    fast: bool = False,
+    only: str | None = None,
+    tell: bool = False,
+    part: tuple[int, int] = (0, 1),
+) -> Report:
     """So many mutations, spread over the targets by their weights.
 
     Args:
@@ -109,6 +107,7 @@ def campaign(count: int, seed: int, *, fast: bool = False, only: str | None = No
         fast: Leave the slow targets out, and mostly read what was changed without the command line.
         only: This target alone.
         tell: Print findings as they come.
+        part: (k, n): every n-th mutation from the k-th on, so that n processes share a campaign.
     """
     kinds = [t for t in targets() if not (fast and t.slow) and only in (None, t.name)]
     total = sum(t.weight for t in kinds)
@@ -119,7 +118,7 @@ def campaign(count: int, seed: int, *, fast: bool = False, only: str | None = No
             folder = Path(root) / str(number)
             folder.mkdir()
             target.prepare(folder)
-            for index in range(max(1, round(count * target.weight / total))):
+            for index in range(part[0], max(1, round(count * target.weight / total)), part[1]):
                 before = len(report.findings)
                 _one(target, folder, seed, index, report, fast)
                 if tell and len(report.findings) > before:
@@ -133,23 +132,25 @@ def _one(target: Target, folder: Path, seed: int, index: int, report: Report, fa
     files = target.files(folder)
     path = files[int(rng.integers(len(files)))]
     with _kept(folder, path, target.whole):
-        if rng.random() < 0.07:
+        odd = rng.random() < 0.07
+        if odd:
             what = replace_file(path, rng)
         else:
             what, content = mutator_of(path)(path.read_bytes(), rng, folder.parent)
             path.write_bytes(content)
         report.tried[target.name] += 1
-        jobs: list[tuple[str, Callable[[], Done]]] = [
-            (" ".join(command)[:160], functools.partial(call, command))
-            for command in target.commands(folder, path, rng)
-        ]
+        commands = target.commands(folder, path, rng)
+        jobs: list[tuple[tuple[str, ...], Callable[[], Done]]] = [(c, functools.partial(call, c)) for c in commands]
         if fast and target.light and rng.random() < 0.9:
-            jobs = [("read it", functools.partial(_guarded, functools.partial(target.light, folder, path)))]
-        for name, job in jobs:
+            jobs = [(("read it",), functools.partial(_guarded, functools.partial(target.light, folder, path)))]
+        for command, job in jobs:
             started = time.process_time()
             done = job()
-            where = f"{target.name}: #{index} {path.relative_to(folder)} {what} | {name}"
-            if problem := _problem(done, folder):
+            where = f"{target.name}: #{index} {path.relative_to(folder)} {what} | {' '.join(command)[:160]}"
+            problem = _problem(done, folder)
+            if target.after and not problem:
+                problem = target.after(folder, command, done, odd)
+            if problem:
                 report.findings.append(f"{where}\n{problem}")
             elif time.process_time() - started > LIMIT_S / 3:
                 report.findings.append(f"{where}\nSLOW: {time.process_time() - started:.0f} s of processor time")

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from fuzz_mutate import Random
@@ -17,6 +18,15 @@ sys.path[:0] = [str(Path(__file__).resolve().parent.parent)]  # conftest and hm_
 
 CPU = ("--device", "cpu")
 Command = tuple[str, ...]
+
+
+class Done(NamedTuple):
+    """How a command ended."""
+
+    code: int | None
+    """Its exit code; None if something escaped."""
+    text: str
+    """Everything that it printed, and the traceback of what escaped."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +43,9 @@ class Target:
     """Commands that read it: the folder, the changed file, the random generator."""
     light: Callable[[Path, Path], object] | None = None
     """Reads the same file without the command line, for the fast sample."""
+    after: Callable[[Path, Command, Done, bool], str | None] | None = None
+    """What is wrong with what a command left: of the folder, the command, how it ended, and whether something that is
+    no file stands in the changed file's place."""
     weight: float = 1.0
     """Share of the mutations."""
     slow: bool = False
@@ -200,6 +213,7 @@ def own_commands(folder: Path, changed: Path, rng: Random) -> Sequence[Command]:
 
 
 RUN = ("--metric", "psnr", "--metric", "psnr_subject")
+SAMPLE = "00001_Noon_loc0_Straight_Sweep_0"
 
 
 def runs(folder: Path) -> None:
@@ -211,6 +225,12 @@ def runs(folder: Path) -> None:
         done = call(("eval", "-m", model, "-d", str(folder / "data"), *RUN, *CPU, "--out", str(folder / name)))
         assert done.code == 0, done.text
     shutil.copytree(folder / "run", folder / "right")
+    for kind, command in run_readers(folder).items():
+        done = call(command)
+        assert done.code == 0, done.text
+        (folder / "right" / f"{kind}.txt").write_text(done.text)
+    shutil.copy(folder / "out" / "entries" / "x.json", folder / "right")
+    shutil.rmtree(folder / "out")
 
 
 def run_files(folder: Path) -> list[Path]:
@@ -220,16 +240,62 @@ def run_files(folder: Path) -> list[Path]:
 
 def run_commands(folder: Path, changed: Path, rng: Random) -> Sequence[Command]:
     """Go on with it, score it again, compare it, look into it, accept it."""
-    run, data = str(folder / "run"), str(folder / "data")
-    again = ("eval", "-m", "copy-last", "-d", data, *RUN, *CPU, "--out", run)
     options: list[Command] = [
-        again,
-        ("score", "--run", run, *RUN, *CPU),
-        ("compare", run, str(folder / "other")),
-        ("inspect", run, "00001_Noon_loc0_Straight_Sweep_0", "--out", str(folder / "out" / "pictures")),
-        ("leaderboard", "add", run, "--name", "x", "--results", str(folder / "out" / "entries")),
+        go_on(folder),
+        ("score", "--run", str(folder / "run"), *RUN, *CPU),
+        *run_readers(folder).values(),
+        ("report", str(folder / "run"), "--out", str(folder / "out" / "site"), "--videos", "none"),
     ]
     return [options[int(rng.integers(len(options)))]]
+
+
+def go_on(folder: Path) -> Command:
+    """The command that made the run."""
+    return ("eval", "-m", "copy-last", "-d", str(folder / "data"), *RUN, *CPU, "--out", str(folder / "run"))
+
+
+def run_readers(folder: Path) -> dict[str, Command]:
+    """Commands that read a run and change nothing of it."""
+    run = str(folder / "run")
+    return {
+        "compare": ("compare", run, str(folder / "other")),
+        "inspect": ("inspect", run, SAMPLE, "--out", str(folder / "out" / "pictures")),
+        "leaderboard": ("leaderboard", "add", run, "--name", "x", "--results", str(folder / "out" / "entries")),
+    }
+
+
+def run_is_right(folder: Path, command: Command, done: Done, odd: bool) -> str | None:
+    """No other number than before without a word; and the command that made the run mends it, with the same rows."""
+    from fuzz_run import call
+
+    right = folder / "right"
+    if done.code == 0:
+        kind = command[0]
+        if kind in ("eval", "score"):
+            if not same(folder / "run", right):
+                return f"SILENT: {kind} ended well with other rows"
+        elif kind != "report" and done.text != (right / f"{kind}.txt").read_text():
+            return f"SILENT: {kind} ended well and said something else\n{done.text[-1500:]}"
+        if (
+            kind == "leaderboard"
+            and (folder / "out" / "entries" / "x.json").read_bytes() != (right / "x.json").read_bytes()
+        ):
+            return "SILENT: another entry was accepted"
+    if done.code != 0 or command[0] != "eval":
+        again = call(go_on(folder))
+        if again.code is None:
+            return again.text[-3000:]
+        if again.code != 0 and not odd:
+            return f"STUCK: {again.text[-1500:]}"
+        if again.code == 0 and not same(folder / "run", right):
+            return "STUCK: made again, the rows are others"
+    return None
+
+
+def same(run: Path, right: Path) -> bool:
+    """Whether what people read of two runs is equal."""
+    names = ("rows.jsonl", "events.jsonl", "samples.jsonl", "summary.json", "table.md")
+    return all((run / name).read_bytes() == (right / name).read_bytes() for name in names)
 
 
 def entries(folder: Path) -> None:
@@ -349,7 +415,16 @@ def targets() -> list[Target]:
             commands=own_commands,
             light=take_context,
         ),
-        Target(name="runs", prepare=runs, files=run_files, commands=run_commands, weight=2, whole=True, slow=True),
+        Target(
+            name="runs",
+            prepare=runs,
+            files=run_files,
+            commands=run_commands,
+            after=run_is_right,
+            weight=2,
+            whole=True,
+            slow=True,
+        ),
         Target(
             name="entries",
             prepare=entries,

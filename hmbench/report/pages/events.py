@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from hmbench.errors import UserError
 from hmbench.report.pages.words import shown
+from hmbench.results.run_folder import RunFolder
 
 WHOLE = ("label", "exit", "reentry")
 """Fields that must be whole numbers from 0 up."""
@@ -23,14 +23,10 @@ def read_events(run: Path) -> list[dict[str, Any]]:
     Raises:
         UserError: If a line is damaged.
     """
-    path = run / "events.jsonl"
-    if not path.is_file():
-        return []
     try:
-        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-        return [checked_event(line) for line in lines]
+        return [checked_event(line) for line in RunFolder(run).lines("events.jsonl")]
     except ValueError as error:
-        raise UserError(f"{path} is damaged: {error}.", "Score the run again.") from error
+        raise UserError(f"{run / 'events.jsonl'} is damaged: {error}.", "Score the run again.") from error
 
 
 def checked_event(event: Any) -> dict[str, Any]:
