@@ -143,7 +143,10 @@ def flush_folder(folder: Path) -> None:
 
 
 def flush_tree(folder: Path) -> None:
-    """Puts every file and folder below on the disk."""
+    """Puts a file, or every file and folder below a folder, on the disk."""
+    if not folder.is_dir():
+        _flush(folder)
+        return
     for path in sorted(folder.rglob("*")):
         if path.is_file() and not path.is_symlink():
             _flush(path)

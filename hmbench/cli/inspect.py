@@ -80,6 +80,10 @@ def _records(folder: RunFolder, manifest: RunManifest, sample: str) -> tuple[dic
     if not scores.is_file():
         raise UserError(f"{sample} has not been scored in {folder.path}.", "Run the same `hmbench eval` again.")
     content = folder.read_scores(sample)
+    if "failures" not in content:
+        raise UserError(
+            f"{sample} was scored by another version of hmbench.", f"Run: hmbench score --run {folder.path}"
+        )
     broken = {failure["part"]: failure["message"] for failure in content["failures"]}
     for part in ("generate", "score", "events"):  # a metric's failure leaves the events as they are
         if part in broken:

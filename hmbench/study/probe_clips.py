@@ -15,9 +15,11 @@ import itertools
 import json
 import math
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, cast
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +38,8 @@ from hmbench.data.mini_world.scenes import SCENES, build_scene
 from hmbench.data.mini_world.spec import GENERATOR, make_plan
 from hmbench.data.mini_world.splits import SplitName, candidate, cell_of
 from hmbench.durable import replacing
+from hmbench.errors import UserError
+from hmbench.files import read_json, write_text
 from hmbench.study.body_faults import BODY_FAULTS, PAINTED, applies, painted
 from hmbench.study.body_faults import drawn as drawn_fault
 from hmbench.study.nuisances import NUISANCES, disturbed
@@ -132,13 +136,15 @@ def _body_variants(
 def _specs(source: ProbeSource, count: int) -> Iterator[tuple[str, ClipSpec]]:
     """The first accepted specifications of a split; finding them takes longer than drawing them, so they are kept."""
     path = None if source.cache is None else source.cache / f"specs-{GENERATOR}-{source.split}-{source.seed}.json"
-    known = json.loads(path.read_text(encoding="utf-8")) if path is not None and path.is_file() else []
+    known: list[Any] = []
+    if path is not None and path.is_file():
+        with suppress(UserError):  # a damaged one is made again
+            known = read_json(path, kind=list)
     for slot in range(count):
         if slot == len(known):
             known.append(_accepted(source, slot).to_json())
             if path is not None:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(json.dumps(known), encoding="utf-8")
+                write_text(path, json.dumps(known))
         yield cell_of(source.split, slot), ClipSpec.from_json(known[slot])
 
 
@@ -231,8 +237,8 @@ def _kept(
     text = json.dumps([GENERATOR, spec.to_json(), source.size, what], sort_keys=True)
     path = source.cache / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.npz"
     if path.is_file():
-        with np.load(path) as stored:
-            return dict(stored)
+        with suppress(OSError, ValueError, EOFError, BadZipFile, KeyError), np.load(path) as stored:
+            return dict(stored)  # a damaged one is drawn again
     drawn = draw()
     with replacing(path) as part:
         np.savez(part, allow_pickle=False, **drawn)

@@ -9,12 +9,13 @@ from typing import Any
 
 from torch.distributed.checkpoint.api import CheckpointException
 
-from hmbench.durable import flush_folder, flush_tree, is_disk_full, replacing, write_bytes
+from hmbench.durable import flush_folder, flush_tree, is_disk_full, replacing, replacing_folder, write_bytes
 
 FAILURES = (Exception, CheckpointException)
 """What may say so: torch's sharded checkpoints raise a class that is no `Exception`, with the cause in its text."""
 __all__ = [
-    "FAILURES", "flush_folder", "flush_tree", "is_disk_full", "replacing", "write_atomically", "write_text_atomically",
+    "FAILURES", "flush_folder", "flush_tree", "is_disk_full", "replacing", "replacing_folder", "write_atomically",
+    "write_text_atomically",
 ]  # fmt: skip
 
 

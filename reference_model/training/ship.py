@@ -15,7 +15,7 @@ import torch
 
 from reference_model.model.transformer import HydraTransformer3DModel
 from reference_model.released.checkpoint import file_digest
-from reference_model.training.disk import flush_folder, flush_tree, write_atomically
+from reference_model.training.disk import replacing_folder, write_atomically
 from reference_model.training.export import DIGESTS, MODEL_FILE
 from reference_model.training.stop import TrainingStoppedError
 
@@ -49,23 +49,17 @@ def ship(run: Path, weights: Path = WEIGHTS, *, steps: int | None = None, note: 
     config = json.loads((run / "train.json").read_text(encoding="utf-8"))["config"]
     name = str(config["model"]["name"])
     target = weights / name
-    part = weights / f".{name}.part"
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    for component in _COMPONENTS:
-        shutil.copytree(run / component, part / component)
-    for file_name in _FILES:
-        shutil.copy2(run / file_name, part / file_name)
-    _halve(part)
-    if steps is not None:
-        index = json.loads((part / "model_index.json").read_text(encoding="utf-8"))
-        (part / "model_index.json").write_text(json.dumps({**index, "steps": steps}, indent=2) + "\n", encoding="utf-8")
-    with (part / "README.md").open("a", encoding="utf-8") as card:
-        card.write(f"\n{note}\n" if note else "")
-    flush_tree(part)
-    shutil.rmtree(target, ignore_errors=True)
-    part.rename(target)
-    flush_folder(weights)
+    with replacing_folder(target) as part:
+        for component in _COMPONENTS:
+            shutil.copytree(run / component, part / component)
+        for file_name in _FILES:
+            shutil.copy2(run / file_name, part / file_name)
+        _halve(part)
+        if steps is not None:
+            text = json.dumps({**json.loads((part / "model_index.json").read_text("utf-8")), "steps": steps}, indent=2)
+            (part / "model_index.json").write_text(f"{text}\n", encoding="utf-8")
+        with (part / "README.md").open("a", encoding="utf-8") as card:
+            card.write(f"\n{note}\n" if note else "")
     return target
 
 

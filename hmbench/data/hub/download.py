@@ -17,6 +17,7 @@ from hmbench.data.hub.extract import CAPTIONS, SAMPLE_FILES, Extractor, complete
 from hmbench.data.hub.parts import REPO, Listing, list_folder, list_hub
 from hmbench.data.hub.stream import DigestError, FolderSource, HubSource, PartsStream, Patience
 from hmbench.data.splits import in_split
+from hmbench.durable import write_bytes
 from hmbench.errors import UserError
 from hmbench.files import read_json, write_json
 
@@ -232,7 +233,7 @@ def _fetch_loose_captions(request: DownloadRequest, listing: Listing) -> None:
             revision=listing.commit,
             endpoint=request.endpoint,
         )
-    (request.out / CAPTIONS).write_bytes(Path(path).read_bytes())
+    write_bytes(request.out / CAPTIONS, Path(path).read_bytes())
 
 
 def _extracted_root(folder: Path) -> Path:

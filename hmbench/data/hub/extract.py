@@ -1,7 +1,8 @@
 """Archive members to sample folders: only wanted ones, each under a temporary name until it is complete.
 
 A sample is written to ``OUT/.partial/<id>/`` and renamed to ``OUT/<id>/`` when its seven files are there, or when
-another sample begins and the files that nothing can do without are there. A killed process leaves no half sample.
+another sample begins and the files that nothing can do without are there. Its bytes are flushed to the disk before the
+rename, and its name after: a killed process or a power loss leaves no half sample.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from hmbench.data.hub.archive import Member, Refuse
 from hmbench.data.ids import check_id
+from hmbench.durable import flush_folder, flush_tree, storing
 from hmbench.errors import SampleError, UserError
 
 SAMPLE_FILES = (
@@ -103,6 +105,7 @@ class Extractor:
         """Removes samples of this run, because the part that they came from proved damaged."""
         for sample in samples:
             shutil.rmtree(self.out / sample)
+            flush_folder(self.out)  # or a power loss brings the damaged sample back
             self.extracted.remove(sample)
 
     def _acceptable(self, path: str, sample: str) -> bool:
@@ -118,7 +121,7 @@ class Extractor:
         if sample not in self._open and folder.is_dir():
             if not (folder / name).exists():  # an archive sorted by file type brings the rest of a sample late
                 self._write(self.out / PARTIAL / sample / name, member)
-                (self.out / PARTIAL / sample / name).rename(folder / name)
+                _move(self.out / PARTIAL / sample / name, folder / name)
             return
         if sample not in self._open:
             for other in [s for s, files in self._open.items() if files >= REQUIRED_FILES]:
@@ -140,7 +143,7 @@ class Extractor:
     def _publish(self, sample: str) -> None:
         if (self.out / sample).exists():
             raise UserError(f"{self.out / sample} is in the way.", "Move it, or choose another --out.")
-        (self.out / PARTIAL / sample).rename(self.out / sample)
+        _move(self.out / PARTIAL / sample, self.out / sample)
         del self._open[sample]
         self.extracted.append(sample)
         self._on_sample(sample)
@@ -150,7 +153,7 @@ class Extractor:
             return
         temporary = self.out / PARTIAL / CAPTIONS
         self._write(temporary, member)
-        temporary.rename(self.out / CAPTIONS)
+        _move(temporary, self.out / CAPTIONS)
         self.captions = True
 
     def _write(self, path: Path, member: Member) -> None:
@@ -164,6 +167,14 @@ class Extractor:
         with path.open("xb") as file:
             while chunk := member.read(_CHUNK):
                 file.write(chunk)
+
+
+def _move(temporary: Path, path: Path) -> None:
+    """Gives a file or folder its name, durably."""
+    with storing(path):
+        flush_tree(temporary)
+        temporary.rename(path)
+        flush_folder(path.parent)
 
 
 def complete_samples(folder: Path) -> list[str]:

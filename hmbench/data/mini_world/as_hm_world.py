@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from hmbench.data.camera_conventions import HM_WORLD, convention
 from hmbench.data.cameras import parse_cameras
+from hmbench.durable import replacing_folder, write_bytes
 from hmbench.errors import UserError, did_you_mean
 from hmbench.files import read_json, write_json, write_text
 from hmbench.types import Video
@@ -141,7 +142,7 @@ def impoverish(rich: Path, poor: Path, form: HMWorldForm | None = None) -> list[
             impoverish_clip(folder, poor / folder.name, form)
     for name in ("caption.txt", "splits.json"):
         if (rich / name).is_file():
-            shutil.copyfile(rich / name, poor / name)
+            write_bytes(poor / name, (rich / name).read_bytes())
     return [folder.name for folder in folders]
 
 
@@ -155,11 +156,13 @@ def _check_form(poor: Path, form: HMWorldForm) -> None:
 
 def impoverish_clip(rich: Path, poor: Path, form: HMWorldForm) -> None:
     """One clip of `impoverish`."""
+    with replacing_folder(poor) as part:
+        _write_poor(rich, part, form)
+
+
+def _write_poor(rich: Path, part: Path, form: HMWorldForm) -> None:
     truth = read_json(rich / "truth.json")
     n = int(truth["num_context"])
-    part = poor.with_name(f".{poor.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
     for name in ("cond.mp4", "tgt.mp4"):
         shutil.copyfile(rich / name, part / name)
     if form.masks == "red":
@@ -181,8 +184,6 @@ def impoverish_clip(rich: Path, poor: Path, form: HMWorldForm) -> None:
     halves = {"cond_cam": matrices[:n], "tgt_cam": matrices[n:]}
     cameras = {key: {str(i): m.tolist() for i, m in enumerate(half)} for key, half in halves.items()}
     write_text(part / "camera.json", json.dumps(cameras))
-    shutil.rmtree(poor, ignore_errors=True)
-    part.rename(poor)
 
 
 def painted(labels: NDArray[np.uint8], palette: str) -> Video:
