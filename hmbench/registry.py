@@ -20,6 +20,7 @@ command   hmbench.commands     a function that adds commands to the Typer applic
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import inspect
 import math
@@ -218,8 +219,27 @@ def _as_factory(name: str, found: Any) -> Factory:
     return typing.cast(Factory, found)
 
 
+def as_model(thing: Any) -> AnyModel:
+    """A model that was made in Python: an object, or a class or function that makes one without arguments.
+
+    Raises:
+        UserError: If it cannot generate.
+    """
+    found = thing
+    if inspect.isclass(thing) or (callable(thing) and not hasattr(thing, "generate")):
+        try:
+            found = thing()
+        except TypeError as error:
+            raise UserError(
+                f"{thing!r} cannot be made without arguments: {error}.", "Make the object first."
+            ) from error
+    return _checked(type(found).__name__, found)
+
+
 def _checked(name: str, model: Any) -> AnyModel:
     """The model, with an `info` made from its name where it has none.
+
+    That says what its code and its own plain settings are, too: a run of other code is another run.
 
     Raises:
         UserError: If it cannot generate.
@@ -231,8 +251,33 @@ def _checked(name: str, model: Any) -> AnyModel:
         )
     if not isinstance(getattr(model, "info", None), ModelInfo):
         lines = (inspect.getdoc(model) or "").strip().splitlines()
-        model.info = ModelInfo(name=name.rpartition(":")[2], description=lines[0] if lines else "no description")
+        own = {key: value for key, value in vars(model).items() if isinstance(value, str | int | float | bool | None)}
+        model.info = ModelInfo(
+            name=name.rpartition(":")[2],
+            description=lines[0] if lines else "no description",
+            settings={**dict(sorted(own.items())), "code": code_digest(type(model))},
+        )
     return typing.cast(AnyModel, model)
+
+
+def code_digest(kind: type) -> str:
+    """Digest of the code behind a class: of its module's file, or of its methods where it was typed at a prompt."""
+    module = sys.modules.get(kind.__module__)
+    file = getattr(module, "__file__", None)
+    if file and kind.__module__ != "__main__" and Path(file).is_file():
+        return hashlib.sha256(Path(file).read_bytes()).hexdigest()[:12]
+    digest = hashlib.sha256()
+    for name, value in sorted(vars(kind).items()):
+        code = getattr(getattr(value, "__func__", value), "__code__", None)
+        if isinstance(code, types.CodeType):
+            digest.update(f"{name}{_plain_code(code)}".encode())
+    return digest.hexdigest()[:12]
+
+
+def _plain_code(code: types.CodeType) -> str:
+    """What a function does, without where it stands."""
+    inner = [_plain_code(one) if isinstance(one, types.CodeType) else repr(one) for one in code.co_consts]
+    return f"{code.co_code.hex()} {code.co_names} {inner}"
 
 
 def _from_folder(folder: Path) -> tuple[Factory, dict[str, Any]]:

@@ -18,7 +18,7 @@ FLOORS = (
     {"_moved"},
     {"errors"},
     {"durable"},
-    {"files", "flags"},
+    {"files", "flags", "prefixes"},
     {"types", "workers"},
     {"case", "protocols", "registry", "cache", "digests", "streams"},
     {"video", "results"},
@@ -28,7 +28,7 @@ FLOORS = (
     {"report", "insight"},
     {"run"},
     {"study"},
-    {"cli"},
+    {"cli", "api", "__main__"},
 )
 """Rooms and modules of hmbench import from their own floor or below; every one of them stands on a floor."""
 

@@ -6,13 +6,14 @@ import inspect
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from hmbench.flags import Asked, asked_by, from_typed
-from hmbench.run.request import EvalRequest, check_names
+from hmbench.run.request import EvalRequest, check_names, default_out
+
+__all__ = ["Typed", "default_out", "takes_request"]
 
 
 class Typed:
@@ -109,9 +110,3 @@ def _hints(record: type) -> dict[str, Any]:
         if inspect.isclass(one) and hasattr(one, "__dataclass_fields__"):
             found |= _hints(one)
     return found
-
-
-def default_out(model: str, data: str, seed: int) -> Path:
-    """``runs/<model>-<data>-seed<n>``: the same command finds its folder again and resumes."""
-    parts = (Path(model).name.replace(":", "."), Path(data).resolve().name if Path(data).exists() else data)
-    return Path("runs") / f"{parts[0]}-{parts[1].replace(':', '.')}-seed{seed}"

@@ -33,6 +33,7 @@ class Bench:
         reporter: Hears notices.
         metrics: Instead of the profile's metrics.
         tracker: Instead of the profile's tracker.
+        model: Instead of the model that the request names.
     """
 
     def __init__(
@@ -43,11 +44,12 @@ class Bench:
         *,
         metrics: Sequence[Metric] | None = None,
         tracker: SubjectTracker | None = None,
+        model: AnyModel | None = None,
     ) -> None:
         self.request, self.data, self.reporter = request, data, reporter
         self.run = RunFolder(request.out)
         self._metrics, self._tracker = metrics, tracker
-        self._model: AnyModel | None = None
+        self._model = model
         self._files: dict[str, Path] | None = None
         self._identity: str | None = None
         self._scorer: tuple[Scorer, RunManifest] | None = None

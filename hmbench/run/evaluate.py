@@ -16,8 +16,9 @@ from typing import Any
 
 from hmbench.data.dataset import Dataset, open_dataset
 from hmbench.durable import sweep
-from hmbench.errors import UserError, did_you_mean
+from hmbench.errors import UserError
 from hmbench.files import read_json
+from hmbench.prefixes import whole_ids
 from hmbench.protocols import Metric, Plans, Prepares, SubjectTracker
 from hmbench.registry import AnyModel
 from hmbench.results.records import FORMATS, RunManifest
@@ -43,6 +44,8 @@ def evaluate(
     *,
     metrics: Sequence[Metric] | None = None,
     tracker: SubjectTracker | None = None,
+    model: AnyModel | None = None,
+    data: Dataset | None = None,
 ) -> EvalResult:
     """All stages.
 
@@ -51,6 +54,8 @@ def evaluate(
         reporter: Hears how it goes.
         metrics: Instead of the profile's metrics.
         tracker: Instead of the profile's tracker.
+        model: Instead of the model that the request names.
+        data: Instead of the data that the request names.
 
     Raises:
         UserError: For what the user can mend, before anything is computed.
@@ -58,8 +63,8 @@ def evaluate(
     if metrics is None:
         check_scoring(request)
     with _session(request) as session:
-        _generate(request, reporter or Silent(), session)
-        return _score(request, reporter or Silent(), session, metrics, tracker)
+        _generate(request, reporter or Silent(), session, model, data)
+        return _score(request, reporter or Silent(), session, metrics, tracker, data)
 
 
 def generate(request: EvalRequest, reporter: Reporter | None = None) -> RunManifest:
@@ -78,6 +83,7 @@ def score(
     *,
     metrics: Sequence[Metric] | None = None,
     tracker: SubjectTracker | None = None,
+    data: Dataset | None = None,
 ) -> EvalResult:
     """The other stages: tracks and scores, then rows, summary and tables.
 
@@ -86,6 +92,7 @@ def score(
         reporter: Hears how it goes.
         metrics: Instead of the profile's metrics.
         tracker: Instead of the profile's tracker.
+        data: Instead of the data that the request names.
 
     Raises:
         UserError: If the folder is no run or is being worked on, or the data are not the run's data.
@@ -93,7 +100,7 @@ def score(
     if metrics is None:
         check_scoring(request)
     with _session(request) as session:
-        return _score(request, reporter or Silent(), session, metrics, tracker)
+        return _score(request, reporter or Silent(), session, metrics, tracker, data)
 
 
 def _session(request: EvalRequest) -> Session:
@@ -102,10 +109,16 @@ def _session(request: EvalRequest) -> Session:
     return Session(request.out, request.shard, join=request.join)
 
 
-def _generate(request: EvalRequest, reporter: Reporter, session: Session) -> RunManifest:
-    data = open_data(request, reporter)
+def _generate(
+    request: EvalRequest,
+    reporter: Reporter,
+    session: Session,
+    model: AnyModel | None = None,
+    data: Dataset | None = None,
+) -> RunManifest:
+    data = data or open_data(request, reporter)
     ids = select_samples(data, request)
-    bench = Bench(request, data, reporter)
+    bench = Bench(request, data, reporter, model=model)
     manifest = open_run(request, data, ids, bench.model_info())
     if bench.model.info.notice:
         reporter.notice(bench.model.info.notice)
@@ -129,8 +142,9 @@ def _score(
     session: Session,
     metrics: Sequence[Metric] | None,
     tracker: SubjectTracker | None,
+    data: Dataset | None,
 ) -> EvalResult:
-    data = open_data(request, reporter)
+    data = data or open_data(request, reporter)
     bench = Bench(request, data, reporter, metrics=metrics, tracker=tracker)
     if request.predictions is not None:
         ids = select_samples(data, request)
@@ -205,12 +219,8 @@ def select_samples(data: Dataset, request: EvalRequest) -> tuple[str, ...]:
         UserError: If it names an unknown id, or nothing is left.
     """
     ids = data.ids(request.split)
-    for wanted in request.samples:
-        if wanted not in ids:
-            raise UserError(
-                f"{data.name} has no sample {wanted!r} in split {request.split!r}.", did_you_mean(wanted, ids)
-            )
-    ids = tuple(i for i in ids if not request.samples or i in request.samples)[: request.limit]
+    wanted = whole_ids(request.samples, ids, f"Split {request.split!r} of {data.name}")
+    ids = tuple(i for i in ids if not wanted or i in wanted)[: request.limit]
     if not ids:
         raise UserError(f"No samples in split {request.split!r} of {data.name}.", "Choose another --split or --limit.")
     return ids
@@ -267,15 +277,24 @@ def _same_or_new(run: RunFolder, manifest: RunManifest) -> RunManifest:
         ours, theirs = manifest.identity(), there.identity()
         differing = [key for key in ours if ours[key] != theirs[key]]
         if differing:
+            names = " and ".join(_what_differs(key, ours[key], theirs[key]) for key in differing)
             raise UserError(
-                f"{run.path} holds another run: its {' and '.join(differing)} differ.",
-                "Choose another --out, or delete that folder.",
+                f"{run.path} holds another run: its {names} differ.", "Choose another --out, or delete that folder."
             )
         return there
     if not (run.path / "run.json").is_file() and run.path.is_dir() and any(map(_foreign, run.path.iterdir())):
         raise UserError(f"{run.path} is not empty and holds no run.", "Choose a new --out folder.")
     run.write_manifest(manifest)
     return manifest
+
+
+def _what_differs(key: str, ours: Any, theirs: Any) -> str:
+    """The entry of a manifest, and what of the model's it is: its code, for example."""
+    if key != "model_info":
+        return key
+    ours, theirs = ({**info, **info.get("settings", {})} for info in (ours, theirs))
+    inner = [name for name in sorted({*ours, *theirs} - {"settings"}) if ours.get(name) != theirs.get(name)]
+    return f"model_info ({', '.join(inner[:4])})"
 
 
 def _manifest_there(run: RunFolder) -> RunManifest | None:

@@ -153,7 +153,7 @@ class EvalRequest:
     """Split of the data."""
     samples: tuple[str, ...] = flag(
         (),
-        "This sample only; repeatable.",
+        "This sample only, by its id or a beginning that no other has; repeatable.",
         commands=ALL,
         names=("--sample",),
         panel=DATA,
@@ -285,6 +285,12 @@ def check_names(*, model: str | None, data: str | None, profile: str | None) -> 
             f"There is no data folder {data!r}.",
             f"{did_you_mean(data, known)} Or give a folder in HM-World's layout, or module:NAME.",
         )
+
+
+def default_out(model: str, data: str, seed: int) -> Path:
+    """``runs/<model>-<data>-seed<n>``: the same request finds its folder again and resumes."""
+    parts = (Path(model).name.replace(":", "."), Path(data).resolve().name if Path(data).exists() else data)
+    return Path("runs") / f"{parts[0]}-{parts[1].replace(':', '.')}-seed{seed}"
 
 
 class Reporter(Protocol):
