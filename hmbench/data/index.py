@@ -1,7 +1,8 @@
 """``index.parquet``: a row a sample, to filter and plan with, without opening 400,000 files.
 
 Built in parallel over a folder in HM-World's layout. Memory stays flat: rows are written in groups, and only a few
-samples are in flight. Rows of samples whose files did not change since the last index are taken over. Load it with
+samples are in flight. Rows of samples whose files did not change since the last index, or since a build that was
+stopped (`hmbench.data.index_journal`), are taken over. Load it with
 ``datasets.load_dataset("parquet", data_files="index.parquet")``, pandas or any other reader of parquet.
 """
 
@@ -9,13 +10,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from hmbench.durable import replacing
+from hmbench.data.index_journal import Journal
+from hmbench.durable import replacing, sweep
 from hmbench.errors import SampleError
 from hmbench.workers.spread import Known, in_order
 
@@ -41,7 +43,7 @@ class IndexReport:
     samples: int
     """Rows."""
     reused: int
-    """Rows taken over from the last index."""
+    """Rows taken over from the last index, or from a build that was stopped."""
     unusable: int
     """Samples that cannot be read; their rows say why in `error`."""
 
@@ -116,21 +118,28 @@ def build_index(
 
     data = HMWorld(folder)
     path = path or data.folder / INDEX_FILE
-    old = _OldIndex(path, decode)
+    if path.parent.is_dir():
+        sweep(path.parent)
+    journal = Journal(path, {"format": FORMAT, "decode": decode})
+    known = (_Known(_stored_rows(path, decode)), _Known(journal.rows()))
     tasks = (
         _Task(data.folder, sample, data.caption(sample), decode, _signature(data.folder / sample, data.caption(sample)))
         for sample in data.ids("all")
     )
     samples = unusable = 0
-    with replacing(path) as temporary, pq.ParquetWriter(temporary, schema(), compression="zstd") as writer:
-        rows = _ordered_rows(tasks, old, workers or os.cpu_count() or 1)
+    with (
+        journal,
+        replacing(path) as temporary,
+        pq.ParquetWriter(temporary, schema(), compression="zstd") as writer,
+    ):
+        rows = _ordered_rows(tasks, known, workers or os.cpu_count() or 1, journal.add)
         while group := list(islice(rows, _ROW_GROUP)):
             writer.write_table(pa.Table.from_pylist(group, schema=schema()))
             samples += len(group)
             unusable += sum(row["error"] is not None for row in group)
             for row in group if on_row else ():
                 cast(Callable[[str], None], on_row)(row["id"])
-    return IndexReport(path=path, samples=samples, reused=old.reused, unusable=unusable)
+    return IndexReport(path=path, samples=samples, reused=sum(one.taken for one in known), unusable=unusable)
 
 
 def index_row(task: tuple[Path, str, str | None, bool, str]) -> dict[str, Any]:
@@ -234,55 +243,72 @@ def _signature(folder: Path, caption: str | None) -> str:
     return digest.hexdigest()[:16]
 
 
-class _OldIndex:
-    """The rows of the last index, read alongside the sorted tasks; nothing if it is of another kind."""
+class _Known:
+    """Rows that were made before, in the order of their ids, read alongside the sorted tasks."""
 
-    def __init__(self, path: Path, decode: bool) -> None:
-        self.reused = 0
-        self._rows = self._read(path, decode)
+    def __init__(self, rows: Iterator[dict[str, Any]]) -> None:
+        self.taken = 0
+        self._rows = rows
         self._next: dict[str, Any] | None = next(self._rows, None)
 
     def take(self, task: _Task) -> dict[str, Any] | None:
-        """The old row of a task, if its files are unchanged; ids must come in sorted order."""
+        """The row of a task, if its files are unchanged; ids must come in sorted order."""
         while self._next is not None and self._next["id"] < task.sample:
             self._next = next(self._rows, None)
-        if self._next is None or self._next["id"] != task.sample or self._next["signature"] != task.signature:
+        found = self._next
+        if found is None or found["id"] != task.sample or found.get("signature") != task.signature:
             return None
-        self.reused += 1
-        return self._next
-
-    def _read(self, path: Path, decode: bool) -> Iterator[dict[str, Any]]:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        if not path.is_file():
-            return
-        try:
-            with pq.ParquetFile(path) as file:
-                if not file.schema_arrow.equals(schema()):
-                    return
-                for batch in file.iter_batches(batch_size=_ROW_GROUP):
-                    yield from (row for row in batch.to_pylist() if row["decoded"] or not decode)
-        except pa.ArrowInvalid:
-            return  # a damaged index is built anew
+        self.taken += 1
+        return found
 
 
-def _ordered_rows(tasks: Iterable[_Task], old: _OldIndex, workers: int) -> Iterator[dict[str, Any]]:
-    """Rows in the order of the tasks, at most a few chunks a worker ahead."""
+def _stored_rows(path: Path, decode: bool) -> Iterator[dict[str, Any]]:
+    """Rows of the last index; none if it is damaged or of another kind."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if not path.is_file():
+        return
+    try:
+        with pq.ParquetFile(path) as file:
+            if not file.schema_arrow.equals(schema()):
+                return
+            for batch in file.iter_batches(batch_size=_ROW_GROUP):
+                yield from (row for row in batch.to_pylist() if row["decoded"] or not decode)
+    except (pa.ArrowException, OSError):
+        return  # it is built anew
+
+
+def _take(task: _Task, known: Iterable[_Known]) -> dict[str, Any] | None:
+    return next((row for one in known if (row := one.take(task)) is not None), None)
+
+
+def _ordered_rows(
+    tasks: Iterable[_Task], known: Sequence[_Known], workers: int, on_made: Callable[[dict[str, Any]], None]
+) -> Iterator[dict[str, Any]]:
+    """Rows in the order of the tasks, at most a few chunks a worker ahead; `on_made` hears of each that is new."""
     if workers == 1:
         for task in tasks:
-            yield old.take(task) or index_row(task)
+            if (row := _take(task, known)) is None:
+                row = index_row(task)
+                on_made(row)
+            yield row
         return
-    for rows in in_order(index_row, _runs(tasks, old), workers):
-        yield from rows
+    fresh: set[str] = set()
+    for rows in in_order(index_row, _runs(tasks, known, fresh), workers):
+        for row in rows:
+            if row["id"] in fresh:
+                fresh.discard(row["id"])
+                on_made(row)
+            yield row
 
 
-def _runs(tasks: Iterable[_Task], old: _OldIndex) -> Iterator[list[_Task] | Known]:
+def _runs(tasks: Iterable[_Task], old: Sequence[_Known], asked: set[str]) -> Iterator[list[_Task] | Known]:
     """Runs of unchanged samples as they are, runs of others as work, of at most `_CHUNK` samples."""
     fresh: list[_Task] = []
     known: list[dict[str, Any]] = []
     for task in tasks:
-        row = old.take(task)
+        row = _take(task, old)
         if fresh and (row is not None or len(fresh) == _CHUNK):
             yield fresh
             fresh = []
@@ -291,6 +317,7 @@ def _runs(tasks: Iterable[_Task], old: _OldIndex) -> Iterator[list[_Task] | Know
             known = []
         if row is None:
             fresh.append(task)
+            asked.add(task.sample)
         else:
             known.append(row)
     if fresh:

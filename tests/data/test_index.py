@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +81,71 @@ def test_unchanged_rows_are_taken_over(folder: Path) -> None:
     assert headers.reused == 11  # decoded rows know more than headers
     (folder / "index.parquet").write_bytes(b"no parquet")
     assert build_index(folder, workers=1).reused == 0
+
+
+def test_a_stopped_build_goes_on(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = rows(build_index(folder, tmp_path / "whole.parquet", workers=1, decode=False).path)
+    from hmbench.data import index
+
+    real, made = index.index_row, []
+
+    def stopping(task: Any) -> dict[str, Any]:
+        if len(made) == 7:
+            raise KeyboardInterrupt
+        made.append(task)
+        return real(task)
+
+    monkeypatch.setattr(index, "index_row", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        build_index(folder, workers=1, decode=False)
+    monkeypatch.undo()
+    (journal,) = (p for p in folder.iterdir() if p.suffix == ".journal")
+    content = journal.read_bytes()
+    for left, reused in (
+        (content, 7),
+        (content[: len(content) // 2], 3),  # half a line
+        (content[:90] + bytes(40) + content[130:], 6),  # a block that a power loss took
+        (b"[" * 100_000, 0),
+    ):
+        journal.write_bytes(left)
+        (folder / "index.parquet").unlink(missing_ok=True)
+        (folder / ".index.parquet.0123456789ab.part").touch()
+        report = build_index(folder, workers=1, decode=False)
+        assert report.reused == reused and rows(report.path) == whole
+        assert [p.name for p in folder.iterdir() if p.name.startswith(".")] == []
+    journal.write_bytes(content)
+    (folder / "index.parquet").unlink()
+    (folder / IDS[0] / "notes.txt").write_text("changed since")
+    assert build_index(folder, workers=1, decode=False).reused == 6
+
+
+SCRIPT = """
+import os, sys, time
+from pathlib import Path
+sys.path[:0] = [{here!r}]
+from hmbench.data.index import build_index
+build_index(Path({folder!r}), workers=2, on_row=lambda name: print(name, flush=True))
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_build_leaves_no_workers_and_goes_on(folder: Path, tmp_path: Path) -> None:
+    """Workers inherit the error stream: it ends when the last of them has."""
+    original = folder / IDS[0]
+    for number in range(60):
+        shutil.copytree(original, folder / f"{number:05d}_City_loc0_Straight_Sweep_1")
+    script = SCRIPT.format(folder=str(folder), here=str(Path(__file__).parents[2]))
+    build = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE)
+    journal = folder / ".index.parquet.journal"
+    while build.poll() is None and not (journal.is_file() and journal.read_bytes().count(b"\n") > 10):
+        time.sleep(0.05)
+    os.kill(build.pid, signal.SIGKILL)
+    _, said = build.communicate(timeout=60)
+    assert build.returncode == -signal.SIGKILL and b"Traceback" not in said
+    kept = journal.read_bytes().count(b"\n")
+    report = build_index(folder, workers=2)
+    assert report.samples == 72 and report.unusable == 0 and 10 <= kept - 1 <= report.reused < 72
+    assert not [p.name for p in folder.iterdir() if p.name.startswith(".")]
 
 
 def test_headers_only_then_decoded(folder: Path) -> None:
