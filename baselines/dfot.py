@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from baselines.recent_window import RecentSettings, RecentWindow
+from reference_model.model.clip_state import ClipState
 from reference_model.sampling.pipeline import TRAIN_TIMESTEPS, Denoiser, HydraPipeline
 
 Level = float | Literal["target"]
@@ -68,9 +69,11 @@ class DfotPipeline(HydraPipeline):
         settings = self.transformer.memory.settings
         assert isinstance(settings, DfotSettings), f"DfotPipeline needs the memory Dfot, got {settings}"
 
+        states = {level: ClipState() for level in settings.terms()}
+
         def denoise(latents: Tensor, timestep: Tensor, text: Tensor) -> Tensor:
             parts = [
-                weight * self._velocity(context, noise, level, latents, timestep, (text, cameras))
+                weight * self._velocity(context, noise, level, latents, timestep, (text, cameras, states[level]))
                 for level, weight in settings.terms().items()
             ]
             return torch.stack(parts).sum(0)
@@ -84,10 +87,10 @@ class DfotPipeline(HydraPipeline):
         level: Level,
         latents: Tensor,
         timestep: Tensor,
-        conditions: tuple[Tensor, tuple[Tensor, Tensor]],
+        conditions: tuple[Tensor, tuple[Tensor, Tensor], ClipState],
     ) -> Tensor:
         """The target's velocity under a history at one noise level."""
-        text, cameras = conditions
+        text, cameras, state = conditions
         past, future = (camera.shape[1] for camera in cameras)
         amount, known = 0.0, timestep
         if level != "target":
@@ -95,5 +98,6 @@ class DfotPipeline(HydraPipeline):
         steps = torch.cat((known.expand(len(latents), past), timestep.expand(len(latents), future)), dim=1)
         history = (1 - amount) * context + amount * noise
         dtype = self.transformer.dtype
-        found = self.transformer(history.to(dtype), latents.to(dtype), steps, text, cameras).target
+        given = (history.to(dtype), latents.to(dtype), steps, text, cameras)
+        found = self.transformer(*given, state=state, context_too=False).target
         return cast(Tensor, found.float())

@@ -46,5 +46,7 @@ class BandMixer(nn.Module):
         given = tokens.unflatten(0, (-1, bands))
         normed = functional.layer_norm(given.float(), given.shape[-1:]).type_as(given)
         # band by band: as one product over bands and channels it would hold every pair of bands at once
-        mixed = sum(normed[:, k, None] * self.weight[:, k, None].type_as(given) for k in range(bands))
-        return cast(Tensor, (given + mixed).flatten(0, 1))
+        mixed = given
+        for k in range(bands):
+            mixed = torch.addcmul(mixed, normed[:, k, None], self.weight[:, k, None].type_as(given))
+        return cast(Tensor, mixed.flatten(0, 1))

@@ -5,16 +5,43 @@ Letters: B batch, G frames of the token sequence, N tokens, D channels of a toke
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import torch
 from diffusers.models.transformers.transformer_wan import WanTransformerBlock
 from torch import Tensor, nn
+from torch.nn import functional
 
 from reference_model.model.bands import BandMixer
 from reference_model.model.camera import CAMERA_DIM
-from reference_model.model.memory import AttentionCall, Memory, Recorder
+from reference_model.model.memory import AttentionCall, Memory, Recorder, project_memory, project_queries
 from reference_model.model.sequence import TokenSequence
+
+
+class TextTokens(NamedTuple):
+    """What a block's cross-attention reads of a text, ``[B, H, L, d]`` each."""
+
+    keys: Tensor
+    values: Tensor
+
+
+class BlockCall(NamedTuple):
+    """What a block is told besides tokens.
+
+    torch compiles one graph for all blocks because what differs from block to block is a layer (`part`) or a tensor,
+    and never a number.
+    """
+
+    number: int | None
+    """Of the block; None in a compiled block."""
+    sequence: TokenSequence
+    """Geometry of the tokens."""
+    part: nn.Module | None = None
+    """The memory's own layers for this block."""
+    record: Recorder | None = None
+    """Listener, if any; never while compiled."""
+    asks: int = 0
+    """First token whose result is used."""
 
 
 class HydraBlock(WanTransformerBlock):
@@ -37,46 +64,85 @@ class HydraBlock(WanTransformerBlock):
         nn.init.eye_(self.projector.weight)
         self.projector.bias.zero_()
 
+    def read(self, text: Tensor) -> TextTokens:
+        """Keys and values of text tokens ``[B, L, D]`` for this block's cross-attention: equal in every step."""
+        key, value = project_memory(self.attn2, text)
+        return TextTokens(*(part.unflatten(2, (self.attn2.heads, -1)).transpose(1, 2) for part in (key, value)))
+
     def forward(
-        self, tokens: Tensor, text: Tensor, modulation: Tensor, call: tuple[int, TokenSequence, Recorder | None],
-        memory: Memory, plan: Any,
-    ) -> Tensor:  # fmt: skip
+        self, tokens: Tensor, text: TextTokens, modulation: Tensor, call: BlockCall, memory: Memory, plan: Any
+    ) -> Tensor:
         """One block.
 
         Args:
             tokens: ``[B, N, D]``.
-            text: Text tokens, ``[B, L, D]``.
-            modulation: Projected timestep, ``[B, G, 6, D]`` or ``[B, 1, 6, D]``.
+            text: What `read` made of the text; of ``[B / bands]`` clips.
+            modulation: Projected timestep, ``[B, G, 6, D]``, ``[B, 1, 6, D]`` or ``[1, 1, 6, D]``.
             call: Number of the block, geometry of the tokens, listener.
             memory: The method.
             plan: What it prepared for this sequence.
+
+        Returns:
+            ``[B, N, D]``, or the tokens from ``call.asks`` on alone.
         """
-        number, sequence, record = call
+        sequence, record, asks = call.sequence, call.record, call.asks
         parts = (self.scale_shift_table[None] + modulation.float()).unbind(2)
-        shift, scale, gate, ffn_shift, ffn_scale, ffn_gate = parts
+        shift, scale, gate, ffn_shift, ffn_scale, ffn_gate = (sequence.spread(part) for part in parts)
 
         # 1. self-attention through the memory
-        normed = self.norm1(tokens.float()) * (1 + sequence.spread(scale)) + sequence.spread(shift)
-        normed = normed.type_as(tokens) + sequence.spread(self._cameras(sequence, tokens))
-        attended = memory.attend(AttentionCall(number, self.attn1, normed, sequence, record), plan)
+        normed = sequence.add(_modulated(self.norm1, tokens, scale, shift), self._cameras(sequence, tokens))
+        attended = memory.attend(
+            AttentionCall(call.number, self.attn1, normed, sequence, record, call.part, asks), plan
+        )
+        if asks:  # what is left answers no later block; a method may have answered all tokens
+            tokens = tokens[:, asks:]
+            attended = attended[:, -tokens.shape[1] :]
+            gate, ffn_shift, ffn_scale, ffn_gate = (
+                part[:, asks:] if part.shape[1] > 1 else part for part in (gate, ffn_shift, ffn_scale, ffn_gate)
+            )
         attended = self.attn1.to_out[1](self.attn1.to_out[0](attended))
-        if record:
-            record(number, "self_attention", attended)
-        tokens = (tokens.float() + self.projector(attended) * sequence.spread(gate)).type_as(tokens)
+        if record and call.number is not None:
+            record(call.number, "self_attention", attended)
+        tokens = _gated(tokens, self.projector(attended), gate)
 
         # 2. cross-attention to the text
-        tokens = tokens + self.attn2(self.norm2(tokens.float()).type_as(tokens), text, None, None)
+        tokens = tokens + self._cross(self.norm2(tokens.float()).type_as(tokens), text)
 
         # 3. feed-forward
-        normed = self.norm3(tokens.float()) * (1 + sequence.spread(ffn_scale)) + sequence.spread(ffn_shift)
-        change = self.ffn(normed.type_as(tokens)).float() * sequence.spread(ffn_gate)
-        tokens = (tokens.float() + change).type_as(tokens)
+        change = self.ffn(_modulated(self.norm3, tokens, ffn_scale, ffn_shift))
+        tokens = _gated(tokens, change, ffn_gate)
         if self.band_mixer is not None:
             tokens = self.band_mixer(tokens)
-        if record:
-            record(number, "block", tokens)
+        if record and call.number is not None:
+            record(call.number, "block", tokens)
         return tokens
+
+    def _cross(self, tokens: Tensor, text: TextTokens) -> Tensor:
+        """Attention to the text, which bands of a clip share: they are more queries of one clip."""
+        attention, clips = self.attn2, len(text.keys)
+        query = project_queries(attention, tokens).reshape(clips, -1, tokens.shape[2])
+        heads = query.unflatten(2, (attention.heads, -1)).transpose(1, 2)
+        found = functional.scaled_dot_product_attention(heads, text.keys, text.values)
+        return cast(Tensor, attention.to_out[1](attention.to_out[0](found.transpose(1, 2).reshape(tokens.shape))))
 
     def _cameras(self, sequence: TokenSequence, like: Tensor) -> Tensor:
         cameras, past = sequence.cameras.type_as(like), sequence.context_frames
         return torch.cat((self.camera_context(cameras[:, :past]), self.camera_target(cameras[:, past:])), dim=1)
+
+
+def _modulated(norm: nn.LayerNorm, tokens: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """``norm(tokens) (1 + scale) + shift`` in float32, given in the tokens' own format.
+
+    Where all tokens share a noise level, scale and shift are the norm's own weights: one pass over memory.
+    """
+    exact = tokens.float()
+    if scale.shape[:2] == (1, 1):
+        found = functional.layer_norm(exact, norm.normalized_shape, 1 + scale[0, 0], shift[0, 0], norm.eps)
+    else:
+        found = torch.addcmul(shift, norm(exact), 1 + scale)
+    return found.type_as(tokens)
+
+
+def _gated(tokens: Tensor, change: Tensor, gate: Tensor) -> Tensor:
+    """``tokens + change gate`` in float32, given in the tokens' own format."""
+    return torch.addcmul(tokens.float(), change.float(), gate).type_as(tokens)

@@ -32,12 +32,14 @@ from reference_model.model.memory import (
     Memory,
     MemoryFacts,
     MemorySettings,
-    project,
     project_memory,
+    project_queries,
     rotate_heads,
+    turned_from,
 )
 from reference_model.model.rope import Rotation, grid_positions
 from reference_model.model.sequence import Grid, TokenSequence
+from reference_model.model.windowed_attention import Run, kernel_for, runs_from, window_runs, windowed_attention
 
 Triple = tuple[int, int, int]
 
@@ -168,6 +170,10 @@ class HydraPlan:
     """Rotary angles of the memory tokens."""
     local: Tensor
     """Tokens of each frame's window, int64 ``[1, F, window * S]``."""
+    runs: tuple[Run, ...]
+    """The same windows as slices of all tokens."""
+    kernel: str | None
+    """What attends without copying windows (`windowed_attention.kernel_for`); None gathers."""
     blocked: Tensor
     """Slices that a frame must not retrieve, bool ``[F, M]``."""
     top_k: int
@@ -184,7 +190,8 @@ class HydraMemory(Memory):
         super().__init__(settings, backbone)
         count = 1 if settings.shared_tokenizer else backbone.layers
         self.tokenizers = nn.ModuleList(MemoryTokenizer(backbone.dim, settings) for _ in range(count))
-        self.attention: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor] = retrieval_attention.gathered_attention
+        self.attention: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor] | None = None
+        """A twin that is given all keys and their places; None: windows as slices where there is a kernel for it."""
 
     def plan(self, sequence: TokenSequence) -> HydraPlan:
         """Windows, exclusions and memory positions."""
@@ -197,37 +204,62 @@ class HydraMemory(Memory):
         device = sequence.positions.device
         frames = sequence.frames if settings.variant == "released" else context.frames
         slices = settings.slices(context, target)
-        windows = settings.windows(context, target).to(device)
+        windows = settings.windows(context, target)
         stand = self._stand(slices, sequence)
         return HydraPlan(
             source=Grid(frames, *target[1:]),
             slices=slices,
             rotation=sequence.placing.turn(*stand),
-            local=retrieval_attention.frame_tokens(windows, target.tokens_per_frame)[None],
+            local=retrieval_attention.frame_tokens(windows.to(device), target.tokens_per_frame)[None],
+            runs=window_runs(windows),
+            # the kernels give no gradient of what joins the two parts
+            kernel=None if torch.is_grad_enabled() else kernel_for(device, sequence.cameras.dtype),
             blocked=settings.blocked(context, target).to(device),
             top_k=settings.retrieved(context, target),
         )
 
+    def part(self, block: int) -> MemoryTokenizer:
+        """The block's tokenizer."""
+        return self.tokenizer(block)
+
     def attend(self, call: AttentionCall, plan: HydraPlan) -> Tensor:
         """Each frame attends to its window in full and to the slices that resemble it most."""
-        by, frames = call.sequence.rotation, call.sequence.frames
-        query, key, value = project(call.attention, call.tokens)
-        memory = self.tokenizer(call.block)(call.tokens[:, : plan.source.tokens], plan.source)
+        by, first = call.sequence.rotation, call.asks // call.sequence.target.tokens_per_frame
+        frames = call.sequence.frames - first
+        key, value = project_memory(call.attention, call.tokens)
+        query = project_queries(call.attention, call.tokens[:, call.asks :])
+        tokenizer = call.part if call.part is not None else self.tokenizer(call.block)
+        memory = tokenizer(call.tokens[:, : plan.source.tokens], plan.source)
         memory_key, memory_value = project_memory(call.attention, memory)
         with torch.no_grad():  # as released: top-k has no gradient
             affinity = self.affinity(query.unflatten(1, (frames, -1)), memory_key, call.sequence.target, plan)
-            scores, selected = retrieval_attention.select(affinity, plan.blocked, plan.top_k)
+            # a choice that knows no queries is made for all frames
+            scores, selected = retrieval_attention.select(affinity[:, -frames:], plan.blocked[first:], plan.top_k)
         if call.record:
             call.record(call.block, "affinity", scores)
             call.record(call.block, "selected", selected)
-        keys = (rotate_heads(call, key, by), rotate_heads(call, memory_key.flatten(1, 2), plan.rotation))
-        values = (call.heads(value), call.heads(memory_value.flatten(1, 2)))
-        far = retrieval_attention.frame_tokens(selected, plan.slices.tokens_per_frame, first=query.shape[1])
-        index = torch.cat((plan.local.expand(len(far), -1, -1), far), dim=2)
-        out = self.attention(
-            rotate_heads(call, query, by).unflatten(1, (frames, -1)), torch.cat(keys, 1), torch.cat(values, 1), index
-        )
+        local = (rotate_heads(call, key, by), call.heads(value))
+        slices = (rotate_heads(call, memory_key.flatten(1, 2), plan.rotation), call.heads(memory_value.flatten(1, 2)))
+        queries = rotate_heads(call, query, turned_from(by, call.asks)).unflatten(1, (frames, -1))
+        out = self._look(queries, local, slices, selected, plan)
         return out.flatten(1, 2).flatten(2)
+
+    def _look(
+        self, queries: Tensor, local: tuple[Tensor, Tensor], slices: tuple[Tensor, Tensor], selected: Tensor,
+        plan: HydraPlan,
+    ) -> Tensor:  # fmt: skip
+        """Attention of frames ``[B, F, S, H, d]``, the last of all, to windows and chosen slices."""
+        frames, size = queries.shape[1], plan.slices.tokens_per_frame
+        if plan.kernel is not None and self.attention is None:
+            keys, values = (
+                retrieval_attention.chosen_slices(part.unflatten(1, (-1, size)), selected) for part in slices
+            )
+            windows = (runs_from(plan.runs, len(plan.blocked) - frames), self.settings.window)
+            return windowed_attention(queries, local, (keys, values), windows, plan.kernel)
+        far = retrieval_attention.frame_tokens(selected, size, first=local[0].shape[1])
+        index = torch.cat((plan.local[:, -frames:].expand(len(far), -1, -1), far), dim=2)
+        attention = self.attention or retrieval_attention.gathered_attention
+        return attention(queries, torch.cat((local[0], slices[0]), 1), torch.cat((local[1], slices[1]), 1), index)
 
     def affinity(self, query: Tensor, key: Tensor, target: Grid, plan: HydraPlan) -> Tensor:
         """How much each frame wants each slice; a rival may score them by something else.

@@ -82,8 +82,8 @@ class PackedContext(NamedTuple):
 class AttentionCall:
     """What the self-attention of one block is given."""
 
-    block: int
-    """Number of the block."""
+    number: int | None
+    """Number of the block; None where torch compiles one graph for all blocks."""
     attention: WanAttention
     """Its projections and norms."""
     tokens: Tensor
@@ -92,6 +92,24 @@ class AttentionCall:
     """Where the tokens stand."""
     record: Recorder | None = None
     """Listener, if any."""
+    part: nn.Module | None = None
+    """What `Memory.part` gave for this block."""
+    asks: int = 0
+    """First token whose answer is used: in the last block the context's are not. A method may answer all tokens."""
+
+    @property
+    def block(self) -> int:
+        """Number of the block.
+
+        Raises:
+            ValueError: Where one compiled graph serves all blocks.
+        """
+        if self.number is None:
+            raise ValueError(
+                "a compiled block has no number: let the memory's `part` give the block's own layers, "
+                "or run with compile=false"
+            )
+        return self.number
 
     def heads(self, x: Tensor) -> Tensor:
         """``[B, ..., D] -> [B, ..., H, d]``."""
@@ -168,9 +186,16 @@ class Memory(nn.Module, ABC):
     def plan(self, sequence: TokenSequence) -> Any:
         """What all blocks of one forward pass share; raises ValueError if the method cannot work on this sequence."""
 
+    def part(self, block: int) -> nn.Module | None:
+        """The method's own layers for one block, which `attend` finds in ``call.part``.
+
+        A compiled block has no number (``call.block``), because one graph serves all blocks.
+        """
+        return None
+
     @abstractmethod
     def attend(self, call: AttentionCall, plan: Any) -> Tensor:
-        """Attention before its output projection, ``[B, N, D]``."""
+        """Attention before its output projection, ``[B, N, D]``, or of the tokens from ``call.asks`` on alone."""
 
     @abstractmethod
     def facts(self, context: Grid, target: Grid) -> MemoryFacts:
@@ -193,9 +218,10 @@ class FullMemory(Memory):
 
     def attend(self, call: AttentionCall, plan: None) -> Tensor:
         """Plain self-attention."""
-        query, key, value = project(call.attention, call.tokens)
         by = call.sequence.rotation
-        queries, keys = rotate_heads(call, query, by), rotate_heads(call, key, by)
+        key, value = project_memory(call.attention, call.tokens)
+        query = project_queries(call.attention, call.tokens[:, call.asks :])
+        queries, keys = rotate_heads(call, query, turned_from(by, call.asks)), rotate_heads(call, key, by)
         out = functional.scaled_dot_product_attention(
             queries.transpose(1, 2), keys.transpose(1, 2), call.heads(value).transpose(1, 2)
         )
@@ -208,12 +234,33 @@ class FullMemory(Memory):
 
 def project(attention: WanAttention, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Queries, keys (both normalised, not yet rotated) and values, each ``[B, N, D]``."""
-    return attention.norm_q(attention.to_q(tokens)), *project_memory(attention, tokens)
+    return project_queries(attention, tokens), *project_memory(attention, tokens)
+
+
+def project_queries(attention: WanAttention, tokens: Tensor) -> Tensor:
+    """Queries (normalised, not yet rotated)."""
+    return rms_normed(attention.norm_q, attention.to_q(tokens))
 
 
 def project_memory(attention: WanAttention, tokens: Tensor) -> tuple[Tensor, Tensor]:
     """Keys (normalised, not yet rotated) and values of any tokens, by the block's own projections."""
-    return attention.norm_k(attention.to_k(tokens)), attention.to_v(tokens)
+    return rms_normed(attention.norm_k, attention.to_k(tokens)), attention.to_v(tokens)
+
+
+def rms_normed(norm: nn.Module, x: Tensor) -> Tensor:
+    """`norm` of x; on a processor in three passes over memory where torch's own `RMSNorm` takes five."""
+    if type(norm) is not nn.RMSNorm or torch.compiler.is_compiling():
+        return cast(Tensor, norm(x))
+    if x.device.type != "cpu" or x.dtype != torch.float32 or norm.eps is None or not norm.elementwise_affine:
+        return cast(Tensor, norm(x))
+    mean_square = torch.linalg.vector_norm(x, dim=-1, keepdim=True).square() / x.shape[-1]
+    found = x * torch.rsqrt(mean_square + norm.eps)
+    return found * norm.weight if torch.is_grad_enabled() else found.mul_(norm.weight)
+
+
+def turned_from(by: Rotation, first: int) -> Rotation:
+    """The angles of all tokens from this one on."""
+    return Rotation(by.cos[..., first:, :, :], by.sin[..., first:, :, :]) if first else by
 
 
 def rotate_heads(call: AttentionCall, x: Tensor, by: Rotation) -> Tensor:

@@ -107,6 +107,14 @@ def frame_tokens(frames: Tensor, tokens_per_frame: int, first: int = 0) -> Tenso
     return (first + frames[..., None] * tokens_per_frame + within).flatten(-2)
 
 
+def chosen_slices(slices: Tensor, selected: Tensor) -> Tensor:
+    """Each frame's chosen slices side by side, ``[B, M, s, H, d]`` and ``[B, F, K]`` to ``[B, F, K * s, H, d]``."""
+    batch, count = slices.shape[:2]
+    rows = selected + torch.arange(batch, device=selected.device)[:, None, None] * count
+    found = slices.reshape(batch * count, -1).index_select(0, rows.flatten())
+    return found.view(*selected.shape, *slices.shape[2:]).flatten(2, 3)
+
+
 def gathered_attention(queries: Tensor, keys: Tensor, values: Tensor, index: Tensor) -> Tensor:
     """Attention of each frame's tokens to its own choice of keys.
 

@@ -44,15 +44,33 @@ def rotation(positions: Tensor, head_dim: int) -> Rotation:
 
 
 def angles_rotation(angles: Tensor) -> Rotation:
-    """Cosine and sine of given angles, one a pair of channels."""
-    return Rotation(angles.cos().float(), angles.sin().float())
+    """Cosine and sine of given angles, one a pair of channels, side by side in memory (see `rotate`)."""
+    both = torch.stack((angles.cos(), angles.sin()), dim=-1).float()
+    return Rotation(both[..., 0], both[..., 1])
 
 
 def rotate(x: Tensor, by: Rotation) -> Tensor:
-    """Turns each pair of channels (2i, 2i + 1) of ``x [B, N, H, d]`` by its token's angle, in float32."""
-    even, odd = x.float().unflatten(-1, (-1, 2)).unbind(-1)
-    turned = torch.stack((even * by.cos - odd * by.sin, even * by.sin + odd * by.cos), dim=-1)
+    """Turns each pair of channels (2i, 2i + 1) of ``x [B, N, H, d]`` by its token's angle, in float32.
+
+    A complex product is the same arithmetic in one pass over memory instead of seven. Where torch compiles, plain real
+    arithmetic is what it fuses.
+    """
+    pairs = x.float().unflatten(-1, (-1, 2))
+    if torch.compiler.is_compiling() or x.device.type == "mps":
+        even, odd = pairs.unbind(-1)
+        turned = torch.stack((even * by.cos - odd * by.sin, even * by.sin + odd * by.cos), dim=-1)
+    else:
+        turned = torch.view_as_real(torch.view_as_complex(pairs.contiguous()) * _as_complex(by))
     return turned.flatten(-2).type_as(x)
+
+
+def _as_complex(by: Rotation) -> Tensor:
+    """Cosine + i sine, without a copy where they lie side by side."""
+    cos, sin = by
+    beside = cos.stride() == sin.stride() and sin.data_ptr() == cos.data_ptr() + cos.element_size()
+    if beside and cos.stride(-1) == 2 and cos.numel():
+        return torch.view_as_complex(cos.as_strided((*cos.shape, 2), (*cos.stride(), 1)))
+    return torch.complex(cos, sin)
 
 
 def axis_dims(head_dim: int) -> tuple[int, int, int]:

@@ -87,6 +87,14 @@ class TokenSequence:
             raise ValueError(f"expected a value for each of {self.frames} frames, got {signal.shape[1]}")
         return spread_frames(self.grids, signal)
 
+    def add(self, tokens: Tensor, signal: Tensor) -> Tensor:
+        """Adds a value per frame, ``[B, G, D]``, to each of its tokens, ``[B, N, D]``."""
+        if not self.is_uniform or signal.shape[1] != self.frames:
+            return tokens + self.spread(signal)
+        # without a copy for each token
+        framed: Tensor = tokens.unflatten(1, (self.frames, -1))
+        return (framed + signal[:, :, None]).flatten(1, 2)
+
 
 def spread_frames(grids: tuple[Grid, ...], signal: Tensor) -> Tensor:
     """A value per frame of all grids as a value per token: ``[B, G, D] -> [B, N, D]``."""

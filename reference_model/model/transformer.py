@@ -12,6 +12,7 @@ Letters: B batch, C latent channels, F latent frames, G frames of the token sequ
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any, ClassVar, Literal, NamedTuple, cast
 
 import torch
@@ -24,19 +25,18 @@ from torch import Tensor, nn
 
 from reference_model.model import bands as picture_bands
 from reference_model.model import clean_prediction
-from reference_model.model.block import HydraBlock
+from reference_model.model.block import BlockCall, HydraBlock, TextTokens
 from reference_model.model.camera import CAMERA_DIM
+from reference_model.model.clip_state import ClipState
 from reference_model.model.memory import Backbone, ContextFrames, PackedContext, Recorder
 from reference_model.model.memory_kinds import build_memory
+from reference_model.model.patch_embedding import PatchEmbedding
 from reference_model.model.placing import Placing, Positions
 from reference_model.model.rope import grid_positions
 from reference_model.model.sequence import Grid, TokenSequence, spread_frames
 
-TrainingRule = Literal["paper", "all"]
 Conditioning = Literal["shared", "clean_context"]
 Prediction = Literal["velocity", "clean"]
-
-_ADDITIONS = ("camera_context", "camera_target", "projector")
 
 
 class Velocity(NamedTuple):
@@ -120,7 +120,7 @@ class HydraTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
             raise ValueError(f"{attention_head_dim=} and {freq_dim=} must be even")
         dim = num_attention_heads * attention_head_dim
         self.patch = cast(tuple[int, int, int], tuple(patch_size))
-        self.patch_embedding = nn.Conv3d(in_channels, dim, kernel_size=self.patch, stride=self.patch)
+        self.patch_embedding = PatchEmbedding(in_channels, dim, kernel_size=self.patch, stride=self.patch)
         self.condition_embedder = WanTimeTextImageEmbedding(
             dim=dim, time_freq_dim=freq_dim, time_proj_dim=dim * 6, text_embed_dim=text_dim
         )
@@ -148,64 +148,93 @@ class HydraTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
         text: Tensor,
         cameras: tuple[Tensor, Tensor],
         record: Recorder | None = None,
+        *,
+        state: ClipState | None = None,
+        context_too: bool = True,
     ) -> Velocity:
         """One evaluation.
 
         Args:
             context: Clean latents of the past, ``[B, C, Fc, h, w]``.
             target: Noisy latents of the future, ``[B, C, Ft, h, w]``.
-            timestep: Noise level on the 0..1000 scale: ``[B]``, or one for each context and target latent frame
-                ``[B, (Fc + Ft) / patch]``, which `conditioning` then leaves alone.
+            timestep: Noise level on the 0..1000 scale: ``[B]``, ``[1]`` for all clips, or one for each context and
+                target latent frame ``[B, (Fc + Ft) / patch]``, which `conditioning` then leaves alone.
             text: Text encoder's output, ``[B, L, text_dim]``.
             cameras: Of context and target, ``[B, F / patch, 12]`` each (`reference_model.model.camera`).
             record: Listener to what happens inside (see `reference_model.model.memory.Recorder`).
+            state: What earlier evaluations of this clip found out (`clip_state`), which this one adds to.
+            context_too: Whether the context's velocity is wanted, which no sampler and no loss uses: without it the
+                last block answers the target's tokens alone.
         """
         self._check(context, target, cameras)
+        if self.bands > 1:
+            if len(timestep) > 1:
+                timestep = picture_bands.repeat(timestep, self.bands)
+            context, target = (picture_bands.fold(latents, self.bands) for latents in (context, target))
+            cameras = (picture_bands.repeat(cameras[0], self.bands), picture_bands.repeat(cameras[1], self.bands))
+        whole = context_too and not self.predicts_clean
+        found = self._evaluate((context, target, timestep), text, cameras, record, state or ClipState(), whole)
         if self.bands == 1:
-            return self._evaluate(context, target, timestep, text, cameras, record)
-        found = self._evaluate(
-            picture_bands.fold(context, self.bands),
-            picture_bands.fold(target, self.bands),
-            picture_bands.repeat(timestep, self.bands),
-            picture_bands.repeat(text, self.bands),
-            (picture_bands.repeat(cameras[0], self.bands), picture_bands.repeat(cameras[1], self.bands)),
-            record,
-        )
+            return found
         past = None if found.context is None else picture_bands.unfold(found.context, self.bands)
         return Velocity(picture_bands.unfold(found.target, self.bands), past)
 
     def _evaluate(
         self,
-        context: Tensor,
-        target: Tensor,
-        timestep: Tensor,
+        latents: tuple[Tensor, Tensor, Tensor],
         text: Tensor,
         cameras: tuple[Tensor, Tensor],
         record: Recorder | None,
+        state: ClipState,
+        whole: bool,
     ) -> Velocity:
         """One evaluation of a picture, or of all bands of pictures as a batch."""
-        given = self._guesses(context, target, timestep) if self.predicts_clean else (context, target)
-        packed = self.memory.pack(self._remembered(given[0], cameras), self._embed)
-        tokens, sequence = self._sequence(packed, given[1], cameras[1])
+        context, target, timestep = latents
+        given = self._guesses(*latents) if self.predicts_clean else (context, target)
+        if state.packed is None or given[0] is not context:
+            state.packed = self.memory.pack(self._remembered(given[0], cameras), self._embed)
+        packed, image = state.packed, self._embed(given[1])
+        if state.sequence is None:
+            state.sequence = self._sequence(packed, Grid(*image.shape[2:]), cameras[1])
+            state.plan = self.memory.plan(state.sequence)
+        sequence, tokens = state.sequence, self._tokens(packed, image)
         levels = self._levels(timestep, packed, context.shape[2] // self.patch[0], sequence)
-        # one row a frame: [B, G or 1] levels -> [B, G or 1, D] and [B, G or 1, 6, D]
-        embedded, projected, text, _ = self.condition_embedder(
-            levels.flatten(), text, None, timestep_seq_len=levels.shape[1]
-        )
-        modulation = projected.unflatten(2, (6, -1))
-        plan = self.memory.plan(sequence)
+        embedded, modulation = self._level_tokens(levels, tokens.dtype)
+        texts = self._read(text, state)
+        last = len(self.blocks) - 1
         for number, block in enumerate(self.blocks):
-            call = (number, sequence, record)
+            asks = sequence.context_tokens if number == last and not whole and record is None else 0
+            compiled = record is None and block._compiled_call_impl is not None
+            call = BlockCall(None if compiled else number, sequence, self.memory.part(number), record, asks)
+            run = block if record is None else block.forward  # a listener is no part of a compiled graph
             if torch.is_grad_enabled() and self.gradient_checkpointing:
-                tokens = self._gradient_checkpointing_func(block, tokens, text, modulation, call, self.memory, plan)
-            else:
-                tokens = block(tokens, text, modulation, call, self.memory, plan)
+                run = partial(self._gradient_checkpointing_func, run)
+            tokens = run(tokens, texts[number], modulation, call, self.memory, state.plan)
         found = self._unembed(tokens, embedded, sequence, context.shape)
         if not self.predicts_clean:
             return found
-        past = slice(cameras[0].shape[1], None)
-        level = clean_prediction.level_of(timestep, past, self.patch[0])
+        level = clean_prediction.level_of(timestep, slice(cameras[0].shape[1], None), self.patch[0])
         return Velocity(clean_prediction.velocity(target.float(), found.target.float(), level), None)
+
+    def _level_tokens(self, levels: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Embedded levels ``[B, G or 1, D]`` and each block's part of them ``[B, G or 1, 6, D]``.
+
+        The same layers as `WanTimeTextImageEmbedding.forward`, which would embed the text anew with each.
+        """
+        embedder: Any = self.condition_embedder
+        waves = embedder.timesteps_proj(levels.flatten()).unflatten(0, levels.shape)
+        exact = next(embedder.time_embedder.parameters()).dtype
+        embedded = embedder.time_embedder(waves.to(exact)).to(dtype)
+        return embedded, embedder.time_proj(embedder.act_fn(embedded)).unflatten(2, (6, -1))
+
+    def _read(self, text: Tensor, state: ClipState) -> list[TextTokens]:
+        """What each block reads of the text."""
+        known = state.read(text)
+        if known is None:
+            tokens = cast(nn.Module, self.condition_embedder.text_embedder)(text)
+            known = [cast(HydraBlock, block).read(tokens) for block in self.blocks]
+            state.texts.append((text, known))
+        return known
 
     def grids(self, context_frames: int, target_frames: int, height: int, width: int) -> tuple[Grid, Grid]:
         """Token grids, of a band, of context and target of these many latent frames, rows and columns."""
@@ -244,16 +273,22 @@ class HydraTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
         groups = context.unflatten(2, (total, self.patch[0])).movedim(2, 1)[batch, chosen].movedim(1, 2)
         return ContextFrames(groups.flatten(2, 3), cameras[0][batch, chosen], chosen, total)
 
-    def _sequence(self, packed: PackedContext, target: Tensor, cameras: Tensor) -> tuple[Tensor, TokenSequence]:
-        image = self._embed(target)
-        grid = Grid(*image.shape[2:])
-        rows = [torch.arange(n, device=image.device, dtype=torch.float64) for n in grid]
+    def _tokens(self, packed: PackedContext, target: Tensor) -> Tensor:
+        """Tokens of context and target, whose embedding is ``[B, D, F', h', w']``: ``[B, N, D]``."""
+        tokens = torch.cat((packed.tokens, target.flatten(2).transpose(1, 2)), dim=1)
+        if self.band_embedding is None:
+            return tokens
+        banded: Tensor = tokens.unflatten(0, (-1, self.bands))
+        return (banded + self.band_embedding.type_as(tokens)).flatten(0, 1)
+
+    def _sequence(self, packed: PackedContext, grid: Grid, cameras: Tensor) -> TokenSequence:
+        rows = [torch.arange(n, device=cameras.device, dtype=torch.float64) for n in grid]
         future = grid_positions(rows[0] + packed.target_start, rows[1], rows[2])
         future = future.expand(*packed.positions.shape[:-2], -1, -1)
         positions = torch.cat((packed.positions.to(future), future), dim=-2)
         placing, seen = self._placing(grid), torch.cat((packed.cameras, cameras), dim=1)
         stand = (positions, spread_frames((*packed.grids, grid), seen))
-        sequence = TokenSequence(
+        return TokenSequence(
             context=packed.grids,
             target=grid,
             positions=positions,
@@ -261,10 +296,6 @@ class HydraTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
             rotation=placing.turn(*stand),
             placing=placing,
         )
-        tokens = torch.cat((packed.tokens, image.flatten(2).transpose(1, 2)), dim=1)
-        if self.band_embedding is not None:
-            tokens = (tokens.unflatten(0, (-1, self.bands)) + self.band_embedding.type_as(tokens)).flatten(0, 1)
-        return tokens, sequence
 
     def _levels(self, timestep: Tensor, packed: PackedContext, past: int, sequence: TokenSequence) -> Tensor:
         """Noise level of each frame of the sequence ``[B, G]``, or ``[B, 1]`` if all share one."""
@@ -279,7 +310,8 @@ class HydraTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
                 f"timestep must be [B] or [B, {past + sequence.target.frames}] (a level for each context and "
                 f"target frame), got {list(timestep.shape)}"
             )
-        sources = packed.source_frames.expand(len(timestep), -1)
+        sources = packed.source_frames.expand(max(len(timestep), len(packed.cameras)), -1)
+        timestep = timestep.expand(len(sources), -1)
         return torch.cat((timestep.gather(1, sources), timestep[:, past:]), dim=1)
 
     def _guesses(self, context: Tensor, target: Tensor, timestep: Tensor) -> tuple[Tensor, Tensor]:
@@ -309,13 +341,20 @@ class HydraTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
         self, tokens: Tensor, embedded: Tensor, sequence: TokenSequence, context_shape: torch.Size
     ) -> Velocity:
         table = self.scale_shift_table[None].to(embedded.device) + embedded[:, :, None]
-        shift, scale = (sequence.spread(part) for part in table.unbind(2))
+        past = sequence.context_tokens
+        if tokens.shape[1] == past + sequence.target.tokens:
+            shift, scale = (sequence.spread(part) for part in table.unbind(2))
+        else:  # the target alone
+            frames = slice(sequence.context_frames, None) if table.shape[1] > 1 else slice(None)
+            size = sequence.target.tokens_per_frame if table.shape[1] > 1 else 1
+            shift, scale = (part[:, frames].repeat_interleave(size, dim=1) for part in table.unbind(2))
         normed = self.norm_out(tokens.float()) * (1 + scale) + shift
         out = self.proj_out(normed.type_as(tokens))
-        past = sequence.context_tokens
+        target = self._unpatch(out[:, -sequence.target.tokens :], sequence.target)
         whole = Grid(*(size // p for size, p in zip(context_shape[2:], self.patch, strict=True)))
-        context = self._unpatch(out[:, :past], whole) if sequence.context == (whole,) else None
-        return Velocity(self._unpatch(out[:, past:], sequence.target), context)
+        if sequence.context != (whole,) or out.shape[1] == sequence.target.tokens:
+            return Velocity(target, None)
+        return Velocity(target, self._unpatch(out[:, :past], whole))
 
     def _unpatch(self, values: Tensor, grid: Grid) -> Tensor:
         """``[B, N, patch * C] -> [B, C, F, h, w]``."""
@@ -341,29 +380,3 @@ def with_memory(model: HydraTransformer3DModel, settings: dict[str, Any]) -> Hyd
     if model.dtype != other.dtype:
         other = other.to(model.dtype)
     return cast(HydraTransformer3DModel, other.to(model.device).train(model.training))
-
-
-def trainable_parameters(model: HydraTransformer3DModel, rule: TrainingRule = "paper") -> dict[str, nn.Parameter]:
-    """Parameters that training changes, by name.
-
-    Args:
-        model: The transformer.
-        rule: ``paper``: self-attention, camera encoders, projector, memory; cross-attention, feed-forward, embeddings
-            and modulation stay as they are. ``all``: everything.
-    """
-    if rule not in ("paper", "all"):
-        raise ValueError(f"rule must be 'paper' or 'all', got {rule!r}")
-    return {name: parameter for name, parameter in model.named_parameters() if rule == "all" or _paper_trains(name)}
-
-
-def freeze(model: HydraTransformer3DModel, rule: TrainingRule = "paper") -> dict[str, nn.Parameter]:
-    """Makes exactly the parameters of `trainable_parameters` require gradients, and returns them."""
-    chosen = trainable_parameters(model, rule)
-    for name, parameter in model.named_parameters():
-        parameter.requires_grad_(name in chosen)
-    return chosen
-
-
-def _paper_trains(name: str) -> bool:
-    parts = name.split(".")
-    return parts[0] == "memory" or (parts[0] == "blocks" and parts[2] in ("attn1", *_ADDITIONS))

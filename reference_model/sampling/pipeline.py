@@ -18,6 +18,7 @@ from diffusers import AutoencoderKLWan, DiffusionPipeline, FlowMatchEulerDiscret
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase, UMT5EncoderModel
 
+from reference_model.model.clip_state import ClipState
 from reference_model.model.codec import MiniVideoCodec, VideoCodec, as_codec
 from reference_model.model.config import HydraConfig
 from reference_model.model.text import HashedTextEncoder, encode_captions
@@ -155,10 +156,11 @@ class HydraPipeline(DiffusionPipeline):
             generator: Source of any further noise; the target's own has been drawn from it already.
         """
         dtype = self.transformer.dtype
+        state, past = ClipState(), context.to(dtype)
 
         def denoise(latents: Tensor, timestep: Tensor, text: Tensor) -> Tensor:
-            level = timestep.expand(len(latents))
-            found = self.transformer(context.to(dtype), latents.to(dtype), level, text, cameras).target
+            given = (past, latents.to(dtype), timestep.view(1), text, cameras)
+            found = self.transformer(*given, state=state, context_too=False).target
             return cast(Tensor, found.float())
 
         return denoise

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from reference_model.model.config import HydraConfig, hydra_wan_1_3b, mini, nano
-from reference_model.model.transformer import TrainingRule
+from reference_model.model.trainable import TrainingRule
 
 Weighting = Literal["released", "none"]
 Levels = Literal["shared", "per_frame"]

@@ -19,7 +19,8 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from reference_model.model.memory_kinds import build_memory
-from reference_model.model.transformer import HydraTransformer3DModel, freeze
+from reference_model.model.trainable import freeze
+from reference_model.model.transformer import HydraTransformer3DModel
 from reference_model.sampling.pipeline import HydraPipeline
 from reference_model.training.cache import LatentCache
 from reference_model.training.checkpoints import Checkpoints, read_state

@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch._dynamo.testing import CompileCounter
 
-from reference_model.model.retrieval_attention import local_windows, slices_inside
+from reference_model.model.clip_state import ClipState
+from reference_model.model.retrieval_attention import gathered_attention, local_windows, slices_inside
 from reference_model.model.transformer import HydraTransformer3DModel
 from reference_model.released.checkpoint import load_released
 
@@ -76,7 +78,7 @@ def retrieval_settings(sizes, expected, weights):
     return {"kind": "hydra", "window": window, "top_k": top_k, "kernel": kernel, "stride": stride}
 
 
-def run(model, expected):
+def run(model, expected, listen=True, **options):
     """All latents' velocity, and what the blocks recorded."""
     latents = expected["input/latents_fp16"].float()
     cameras = (expected["input/camera_context"], expected["input/camera_target"])
@@ -89,9 +91,11 @@ def run(model, expected):
             expected["input/timestep"],
             expected["input/text"],
             cameras,
-            lambda block, name, value: seen.__setitem__(f"{name}{block}", value),
+            (lambda block, name, value: seen.__setitem__(f"{name}{block}", value)) if listen else None,
+            **options,
         )
-    return torch.cat((velocity.context, velocity.target), dim=2), seen
+    past = velocity.context if velocity.context is not None else torch.full_like(velocity.target, torch.nan)
+    return torch.cat((past, velocity.target), dim=2), seen
 
 
 def assert_close(name, found, wanted):
@@ -132,6 +136,35 @@ def test_retrieval_attention_is_the_released_one(sizes, expected, weights):
     model = build(sizes, retrieval_settings(sizes, expected, weights))
     load_released(model, weights)
     check_all(expected, "hydra/", *run(model, expected))
+
+
+@pytest.mark.slow  # each as long again
+@pytest.mark.parametrize("path", ["gathered windows", "one compiled graph", "the target alone, from a clip's state"])
+def test_every_path_is_the_released_one(sizes, expected, weights, path):
+    """The test above takes the default: windows as slices, torch's eager mode, all tokens of the last block."""
+    model = build(sizes, retrieval_settings(sizes, expected, weights))
+    load_released(model, weights)
+    if path == "gathered windows":
+        model.memory.attention = gathered_attention
+        check_all(expected, "hydra/", *run(model, expected))
+        return
+    t, h, w = OUTPUT_STEPS
+    wanted, options = expected["hydra/output_sampled"], {}
+    if path == "one compiled graph":
+        counter = CompileCounter()
+        for block in model.blocks:
+            block.compile(fullgraph=True, backend=counter)
+    else:
+        options = {"state": ClipState(), "context_too": False}
+        run(model, expected, listen=False, **options)
+    found = run(model, expected, listen=False, **options)[0][:, :, ::t, ::h, ::w]
+    known = found.isfinite()
+    assert_close(path, found[known], wanted[known])
+    if path == "one compiled graph":
+        assert known.all() and counter.frame_count == 1
+        torch._dynamo.reset()
+    else:
+        assert known[:, :, -1].all() and known.float().mean() < 0.6
 
 
 @pytest.mark.slow  # a minute on one core: every one of 62,400 tokens attends to all

@@ -11,12 +11,8 @@ from diffusers import WanTransformer3DModel
 
 from reference_model.model import retrieval_attention as retrieval
 from reference_model.model.memory import FullMemory, FullSettings, MemorySettings
-from reference_model.model.transformer import (
-    HydraTransformer3DModel,
-    freeze,
-    trainable_parameters,
-    with_memory,
-)
+from reference_model.model.trainable import freeze, trainable_parameters
+from reference_model.model.transformer import HydraTransformer3DModel, with_memory
 
 SIZES = {
     "num_attention_heads": 2,

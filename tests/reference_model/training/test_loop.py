@@ -15,7 +15,7 @@ from hmbench.registry import create_model
 from hmbench.types import Intrinsics, Prompt
 from reference_model.model.hydra_memory import HydraMemory
 from reference_model.model.memory import FullMemory
-from reference_model.model.transformer import trainable_parameters
+from reference_model.model.trainable import trainable_parameters
 from reference_model.released.checkpoint import state_digest
 from reference_model.sampling.pipeline import HydraPipeline, build_scheduler
 from reference_model.sampling.saved import load_saved
