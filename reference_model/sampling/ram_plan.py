@@ -170,14 +170,17 @@ def transformer_activations(config: HydraConfig, dtype: torch.dtype) -> int:
     """Largest sum of live activations in one evaluation without gradients, in bytes.
 
     Two blocks are run: without gradients a block's activations are gone before the next one's are made, but for its
-    input, which the caller holds.
+    input, which the caller holds. Keys and values of the texts stay for all blocks, and are added.
     """
     arguments = {**config.transformer_arguments(), "num_layers": min(2, config.transformer.layers)}
     with init_empty_weights():
         model = HydraTransformer3DModel(**arguments).eval()
     nn.Module.to(model, dtype)
     latents, cameras, text, level = example_inputs(config, dtype)
-    return live_bytes(lambda: model(latents[0], latents[1], level, text, cameras).target)
+    counted = live_bytes(lambda: model(latents[0], latents[1], level, text, cameras).target)
+    layers, texts = config.transformer.layers, 1 if config.sampler.guidance == 1 else 2
+    kept = 2 * text.shape[1] * config.transformer.dim * text.element_size()  # of a text, in a block
+    return counted + (texts * layers - arguments["num_layers"]) * kept
 
 
 def example_inputs(
