@@ -180,7 +180,7 @@ def transformer_activations(config: HydraConfig, dtype: torch.dtype) -> int:
     counted = live_bytes(lambda: model(latents[0], latents[1], level, text, cameras).target)
     layers, texts = config.transformer.layers, 1 if config.sampler.guidance == 1 else 2
     kept = 2 * text.shape[1] * config.transformer.dim * text.element_size()  # of a text, in a block
-    return counted + (texts * layers - arguments["num_layers"]) * kept
+    return counted + (texts * layers - min(2, layers)) * kept
 
 
 def example_inputs(
