@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any, TypeVar, cast
 
 from hmbench.types import Sample, Track, Truth, Video
@@ -48,3 +48,9 @@ class Case:
         if key not in self._memo:
             self._memo[key] = compute()
         return cast(T, self._memo[key])
+
+    def hand_on(self, other: Case, keys: Iterable[Hashable]) -> None:
+        """Gives another case of the same sample what `memo` holds under some keys, where it has been computed."""
+        for key in keys:
+            if key in self._memo:
+                other._memo.setdefault(key, self._memo[key])

@@ -1,8 +1,10 @@
-"""One number to rank by: the harmonic mean of how well the background and the subjects were remembered.
+"""One number to rank by: how well background and subjects were remembered, together.
 
-`background_fidelity` is calibrated per clip: 0 is what knows nothing of the camera, 1 the real background.
-`memory_score` is its harmonic mean with `reentry_success`: a model cannot buy one memory with the other. The parts
-stand beside it. Both choices were made by the validity study (docs/metrics.md), not by taste.
+`background_fidelity` and `reentry_success` are both calibrated per clip: 0 is the best that needs no memory, 1 the
+truth. `memory_score` is their power mean of exponent 1/2: who remembers both has 1, who remembers one of them alone
+has a quarter, who remembers neither has 0. A harmonic mean gave nothing to either memory alone, so that models which
+know the place and lose the subjects stood beside tricks that know neither. Where a clip says nothing of the background
+(following its camera needs no memory) the subjects alone count. The choice was made by the study (docs/metrics.md).
 """
 
 from __future__ import annotations
@@ -17,9 +19,12 @@ from hmbench.networks.backbones import Backbone, CropEncoder
 from hmbench.protocols import MetricInfo
 from hmbench.types import Score
 
+EXPONENT = 0.5
+"""Of the power mean: one memory alone is worth ``0.5 ** (1 / EXPONENT)``, a quarter."""
+
 
 class MemoryScore:
-    """Harmonic mean of `background_fidelity` and `reentry_success`; 0 if either is 0.
+    """Power mean of `background_fidelity` and `reentry_success`.
 
     Args:
         encoder: What identity is judged by.
@@ -30,11 +35,11 @@ class MemoryScore:
         self.background = BackgroundFidelity()
         self.info = MetricInfo(
             name="memory_score",
-            version=5,
+            version=6,
             higher_is_better=True,
             bounds=(0.0, 1.0),
             needs=frozenset({TRUTH, LABELS, SEPARATE, EVENTS, TRACKS, encoder.name}),
-            source="hmbench: harmonic mean of background_fidelity and reentry_success",
+            source="hmbench: power mean (exponent 1/2) of background_fidelity and reentry_success",
             headline=True,
         )
 
@@ -43,13 +48,12 @@ class MemoryScore:
         if self.encoder.missing:
             return Score.skipped(self.encoder.missing)
         static = self.background(case)
+        dynamic = float(np.mean([r.success for r in records_of(case, self.encoder.get())]))
         if static.reason:
-            return static
-        records = records_of(case, self.encoder.get())
-        dynamic = float(np.mean([r.success for r in records]))
-        return Score(harmonic_mean(static.value, dynamic), details={"static": static.value, "dynamic": dynamic})
+            return Score(dynamic, details={"static": None, "dynamic": dynamic, "static_skipped": static.reason})
+        return Score(power_mean(static.value, dynamic), details={"static": static.value, "dynamic": dynamic})
 
 
-def harmonic_mean(a: float, b: float) -> float:
-    """Of two numbers in [0, 1]; 0 if either is 0."""
-    return 2 * a * b / (a + b) if a > 0 and b > 0 else 0.0
+def power_mean(a: float, b: float) -> float:
+    """Of two numbers in [0, 1], with `EXPONENT`."""
+    return float(((a**EXPONENT + b**EXPONENT) / 2) ** (1 / EXPONENT))

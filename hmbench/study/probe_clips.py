@@ -43,6 +43,7 @@ from hmbench.files import read_json, write_text
 from hmbench.study.body_faults import BODY_FAULTS, PAINTED, applies, painted
 from hmbench.study.body_faults import drawn as drawn_fault
 from hmbench.study.nuisances import NUISANCES, disturbed
+from hmbench.study.tricks import TRICKS, memoryless
 from hmbench.types import Category, Intrinsics, LabelMaps, Meta, Prompt, Sample, Truth, Video
 from hmbench.video.events import find_events, visible_frames
 
@@ -109,6 +110,8 @@ def shown_variants(
         video = np.where(truth.target_labels[..., None] > 0, truth.target, drawn["frames"])
         yield Shown(Variant(FORGOTTEN, strength), video, truth.target_labels)
     yield from _body_variants(source, spec, sample, strengths)
+    for trick in TRICKS:
+        yield Shown(Variant(trick, strengths[-1]), memoryless(sample, trick), None)
     for kind in NUISANCES:
         for strength in strengths:
             video = disturbed(truth.target, kind, strength, fps=sample.prompt.fps)

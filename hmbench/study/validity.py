@@ -10,7 +10,6 @@ nuisance: the AUC again, where 0.5 is what a metric should give. A metric that c
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -181,15 +180,8 @@ def _with_truth_of(first: Case | None, case: Case, encoder: str) -> Case:
     """Hands a clip's first case's features of the truth to its later cases; returns the first case."""
     if first is None:
         return case
-    for key in (("parts", encoder), ("dsc_ref", "context"), ("dsc_ref", "target"), *KNOWN_OF_A_CLIP):
-        known: Any = first.memo(key, lambda: None)
-        if known is not None:
-            case.memo(key, functools.partial(_known, known))
+    first.hand_on(case, (("parts", encoder), ("dsc_ref", "context"), ("dsc_ref", "target"), *KNOWN_OF_A_CLIP))
     return first
-
-
-def _known(value: Any) -> Any:
-    return value
 
 
 def _score(study: Study, metrics: Iterable[Metric], case: Case, shown: Shown) -> None:

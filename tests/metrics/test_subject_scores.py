@@ -15,7 +15,7 @@ from hmbench.metrics.dsc import DynamicSubjectConsistency
 from hmbench.metrics.dsc_reference import DscReference
 from hmbench.metrics.reentry.metrics import event_rows
 from hmbench.metrics.reentry.readings import READINGS
-from hmbench.metrics.summary import MemoryScore, harmonic_mean
+from hmbench.metrics.summary import MemoryScore, power_mean
 from hmbench.metrics.tracking import TrackingMetric
 from hmbench.networks.backbones import Backbone
 from hmbench.networks.pull import SOURCES
@@ -121,13 +121,22 @@ def test_tracking_scores_of_the_truth_are_one_and_slivers_ask_for_nothing():
     assert TrackingMetric("hota")(stage.make_case([leaving], [leaving])).value > 0.99
 
 
-def test_memory_needs_both():
+def test_one_memory_alone_is_worth_a_quarter():
+    assert power_mean(0.2, 0.6) == pytest.approx((0.2 + 0.6 + 2 * 0.12**0.5) / 4)
+    assert (power_mean(1.0, 0.0), power_mean(0.0, 1.0), power_mean(1.0, 1.0), power_mean(0.0, 0.0)) == (
+        0.25,
+        0.25,
+        1,
+        0,
+    )
+
+
+def test_where_the_camera_stands_the_subjects_alone_count():
     true = stage.make_case([HERO], [HERO])
     score = MemoryScore(ENCODER)(true)
-    assert score.value == pytest.approx(1, abs=0.01)
-    assert set(score.details) == {"static", "dynamic"}
+    assert score.value == score.details["dynamic"] == pytest.approx(1, abs=0.01)
+    assert "stands still" in score.details["static_skipped"] and score.details["static"] is None
     assert MemoryScore(ENCODER)(stage.make_case([HERO], [], tracks=())).value == 0
-    assert harmonic_mean(0.2, 0.6) == pytest.approx(0.3)
 
 
 def test_consistency_by_hand():
@@ -250,7 +259,7 @@ def test_one_mask_over_several_subjects_asks_nothing_of_each(metrics):
     by_subject += [f"dsc_{kind}" for kind in ("gt", "ctx", "reentry", "calibrated", "coverage")]
     for name in by_subject:
         assert (scores[name].reason or "").startswith("one mask covers several subjects"), name
-    for name in ("psnr_subject", "ssim_background", "dsc_ref_gt", "dsc_ref_ctx", "background_fidelity"):
+    for name in ("psnr_subject", "ssim_background", "dsc_ref_gt", "dsc_ref_ctx", "background_forgotten"):
         assert scores[name].reason is None, name
     rows = event_rows(case, stage.ColourEncoder())
     assert [row["verdict"] for row in rows] == [None]

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from hmbench.metrics.summary import harmonic_mean
+from hmbench.metrics.summary import power_mean
 from hmbench.study.summary_choice import CANDIDATES, PUBLISHED, Weighed, ranked, summary_lines, weigh_summaries
 from hmbench.study.validity import Measured, Study, StudyConfig
 from hmbench.study.validity_targets import quiet_metrics, target_lines, targets
@@ -40,7 +40,7 @@ def test_what_is_published_is_the_first_candidate():
     first = CANDIDATES[0]
     assert first.name == PUBLISHED and first.of == ("background_fidelity", "reentry_success")
     for a, b in ((0.3, 0.9), (0.0, 1.0), (1.0, 1.0)):
-        assert first.combine((a, b)) == pytest.approx(harmonic_mean(a, b))
+        assert first.combine((a, b)) == pytest.approx(power_mean(a, b))
 
 
 def test_a_score_of_one_memory_alone_is_blind_to_the_other():
@@ -57,15 +57,16 @@ def test_a_score_of_one_memory_alone_is_blind_to_the_other():
 
 
 def test_a_mean_that_lets_one_memory_pay_for_the_other_loses():
-    rows = by_name(weigh_summaries(study(crf=(0.5, 0.8, 1.0), swapped=(1.0, 0.38, 0.0))))
-    harmonic, arithmetic = (rows[name, *CANDIDATES[0].of] for name in (PUBLISHED, "arithmetic mean"))
-    assert harmonic["robust"] == 1 and arithmetic["robust"] == 0
-    assert weigh_summaries(study(crf=(0.5, 0.8, 1.0), swapped=(1.0, 0.38, 0.0)))[0]["name"] != "arithmetic mean"
+    rows = by_name(weigh_summaries(study(crf=(0.55, 0.8, 1.0), swapped=(1.0, 0.38, 0.0))))
+    power, arithmetic = (rows[name, *CANDIDATES[0].of] for name in (PUBLISHED, "arithmetic mean"))
+    assert power["robust"] == 1 and arithmetic["robust"] == 0
+    assert weigh_summaries(study(crf=(0.55, 0.8, 1.0), swapped=(1.0, 0.38, 0.0)))[0]["name"] != "arithmetic mean"
 
 
 def test_ties_keep_what_is_published_and_a_better_one_goes_before():
-    def weighed(name: str, *, worst: float = 1.0, lead: float = 0.0, p: float = 1.0, monotone=(0.0, 1.0)) -> Weighed:
-        return Weighed(name, ("x",), worst, "frozen", 0.9 + lead, lead, p, 0.9 + monotone[0], *monotone)
+    def weighed(name: str, *, worst: float = 1.0, lead=0.0, p=1.0, monotone=(0.0, 1.0), trick=0.0, one=1.0) -> Weighed:
+        kept = 0.9 + monotone[0]
+        return Weighed(name, ("x",), worst, "frozen", 0.9 + lead, lead, p, kept, *monotone, trick, one)
 
     def order(*found: Weighed) -> list[str]:
         return [w.name for w in ranked(list(found))]
@@ -77,6 +78,22 @@ def test_ties_keep_what_is_published_and_a_better_one_goes_before():
     assert order(weighed("old"), weighed("new", monotone=(0.05, 0.03))) == ["new", "old"]
     assert order(weighed("old"), weighed("new", monotone=(0.05, 0.2))) == ["old", "new"]
     assert order(weighed("worse", lead=-0.04, p=0.01, monotone=(0.1, 0.01)), weighed("old")) == ["old", "worse"]
+    assert order(weighed("bought", trick=0.03, lead=0.1, p=0.01), weighed("old")) == ["old", "bought"]
+    assert order(weighed("blind to one", one=0.6, lead=0.1, p=0.01), weighed("old")) == ["old", "blind to one"]
+
+
+def test_a_mean_that_gives_nothing_to_one_memory_alone_stands_beside_the_tricks():
+    made = study(**LOST, still=(0.0, 0.0, 0.0), turned=(0.02, 0.0, 0.0))
+    rows = by_name(weigh_summaries(study(**LOST, first=(0.0, 0.0, 0.0), turned=(0.02, 0.0, 0.0))))
+    power, harmonic, alone = (
+        rows["power mean", *CANDIDATES[0].of],
+        rows["harmonic mean", *CANDIDATES[0].of],
+        rows["alone", "background_fidelity"],
+    )
+    assert (power["trick"], power["one_memory"]) == (pytest.approx(0.005), 1)
+    assert (harmonic["trick"], harmonic["one_memory"]) == (0, 0.5)
+    assert alone["trick"] == pytest.approx(0.02)
+    assert weigh_summaries(made)[0]["name"] == PUBLISHED
 
 
 def test_a_study_without_the_parts_has_no_candidates():
@@ -84,7 +101,7 @@ def test_a_study_without_the_parts_has_no_candidates():
     made.directions.pop("reentry_success")
     assert weigh_summaries(made) == []
     text = "\n".join(summary_lines(weigh_summaries(study(**LOST))))
-    assert "| harmonic mean | `background_fidelity`, `reentry_success` | 1.00 (" in text
+    assert "| harmonic mean | `background_fidelity`, `reentry_success` | - | - | 1.00 (" in text
     json.dumps(weigh_summaries(study()), allow_nan=False)
 
 

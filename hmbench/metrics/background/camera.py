@@ -71,15 +71,15 @@ class CameraError:
 
 
 class CameraFollowing:
-    """How far the background follows the asked camera: 0 for whatever does not change, 1 for the truth."""
+    """How surely the background follows the asked camera: 0 for whatever does not change, 1 for the truth."""
 
     info = MetricInfo(
         name="camera_following",
-        version=1,
+        version=2,
         higher_is_better=True,
         bounds=(None, None),
         needs=frozenset({TRUTH}),
-        source="hmbench: likeness with the view of its own time above that with other times', over the truth's",
+        source="hmbench: how surely frames are more alike to the view of their time than to other views",
     )
 
     def __call__(self, case: Case) -> Score:
@@ -87,7 +87,7 @@ class CameraFollowing:
         found = follows_camera(case)
         if found.follows is None:
             return Score.skipped("the asked camera stands still")
-        return Score(found.share, details={"follows": found.follows, "lag": found.lag})
+        return Score(found.share, details={"follows": found.follows, "view": found.view, "lag": found.lag})
 
 
 class Lag:

@@ -1,65 +1,101 @@
-"""What knowing nothing of the camera is worth in a clip: the best of a family of memoryless predictions.
+"""What needs no memory of the place: a family of predictions, and how well the best of them follows the camera.
 
-A picture that does not change follows the camera by exactly nothing, so that all stills (any context frame, flat and
-blurred pictures, means of rows, of columns and of the context) are at the floor by construction and need not be tried.
-What does change and may by luck change as the camera turns is tried: the context again, backwards, at half and double
-speed, there and back, as four slides, and a slow fade from its last frame to its first.
+A picture that does not change follows by exactly nothing, so that all stills (any context frame, flat and blurred
+pictures, means of rows, of columns and of the context) are at the floor by construction and need not be tried. Tried is
+what changes without knowing the place:
+
+* the context again and backwards, at five speeds; as four slides; a slow fade between its ends: these know nothing of
+  the asked camera;
+* the last context frame alone, turned as the camera turns, its border repeated, mirrored or black, or moved sideways
+  and round: this follows the camera, and remembers nothing but what it sees when it starts.
 """
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from hmbench.case import Case
-from hmbench.metrics.background.registration import (
-    LAG_COST,
-    MAX_LAG,
-    context_mask,
-    evidence_of,
-    own_time,
-    target_views,
-)
-from hmbench.metrics.background.views import Floats, Views, likeness, small_views
+from hmbench.metrics.background.registration import context_mask, following_of, other_views, target_views
+from hmbench.metrics.background.views import Floats, Likeness, Views, likeness, small_views
+from hmbench.types import Prompt, Video
 
-LEAST_FLOOR = 0.05
-"""Following that is worth nothing in any clip: twice what pasted subjects that come and go with the camera get."""
-
-MARGIN = 0.03
-"""Following above the best of the family that is still worth nothing: others of its kind differ by as much."""
-MOST_FLOOR = 0.6
-"""Where the camera goes back just as it came, the context backwards is the truth: no floor may reach that."""
+SPEEDS = (0.5, 0.75, 1.0, 1.5, 2.0)
+"""Speeds at which the context is played."""
+BORDERS = {"edge": cv2.BORDER_REPLICATE, "mirror": cv2.BORDER_REFLECT, "black": cv2.BORDER_CONSTANT}
+"""What a turned picture shows where it has nothing."""
 
 
-def memoryless_following(case: Case) -> float:
-    """The most that a memoryless prediction follows in this clip, over the truth's own, not yet divided by it."""
+def memoryless_following(case: Case) -> dict[str, float]:
+    """How well each member of the family follows the asked camera, measured as a prediction is."""
     context = small_views(case.sample.prompt.context, context_mask(case))
-    real = target_views(case)
-    steps = len(real.colours)
-    fade = _fade(context, steps)
-    both = likeness(
-        Views(np.concatenate([context.colours, fade.colours]), np.concatenate([context.seen, fade.seen])), real
-    )
-    near, found = both.near(np.zeros(2, np.int64)), both.best()[0].max(axis=1).astype(np.float64)
-    return max(_measured(near[rows], found[rows]) for rows in orders(len(context.colours), steps).values())
+    steps = case.sample.prompt.num_target_frames
+    real, other = target_views(case), other_views(case)
+    shown = likeness(_joined(context, _fade(context, steps)), real)
+    found = {
+        name: following_of(Likeness(shown.at[:, rows]), other)
+        for name, rows in orders(len(context.seen), steps).items()
+    }
+    for name, video in turned_last_frame(case.sample.prompt).items():
+        views = small_views(video, np.ones(video.shape[:3], np.bool_))
+        found[name] = following_of(likeness(views, real), other)
+    return found
 
 
 def orders(context: int, target: int) -> dict[str, NDArray[np.intp]]:
-    """The family: which context frame each target frame shows; frames from `context` on are the fade's."""
+    """What ignores cameras: which context frame each target frame shows; from `context` on, the fade's."""
     t = np.arange(target)
     last = context - 1
+    slides = (t * 4 // target) * last // 3
     return {
-        "replay": np.minimum(t, last),
-        "reverse": np.maximum(last - t, 0),
-        "half speed": np.minimum(t // 2, last),
-        "half speed, reverse": np.maximum(last - t // 2, 0),
-        "double speed": last - np.abs(last - 2 * t % (2 * max(last, 1))),
-        "double speed, reverse": np.abs(last - 2 * t % (2 * max(last, 1))),
-        "slides": (t * 4 // target) * last // 3,
-        "slides, reverse": last - (t * 4 // target) * last // 3,
+        **camera_blind(context, target),
+        "slides": slides,
+        "slides backwards": last - slides,
         "fade": context + t,
         "fade back": context + t[::-1],
     }
+
+
+def camera_blind(context: int, target: int) -> dict[str, NDArray[np.intp]]:
+    """The context again and backwards at each of `SPEEDS`: the context frame of each target frame, ``[target]``."""
+    last = context - 1
+    played = {s: _to_and_fro(np.floor(np.arange(target) * s).astype(np.intp), last) for s in SPEEDS}
+    again = {f"again at {speed:g}": rows for speed, rows in played.items()}
+    return again | {f"backwards at {speed:g}": last - rows for speed, rows in played.items()}
+
+
+def turned_last_frame(prompt: Prompt) -> dict[str, Video]:
+    """The last context frame as the camera would see it (the homography of scenery far away), ``[Tt, H, W, 3]``."""
+    lens = prompt.intrinsics.matrix()
+    back = np.linalg.inv(lens)
+    first = prompt.context_poses[-1, :3, :3]
+    turns = [lens @ first.T @ pose[:3, :3] @ back for pose in prompt.target_poses]
+    videos = {
+        f"last frame turned, {name}": np.stack([seen_from(prompt.context[-1], turn, border) for turn in turns])
+        for name, border in BORDERS.items()
+    }
+    ahead = prompt.target_poses[:, :3, 2] @ first
+    columns = np.rint(prompt.intrinsics.focal * np.arctan2(ahead[:, 0], ahead[:, 2])).astype(int)
+    videos["last frame moved round"] = np.stack([np.roll(prompt.context[-1], -dx, axis=1) for dx in columns])
+    return videos
+
+
+def seen_from(picture: NDArray[np.uint8], turn: NDArray[np.float64], border: int) -> NDArray[np.uint8]:
+    """A picture through a homography ``[3, 3]`` that takes pixels of the new view to pixels of the picture."""
+    size = (picture.shape[1], picture.shape[0])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return np.asarray(cv2.warpPerspective(picture, turn, size, flags=flags, borderMode=border), np.uint8)
+
+
+def _to_and_fro(steps: NDArray[np.intp], last: int) -> NDArray[np.intp]:
+    """Steps along a clip that turns round at its ends."""
+    phase = steps % max(2 * last, 1)
+    return np.minimum(phase, max(2 * last, 1) - phase) if last else np.zeros_like(steps)
+
+
+def _joined(a: Views, b: Views) -> Views:
+    return Views(np.concatenate([a.colours, b.colours]), np.concatenate([a.seen, b.seen]))
 
 
 def _fade(context: Views, steps: int) -> Views:
@@ -70,11 +106,3 @@ def _fade(context: Views, steps: int) -> Views:
     mixed = weights[0][..., None] * context.colours[-1] + weights[1][..., None] * context.colours[0]
     colours: Floats = mixed / np.maximum(seen, 1e-3)[..., None]
     return Views(colours * (seen > 0)[..., None], (seen > 0).astype(np.float32))
-
-
-def _measured(near: Floats, found: NDArray[np.float64]) -> float:
-    """Evidence of one of the family, its delay chosen as a prediction's is: where views of own times are most alike."""
-    reach = min(MAX_LAG, len(near) - 1)
-    shown = np.maximum(near, 0)
-    lag = max(range(-reach, reach + 1), key=lambda k: float(own_time(shown, k).mean()) - LAG_COST * abs(k))
-    return float(evidence_of(near, found, lag).sum()) / (len(near) - abs(lag))

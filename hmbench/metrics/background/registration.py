@@ -2,9 +2,10 @@
 
 Every predicted frame is compared with every real one. Three things come out. The *lag* is the delay at which most
 frames show what was asked for. The *place* of a frame is the real view that it shows, moved by the shift that fits
-best. And how far the picture *follows* the asked camera is how much better frames fit the view of their own time than
+best. And how far the picture *follows* the asked camera is how surely frames fit the view of their own time better than
 views of other times, against the same number of the truth. A picture that does not change fits every view equally well
-whenever it is shown, so that it follows by exactly nothing, whatever it shows.
+whenever it is shown, so that it follows by exactly nothing, whatever it shows. A clear difference counts in full: a
+blurred picture of the right view follows as well as a sharp one.
 
 Letters: T frames (the prediction's and the target's).
 """
@@ -33,6 +34,11 @@ SHIFT_COST = 0.002
 """Likeness that a pixel of common shift must gain."""
 SURE = 0.3
 """Likeness from which on a frame counts in full as one whose place is known."""
+DISTINCT = 0.15
+"""Difference of likeness from which on a frame clearly fits one view better than another."""
+ANOTHER_VIEW = 10.0
+"""Degrees from which on a view is another one: a quarter of the mini world's view (half of what the camera turns by,
+where that is less)."""
 MARGIN = 0.02
 """Share of a frame's width around subjects that counts as theirs: shadows and ragged masks."""
 STANDING = 2.0
@@ -47,9 +53,9 @@ class Registration(NamedTuple):
     near: Floats
     """Likeness of each predicted frame with each real one, where a common shift puts it, ``[T, T]``."""
     following: float
-    """0 for a picture that does not follow the asked camera, 1 for the truth; NaN where the camera stands."""
+    """0 for a picture that does not follow the asked camera, the truth has about 1; NaN where the camera stands."""
     evidence: Angles
-    """What each frame contributes to `following`, before it is divided by the truth's, ``[T]``."""
+    """What each frame contributes to `following`, ``[T]``; NaN where nobody asks."""
     error: Angles
     """Degrees between the camera of each frame and the asked one, the lag taken out, ``[T]``; NaN where not found."""
     found: Angles
@@ -71,9 +77,32 @@ def predicted_likeness(case: Case) -> Likeness:
     )
 
 
-def truth_evidence(case: Case) -> float:
-    """Mean evidence of the real continuation against itself: what `following` is measured in."""
-    return case.memo("background truth's evidence", lambda: max(_evidence_of_truth(target_views(case)), 1e-6))
+def other_views(case: Case) -> NDArray[np.bool_]:
+    """Which asked views are others than which, ``[T, T]``: `ANOTHER_VIEW` apart."""
+    return case.memo("background other views", lambda: _others(case.sample.prompt.target_poses))
+
+
+def path_of(poses: Poses) -> float:
+    """Degrees by which a camera turns away from the best of all standing cameras, on average."""
+    return float(viewing_distance(poses, poses).mean(axis=0).min())
+
+
+def following_of(pairs: Likeness, other: NDArray[np.bool_]) -> float:
+    """How surely frames show the views of their times, lag and common shift taken out; the truth has about 1.
+
+    Args:
+        pairs: Likeness of frames and real views.
+        other: `other_views`.
+    """
+    lag, aside = timing(pairs)
+    found = pairs.best()[0].max(axis=1).astype(np.float64)
+    return mean_evidence(evidence_of(pairs.near(aside), found, lag, other))
+
+
+def mean_evidence(evidence: Angles) -> float:
+    """Mean over the frames that are asked; 0 if none is."""
+    asked = np.isfinite(evidence)
+    return float(evidence[asked].mean()) if asked.any() else 0.0
 
 
 def target_views(case: Case) -> Views:
@@ -127,25 +156,31 @@ def timing(pairs: Likeness) -> tuple[int, NDArray[np.int64]]:
     return int(lags[which]), SHIFTS[shift]
 
 
-def evidence_of(near: NDArray[np.floating], found: Angles, lag: int) -> Angles:
-    """How much more alike each frame is to the view of its own time than to others', ``[T]``; 0 where there is none.
+def evidence_of(near: NDArray[np.floating], found: Angles, lag: int, other: NDArray[np.bool_]) -> Angles:
+    """How surely each frame is more alike to the view of its own time than to other views, -1 to 1, ``[T]``.
 
     The likeness is freed of what a predicted frame has in common with all views, and of what a view has in common with
     all frames. A still picture has equal rows, of which nothing is left. Frames count by how well they are found at
-    all: else a picture that is blank while the camera looks elsewhere would seem to know where it looks.
+    all: else a picture that is blank while the camera looks elsewhere would seem to know where it looks. NaN for frames
+    whose time lies outside of the clip, or whose view is like all others.
 
     Args:
         near: Likeness of frames and views ``[T, T]``.
         found: Likeness of each frame with the view that fits best ``[T]``.
         lag: Frames.
+        other: `other_views`.
     """
     near = np.maximum(near, 0).astype(np.float64)
     weight = np.clip(found / SURE, 0, 1)
     usual = weight @ near / max(float(weight.sum()), 1e-9)
-    clean = weight[:, None] * (near - near.mean(axis=1, keepdims=True) - usual + usual.mean())
-    own = own_time(clean, lag)
-    out = np.zeros(len(near))
-    out[max(lag, 0) : max(lag, 0) + len(own)] = own
+    clean = near - near.mean(axis=1, keepdims=True) - usual + usual.mean()
+    shown = np.arange(max(lag, 0), len(near) + min(lag, 0))
+    lead = np.clip((own_time(clean, lag)[:, None] - clean[shown]) / DISTINCT, -1, 1)
+    count = other[shown - lag].sum(axis=1)
+    out = np.full(len(near), np.nan)
+    asked = count > 0
+    total = (lead * other[shown - lag]).sum(axis=1)
+    out[shown[asked]] = weight[shown[asked]] * total[asked] / count[asked]
     return out
 
 
@@ -157,19 +192,16 @@ def _register(case: Case) -> Registration:
     shown, every = best.argmax(axis=1), np.arange(len(best))
     found = best[every, shown].astype(np.float64)
     near = pairs.near(aside)
-    evidence = evidence_of(near, found, lag)
-    path = float(viewing_distance(poses, poses).mean(axis=0).min())
-    following = float("nan")
-    if path >= STANDING:
-        following = float(evidence.sum()) / (len(evidence) - abs(lag)) / truth_evidence(case)
+    evidence = evidence_of(near, found, lag, other_views(case))
+    path = path_of(poses)
+    following = mean_evidence(evidence) if path >= STANDING else float("nan")
     error = _errors(poses, case.sample.prompt.intrinsics, shown, shifts[every, shown], lag)
     return Registration(lag, near, following, evidence, error, found, path)
 
 
-def _evidence_of_truth(real: Views) -> float:
-    pairs = likeness(real, real)
-    none = np.zeros(2, np.int64)
-    return float(evidence_of(pairs.near(none), pairs.best()[0].max(axis=1).astype(np.float64), 0).mean())
+def _others(poses: Poses) -> NDArray[np.bool_]:
+    apart = viewing_distance(poses, poses)
+    return np.asarray(apart >= min(ANOTHER_VIEW, max(float(apart.max()) / 2, 1e-3)), np.bool_)
 
 
 def _errors(

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import math
 
-from hmbench.metrics.background.following import LEAST
 from hmbench.metrics.reentry.verdict import Numbers
 
 
 class Tolerance:
     """What counts as right: about the tracker's own wobble on nuisances; set by hand, seen on few clips."""
 
+    view = 0.25
+    """Following of the asked camera above what needs no memory."""
     identity = 0.85
     """Calibrated similarity."""
     aspect = 0.12
@@ -55,7 +56,7 @@ def part_scores(n: Numbers, coverage: float, frames: int) -> dict[str, float]:
         return {"coverage": 0.0}
     t = Tolerance
     known = {
-        "view": _ramp(n.view, LEAST, 2 * LEAST),
+        "view": _ramp(n.view, 0, t.view),
         "coverage": min(coverage / t.coverage, 1.0),
         "absence": 1 - 0.75 * _ramp(n.false_presence, t.absence, 0.6),
         "identity": _ramp(n.identity, 0, t.identity),

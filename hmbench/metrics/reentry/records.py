@@ -119,7 +119,7 @@ def _products(case: Case, encoder: CropEncoder) -> list[float]:
 def _unfloored(case: Case, encoder: CropEncoder) -> list[EventRecord]:
     """Records against the truth at the prediction's own time, before what no memory gets is taken off."""
     view = follows_camera(case)
-    overall = Overall(view.share, camera_lag(case))
+    overall = Overall(view.view, camera_lag(case))
     case = retimed(case)
     parts = {part.truth.label: part for part in parts_of(case, encoder)}
     return [_record(case, encoder, parts[event.label], event, overall) for event in case.truth.events]
@@ -129,7 +129,7 @@ class Overall(NamedTuple):
     """What holds for all events of a prediction."""
 
     view: float
-    """Share of the truth's following of the asked camera; NaN where the camera stands still."""
+    """How far it follows the asked camera: 0 for the best that needs no memory; NaN where the camera stands still."""
     camera_lag: int
     """Frames by which the whole prediction is late."""
 

@@ -14,7 +14,6 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from hmbench.metrics.background.following import LEAST
 from hmbench.metrics.reentry.path_fit import PathFit
 
 NAN = float("nan")
@@ -95,8 +94,8 @@ class Thresholds:
     """Body heights from its path, twice the wobble, up to which it is on time, whatever explains the rest better."""
     elsewhere: float = 1.0
     """Body heights from its path from which on a disagreeing velocity is another way, not a wobble."""
-    view: float = LEAST
-    """Following of the asked camera below which places mean nothing."""
+    view: float = 0.0
+    """Following of the asked camera, above what needs no memory, up to which places mean nothing."""
     ever_present: float = 0.5
     """Share of the hidden frames from which on it never left."""
     texture: float = 0.5
@@ -154,7 +153,7 @@ class Numbers:
     standing: float
     """Metres a frame below which the target stands."""
     view: float = NAN
-    """How well the prediction follows the asked camera: 0 for a still picture, 1 for the truth."""
+    """How well the prediction follows the asked camera: up to 0 for what needs no memory, 1 for the truth."""
     camera_lag: int = 0
     """Frames by which the whole prediction is late; everything else is measured after it is taken out."""
     false_presence: float = NAN
@@ -181,7 +180,7 @@ def decide(n: Numbers, limits: Thresholds | None = None) -> Verdict:
         return "vanished"
     if _is_somebody_else(n, t):
         return "changed identity"
-    if n.view < t.view:
+    if n.view <= t.view:
         return "wrong view"
     return _elsewhere(n, t) or _as_a_body(n, t) or ("vanished" if gone else "returned")
 

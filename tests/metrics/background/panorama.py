@@ -52,11 +52,13 @@ def poses(yaw: np.ndarray) -> np.ndarray:
     return out
 
 
-def away_and_back(turn: float = 40.0) -> np.ndarray:
-    """Headings of context and target: away at the context's end, back slowly in the target, which then stands."""
-    out = np.clip(np.linspace(-2, 1.0, HALF), 0, 1) * turn
-    back = np.sqrt(np.clip(np.linspace(1.0, -0.25, HALF), 0, 1)) * turn
-    return np.concatenate([out, back])
+def away_and_back() -> np.ndarray:
+    """Headings of context and target: across the wall, then back and to and fro, as no replay of the context goes."""
+    return np.concatenate([_along(-28, 0, 28, 28), _along(28, -28, 14, -14)])
+
+
+def _along(*corners: float) -> np.ndarray:
+    return np.interp(np.linspace(0, len(corners) - 1, HALF), np.arange(len(corners)), corners)
 
 
 def make_sample(yaw: np.ndarray | None = None, picture: np.ndarray | None = None) -> Sample:

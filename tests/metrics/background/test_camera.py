@@ -120,7 +120,7 @@ def test_stickers_and_noise_do_not_follow():
 
 def test_another_place_does_not_follow():
     found = follows_camera(make_case(views(wall(seed=1), TARGET)))
-    assert found.follows is False and abs(found.share) < 0.05
+    assert found.follows is False and abs(found.share) < 0.3
 
 
 def test_a_standing_camera_asks_nobody_to_follow():

@@ -48,7 +48,7 @@ def still(frame):
 def test_the_truth_is_one():
     score = BackgroundFidelity()(_TRUTH)
     assert score.value == 1
-    assert score.details["bound_floor"] < 0.7 < score.details["bound_following"] <= 1
+    assert score.details["floor"] <= 0.85 < score.details["bound_following"] <= 1.01
     kept = structure_of(_TRUTH)
     assert (kept.displaced, kept.forgotten, kept.invented) == pytest.approx((0, 0, 0), abs=0.01)
 
@@ -68,7 +68,7 @@ def nuisances():
         "a frame late": (0.95, whole[HALF - 1 : 2 * HALF - 1]),
         "five frames late": (0.7, whole[HALF - 5 : 2 * HALF - 5]),
         # the wall's camera turns by up to ten pixels a frame
-        "half the rate": (0.85, target[np.arange(HALF) // 2 * 2]),
+        "half the rate": (0.8, target[np.arange(HALF) // 2 * 2]),
     }
 
 
@@ -151,12 +151,17 @@ def test_what_was_moved_is_displaced():
     assert kept.displaced > 2 * kept.forgotten
 
 
-def test_where_the_camera_stands_structure_alone_is_left():
-    sample = make_sample(np.concatenate([YAW[:HALF], np.zeros(HALF)]))
-    score = BackgroundFidelity()(make_case(sample=sample))
-    assert score.value == 1 and score.details["camera_stands"]
-    flat = make_case(np.full((HALF, HEIGHT, WIDTH, 3), 120, np.uint8), sample)
-    assert BackgroundFidelity()(flat).value == pytest.approx(0, abs=1e-6)
+def test_where_the_camera_stands_a_still_is_the_truth_and_nothing_is_said():
+    score = BackgroundFidelity()(make_case(sample=make_sample(np.concatenate([YAW[:HALF], np.zeros(HALF)]))))
+    assert "the asked camera stands still" in score.reason
+
+
+def test_where_the_context_backwards_is_the_truth_nothing_is_said():
+    there = np.linspace(0, 40, HALF)
+    sample = make_sample(np.concatenate([there, there[::-1]]))
+    backwards = make_case(np.ascontiguousarray(sample.prompt.context[::-1]), sample)
+    for case in (backwards, make_case(sample=sample)):
+        assert "needs no memory (backwards at 1)" in BackgroundFidelity()(case).reason
 
 
 def test_a_background_without_structure_asks_for_nothing():
@@ -169,4 +174,4 @@ def test_the_family_stays_within_the_context():
     for name, rows in orders(77, 60).items():
         assert len(rows) == 60 and rows.min() >= 0, name
         assert rows.max() <= 76 + 60 * ("fade" in name), name
-    assert orders(5, 5)["double speed"].tolist() == [0, 2, 4, 2, 0]
+    assert orders(5, 5)["again at 2"].tolist() == [0, 2, 4, 2, 0]

@@ -108,10 +108,10 @@ BODY = replace(
 )
 TABLE = [
     ({}, "returned"),
-    ({"view": 0.05}, "wrong view"),
-    ({"view": 0.05, "seen": False}, "vanished"),
-    ({"view": 0.05, "identity": 0.2}, "changed identity"),
-    ({"view": 0.05, "offset": 3.0, "facing": -1.0}, "wrong view"),
+    ({"view": 0.0}, "wrong view"),
+    ({"view": -0.05, "seen": False}, "vanished"),
+    ({"view": -0.05, "identity": 0.2}, "changed identity"),
+    ({"view": -0.05, "offset": 3.0, "facing": -1.0}, "wrong view"),
     ({"false_presence": 0.5}, "ever-present"),
     ({"false_presence": 0.5, "double_frames": 20}, "duplicated"),
     ({"false_presence": 0.49}, "returned"),
