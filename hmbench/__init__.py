@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hmbench import metrics
     from hmbench.api import Data, Run, compare, evaluate, load_run, open_data, score
     from hmbench.case import Case
+    from hmbench.data.from_arrays import make_sample
     from hmbench.errors import UserError
     from hmbench.protocols import MetricInfo, ModelInfo
     from hmbench.types import Prompt, Sample, Score, Track
@@ -28,13 +29,14 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Case", "Data", "MetricInfo", "ModelInfo", "Prompt", "Run", "Sample", "Score", "Track", "UserError", "compare",
-    "evaluate", "load_run", "metrics", "open_data", "score",
+    "evaluate", "load_run", "make_sample", "metrics", "open_data", "score",
 ]  # fmt: skip
 _PLACES = {
     **dict.fromkeys(("Data", "Run", "compare", "evaluate", "load_run", "open_data", "score"), "hmbench.api"),
     **dict.fromkeys(("Prompt", "Sample", "Score", "Track"), "hmbench.types"),
     **dict.fromkeys(("MetricInfo", "ModelInfo"), "hmbench.protocols"),
     "Case": "hmbench.case",
+    "make_sample": "hmbench.data.from_arrays",
     "UserError": "hmbench.errors",
 }
 

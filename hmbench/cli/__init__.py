@@ -44,7 +44,7 @@ ROOT_MODULES = (
     "doctor",
 )
 """Modules of this package that register commands on `hmbench`, in the order of the help."""
-DATA_MODULES = ("data", "mini", "hub")
+DATA_MODULES = ("data", "importing", "mini", "hub")
 """Modules that register commands on `hmbench data`."""
 STUDY_MODULES = ("study",)
 """Modules that register commands on `hmbench study`."""

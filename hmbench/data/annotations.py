@@ -23,6 +23,7 @@ from hmbench.types import Category, SubjectTruth
 from hmbench.video.events import visible_frames
 
 Floats = NDArray[np.float64]
+NOTES_FILE = "notes.json"
 AGREEMENT = 3
 """Frames by which the engine's in-frame flags may differ from the masks at an exit or entry: the flags test a centre or
 a bounding volume, the masks visible pixels."""
@@ -108,6 +109,7 @@ def read_annotations(folder: Path, num_context: int, num_target: int) -> Annotat
     """
     count = num_context + num_target
     warnings: list[str] = []
+    own = read_notes(folder)
     check = _json(folder / "check.json", warnings)
     flags = read_flags(check, num_context, num_target, warnings) if check is not None else {}
     truth = folder / "truth.json"
@@ -120,13 +122,54 @@ def read_annotations(folder: Path, num_context: int, num_target: int) -> Annotat
         warnings.append(f"character.json has no positions that could be read: {known.problem}")
     actors = _actors(flags, known, warnings)
     names = tuple(actor.name for actor in actors)
+    if own is not None:  # an imported clip has none of HM-World's files, and need not be told so
+        warnings = [one for one in warnings if one not in ("no check.json", "no character.json")]
     return Annotations(
         actors=actors,
         names=names,
         flags={actor.name: actor.flags for actor in actors if actor.flags is not None},
         path_note=known.note,
-        warnings=tuple(warnings),
+        notes={} if own is None else {label: SubjectNote(name=name) for label, name in own.names.items()},
+        focal=None if own is None else own.focal,
+        warnings=(*warnings, *(own.warnings if own else ())),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notes:
+    """What hmbench wrote beside a clip that it imported or made masks for (``notes.json``)."""
+
+    warnings: tuple[str, ...] = ()
+    """What was done to the clip, and what was assumed."""
+    names: dict[int, str] = field(default_factory=dict)
+    """Label to name."""
+    focal: float | None = None
+    """Focal length in pixels."""
+    cameras: str = "given"
+    """``none`` if nobody gave cameras and the clip's is taken as standing still."""
+
+
+def read_notes(folder: Path) -> Notes | None:
+    """The notes beside a clip; None without any.
+
+    Raises:
+        SampleError: If they are damaged.
+    """
+    path = folder / NOTES_FILE
+    if not path.is_file():
+        return None
+    try:
+        content = read_json(path, kind=dict)
+        return Notes(
+            warnings=tuple(str(one) for one in content.get("warnings", [])),
+            names={int(label): str(name) for label, name in content.get("names", {}).items()},
+            focal=None if content.get("focal") is None else _focal(content["focal"]),
+            cameras=str(content.get("cameras", "given")),
+        )
+    except UserError as error:
+        raise SampleError(error.what, error.hint) from error
+    except (TypeError, ValueError, AttributeError) as error:
+        raise SampleError(f"{path} does not parse: {error!r}.", "Import the clip again.") from error
 
 
 def _actors(flags: dict[Who, Flags], known: CharacterFile, warnings: list[str]) -> tuple[Actor, ...]:

@@ -16,24 +16,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hmbench.data.annotations import Annotations, read_annotations
+from hmbench.data.annotations import Annotations, read_annotations, read_notes
 from hmbench.data.camera_conventions import replace_unit
 from hmbench.data.camera_evidence import camera_verdict
 from hmbench.data.cameras import FOCAL_PER_WIDTH, most_frames, parse_cameras
 from hmbench.data.captions_file import read_captions
 from hmbench.data.card import CARD_FILE, DataCard, read_card
 from hmbench.data.ids import check_id, parse_id
+from hmbench.data.label_files import label_path, read_label_maps
 from hmbench.data.labels import subjects_from_labels
 from hmbench.data.masks import colour_labels, find_palette, subject_pixels
 from hmbench.data.splits import cell_of, split_ids
 from hmbench.data.told_apart.quality import clear_events, judge
-from hmbench.data.told_apart.stage import Clip, Outcome, tell_apart
+from hmbench.data.told_apart.stage import Clip, Outcome, by_labels, tell_apart
 from hmbench.digests import content_digests
 from hmbench.errors import SampleError, UserError, did_you_mean
 from hmbench.files import read_json
 from hmbench.types import Event, Intrinsics, Meta, Prompt, Sample, SubjectTruth, ToldApart, Truth, Video
 from hmbench.video.events import find_events, visible_frames
-from hmbench.video.files import check_picture, probe, read_labels, read_video
+from hmbench.video.files import check_picture, probe, read_video
 
 ASPECT = 16 / 9
 """HM-World's frames are 16:9 before they are cropped to the size that they are stored in."""
@@ -98,14 +99,14 @@ class HMWorld:
             SampleError: If the mask is damaged or has another number of frames.
         """
         check_id(sample_id)
-        path, exact = (self.folder / sample_id / name for name in ("tgt_mask.mp4", "masks.mkv"))
+        path, exact = self.folder / sample_id / "tgt_mask.mp4", label_path(self.folder / sample_id)
         if path.is_file():
             video = read_video(path, frames=counts[1])
             other = path.with_name("cond_mask.mp4")  # the palette is the clip's: a half may show nobody
             halves = [read_video(other, frames=counts[0])] if other.is_file() else []
             return subject_pixels(video, find_palette([*halves, video]))
-        if exact.is_file():
-            return read_labels(exact, frames=sum(counts))[counts[0] :] > 0
+        if exact is not None:
+            return read_label_maps(exact, sum(counts)).maps[counts[0] :] > 0
         return None
 
     def caption(self, sample_id: str) -> str | None:
@@ -123,13 +124,23 @@ class HMWorld:
         if (self.folder / CARD_FILE).is_file():  # what it says changes subjects and cameras
             digest.update((self.folder / CARD_FILE).read_bytes())
         folders = {sample_id: self.folder / sample_id for sample_id in sorted(ids)}
-        files = {i: sorted(p for p in f.iterdir() if not p.name.startswith(".")) for i, f in folders.items()}
+        files = {i: _files(f) for i, f in folders.items()}
         whole = content_digests(path for paths in files.values() for path in paths if path.is_file())
         for sample_id, paths in files.items():
             digest.update(f"{sample_id}\t{self.caption(sample_id) or ''}\n".encode())
             for path in paths:  # a link to nowhere, or to itself, is missing
-                digest.update(f"{path.name} {whole.get(path, 'missing')}\n".encode())
+                name = path.relative_to(folders[sample_id]).as_posix()
+                digest.update(f"{name} {whole.get(path, 'missing')}\n".encode())
         return digest.hexdigest()[:16]
+
+
+def _files(folder: Path) -> list[Path]:
+    """Everything in a sample's folder but what is hidden, pictures of masks in folders of their own included."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if not any(part.startswith(".") for part in path.relative_to(folder).parts) and not path.is_dir()
+    )
 
 
 def read_sample(folder: Path, caption: str | None, card: DataCard | None = None) -> Sample:
@@ -168,7 +179,8 @@ def read_sample(folder: Path, caption: str | None, card: DataCard | None = None)
         num_context=len(context),
         name=folder.name,
     )
-    if not (folder / "truth.json").is_file():
+    notes = read_notes(folder)
+    if not (folder / "truth.json").is_file() and (notes is None or notes.cameras != "none"):
         warnings += _held_against_pictures(cameras, clip, card, folder / "camera.json")
     found = _labels(folder, known, clip, card, warnings)
     truth, known = (_no_labels(target), known) if found is None else _truth(clip, found, warnings)
@@ -225,12 +237,12 @@ def _find_root(folder: Path) -> Path:
 def _labels(folder: Path, known: Annotations, clip: Clip, card: DataCard, warnings: list[str]) -> Outcome | None:
     """Label maps of the clip: the exact ones if they are there, else HM-World's masks told apart; None without any."""
     size, counts = clip.video.shape[1:3], (clip.num_context, len(clip.video) - clip.num_context)
-    exact = folder / "masks.mkv"
-    if exact.is_file():
-        labels = read_labels(exact, frames=sum(counts))
-        if labels.shape[1:] != size:
-            raise SampleError(f"{exact} is {labels.shape[1:]}, the video {size}.", "Fetch or write the sample again.")
-        return Outcome(labels=labels, known=known, told=ToldApart(way="labels"))
+    exact = label_path(folder)
+    if exact is not None:
+        maps, names = read_label_maps(exact, sum(counts))
+        if maps.shape[1:] != size:
+            raise SampleError(f"{exact} is {maps.shape[1:]}, the video {size}.", "Fetch or write the sample again.")
+        return by_labels(maps, names, known, clip, card)
     paths = (folder / "cond_mask.mp4", folder / "tgt_mask.mp4")
     missing = [p.name for p in paths if not p.is_file()]
     if missing:

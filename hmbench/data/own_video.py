@@ -194,7 +194,7 @@ def _take_frames(path: Path, config: OwnVideoConfig) -> _Taken:
     kept: deque[tuple[int, NDArray[np.uint8]]] = deque(maxlen=config.num_context)
     for ticks, (number, picture) in enumerate(shown_at_ticks(pictures(path), header, config.fps), 1):
         again = bool(kept) and kept[-1][0] == number
-        kept.append((number, kept[-1][1] if again else _fit(picture.image, config.size)))
+        kept.append((number, kept[-1][1] if again else covering(picture.image, config.size)))
         if config.part == "first" and ticks == config.num_context:
             break
     if len(kept) < config.num_context:
@@ -207,7 +207,7 @@ def _take_frames(path: Path, config: OwnVideoConfig) -> _Taken:
     return _Taken(np.stack([frame for _, frame in kept]), [number for number, _ in kept], header)
 
 
-def _fit(image: NDArray[np.uint8], size: tuple[int, int] | None) -> NDArray[np.uint8]:
+def covering(image: NDArray[np.uint8], size: tuple[int, int] | None) -> NDArray[np.uint8]:
     """Scaled to cover `size`, centre-cropped."""
     if size is None or image.shape[:2] == size:
         return image

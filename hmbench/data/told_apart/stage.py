@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -205,6 +206,27 @@ def _by_colours(colours: LabelMaps, known: Annotations, clip: Clip, card: DataCa
         known=replace(named, separate=True),
         told=ToldApart(way="colours", detail=f"{count} colours"),
     )
+
+
+def by_labels(labels: LabelMaps, names: Mapping[int, str], known: Annotations, clip: Clip, card: DataCard) -> Outcome:
+    """Exact label maps: every label is a subject, whoever made them. Names come with them, or from the other files.
+
+    Args:
+        labels: ``[Tc + Tt, H, W]``.
+        names: Label to name, where the maps have names.
+        known: What the small files say.
+        clip: Frames and cameras.
+        card: What the data set's owner says.
+    """
+    told = ToldApart(way="labels")
+    if known.separate:  # truth.json knows its labels
+        return Outcome(labels=labels, known=known, told=told)
+    if int(labels.max(initial=0)) == 1 and len(known.actors) > 1:
+        return _merged(labels > 0, known, f"one label for {len(known.actors)} subjects")
+    if names or known.notes:
+        notes = {label: SubjectNote(name=name) for label, name in names.items()} | known.notes
+        return Outcome(labels=labels, known=replace(known, notes=notes, separate=True), told=told)
+    return replace(_by_colours(labels, known, clip, card), told=told)
 
 
 def _named_by_positions(labels: LabelMaps, known: Annotations, clip: Clip, card: DataCard) -> Annotations | None:
