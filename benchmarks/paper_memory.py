@@ -19,9 +19,9 @@ from diffusers import AutoencoderKLWan
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from reference_model.model.codec import WanCodec
 from reference_model.model.config import HydraConfig, hydra_wan_1_3b
 from reference_model.model.transformer import HydraTransformer3DModel
-from reference_model.sampling.paper_pipeline import TILE
 from reference_model.sampling.ram_plan import GIB, example_inputs, live_bytes, memory_plan, transformer_activations
 
 
@@ -62,12 +62,11 @@ def evaluation_flops(config: HydraConfig) -> int:
 def count_codec(config: HydraConfig, tiling: bool) -> None:
     with torch.device("meta"):
         vae = AutoencoderKLWan().eval()
-    if tiling:
-        vae.enable_tiling(**TILE)
+    codec = WanCodec(vae, tiled=tiling)
     pixels = config.width * config.height
     video = torch.empty(1, 3, config.target_frames, config.height, config.width, device="meta")
     latents = torch.empty(1, 16, 20, config.height // 8, config.width // 8, device="meta")
-    for name, run in (("encode", lambda: vae.encode(video)), ("decode", lambda: vae.decode(latents))):
+    for name, run in (("encode", lambda: codec.encode(video)), ("decode", lambda: codec.decode(latents))):
         start = time.perf_counter()
         peak = live_bytes(run)
         print(

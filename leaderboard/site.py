@@ -22,6 +22,7 @@ from hmbench.report.pages.words import file_names, shown, web_link
 from hmbench.report.text_table import TextTable
 from hmbench.results.records import Row, RunManifest
 from hmbench.results.run_folder import RunFolder
+from hmbench.results.sampled import sampling_differences
 from hmbench.results.summary import summarise
 from leaderboard.submission import Entry, entry_rows
 
@@ -104,6 +105,9 @@ def board_of(entries: Sequence[Entry], file: str, *, rank_by: Sequence[str], sou
     }
     if first.told_apart:
         about["subjects told apart by"] = shown(first.told_apart)
+    unlike = sampling_differences([entry.name for entry in entries], [entry.settings for entry in entries])
+    if unlike:
+        about["sampling"] = shown(" ".join(unlike))
     data = next((s.manifest.data for found in matched.values() for s in found), "")
     return make_board(
         file=file,

@@ -15,6 +15,7 @@ from pathlib import Path
 from hmbench.errors import UserError, did_you_mean
 from hmbench.report.ranking import first_and_second, standings
 from hmbench.report.text_table import TextTable, number, to_csv
+from hmbench.results.sampled import sampling_differences
 from hmbench.results.summary import bounds_of
 from leaderboard.submission import RESULTS, Entry
 
@@ -94,7 +95,8 @@ def board_table(board: Board) -> TextTable:
         ],
         notes=[
             f"Ranked by {board.rank_by}, where bold is what a paired test does not separate from the first; elsewhere "
-            "bold is the best ranked mean. Brackets: 95 % intervals over scenes. –: not ranked."
+            "bold is the best ranked mean. Brackets: 95 % intervals over scenes. –: not ranked.",
+            *sampling_differences([e.name for e in board.entries], [e.settings for e in board.entries]),
         ],
         bold=frozenset(bold),
         underlined=frozenset(second),

@@ -15,6 +15,7 @@ from hmbench.networks.identity import weights_of
 from hmbench.protocols import RANKED, standing_of
 from hmbench.results.records import Row, RunManifest
 from hmbench.results.run_folder import RunFolder
+from hmbench.results.sampled import sampling_differences
 from hmbench.results.seeds import pool_seeds
 
 RunRows = Mapping[str, Mapping[str, Row]]
@@ -123,6 +124,8 @@ def check_comparable(runs: Sequence[ComparedRun]) -> list[str]:
     _check_told_apart(runs)
     warnings = [run.notice for run in runs if run.notice]
     warnings += _decoders(runs)
+    settings = [dict(run.manifest.model_info.get("settings") or {}) for run in runs]
+    warnings += sampling_differences([run.label for run in runs], settings)
     for run in runs:
         how = ", ".join(f"{key} {value}" for key, value in run.manifest.reading.items() if key != "match")
         if how:

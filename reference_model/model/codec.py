@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from reference_model.model.patch_basis import Moments, PatchBasis, align_signs, cosine_basis
+from reference_model.model.tiles import in_tiles
 
 
 class VideoCodec(Protocol):
@@ -61,11 +62,13 @@ class WanCodec:
     """`AutoencoderKLWan` as a `VideoCodec`: the posterior's mode, normalised by the channel statistics in its config.
 
     Args:
-        vae: The autoencoder; slicing and tiling are its own settings (``vae.enable_tiling()``).
+        vae: The autoencoder.
+        tiled: Whether it works in the released tiles (`reference_model.model.tiles`).
     """
 
-    def __init__(self, vae: AutoencoderKLWan) -> None:
+    def __init__(self, vae: AutoencoderKLWan, *, tiled: bool = False) -> None:
         self.vae = vae
+        self.tiled = tiled
         config: Any = vae.config
         self.time_stride = int(config["scale_factor_temporal"])
         self.space_stride = int(config["scale_factor_spatial"])
@@ -76,14 +79,21 @@ class WanCodec:
     def encode(self, video: Tensor) -> Tensor:
         """See `VideoCodec.encode`."""
         latent_frames(video.shape[2], self.time_stride)
-        mode = cast(Tensor, self.vae.encode(video.to(self.vae.dtype)).latent_dist.mode())
-        return (mode - self._mean.to(mode)) / self._std.to(mode)
+        given = video.to(self.vae.dtype)
+        return in_tiles(self._encode, given, (self.space_stride, 1)) if self.tiled else self._encode(given)
 
     def decode(self, latents: Tensor) -> Tensor:
         """See `VideoCodec.decode`."""
-        latents = latents.to(self.vae.dtype)
-        video = self.vae.decode(latents * self._std.to(latents) + self._mean.to(latents)).sample
-        return cast(Tensor, video).clamp(-1, 1)
+        given = latents.to(self.vae.dtype)
+        video = in_tiles(self._decode, given, (1, self.space_stride)) if self.tiled else self._decode(given)
+        return video.clamp(-1, 1)
+
+    def _encode(self, video: Tensor) -> Tensor:
+        mode = cast(Tensor, self.vae.encode(video).latent_dist.mode())
+        return (mode - self._mean.to(mode)) / self._std.to(mode)
+
+    def _decode(self, latents: Tensor) -> Tensor:
+        return cast(Tensor, self.vae.decode(latents * self._std.to(latents) + self._mean.to(latents)).sample)
 
 
 class CausalConv3d(nn.Conv3d):
@@ -279,6 +289,6 @@ def _per_frame(rows: Tensor, latents: Tensor) -> Tensor:
     return torch.cat((rows[:1], rows[1:].expand(frames - 1, -1))).T[None, :, :, None, None]
 
 
-def as_codec(vae: AutoencoderKLWan | MiniVideoCodec) -> VideoCodec:
-    """The codec in a saved pipeline."""
-    return WanCodec(vae) if isinstance(vae, AutoencoderKLWan) else vae
+def as_codec(vae: AutoencoderKLWan | MiniVideoCodec, *, tiled: bool = False) -> VideoCodec:
+    """The codec in a saved pipeline; a small one never works in tiles."""
+    return WanCodec(vae, tiled=tiled) if isinstance(vae, AutoencoderKLWan) else vae

@@ -8,25 +8,32 @@ from __future__ import annotations
 
 import inspect
 import typing
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from hmbench.errors import UserError
+from hmbench.protocols import ModelInfo
 from reference_model.model.codec import MiniVideoCodec
 from reference_model.model.memory_kinds import memory_class
 from reference_model.model.methods import Method
+from reference_model.sampling.adjusting import change_memory, set_sampler
+from reference_model.sampling.paper_model import LargeWorldModel, decide, finish
+from reference_model.sampling.paper_pipeline import is_large, load_large
 from reference_model.sampling.pipeline import HydraPipeline
+from reference_model.sampling.running import FORMATS, Compile, OffloadChoice, Precision, Running, compile_blocks
 from reference_model.sampling.world_model import (
     HydraWorldModel,
-    change_memory,
     clip_grids,
+    in_a_sentence,
     load_pipeline,
     model_info,
     recipe,
-    set_sampler,
     tell_stand_in,
     usable_device,
+    weight_digests,
 )
 
 COMMON: dict[str, tuple[Any, Any]] = {
@@ -38,16 +45,22 @@ COMMON: dict[str, tuple[Any, Any]] = {
     "guidance": (float | None, None),
     "shift": (float | None, None),
     "stochastic": (bool | None, None),
+    "precision": (Precision | None, None),
+    "tiling": (bool | None, None),
+    "offload": (OffloadChoice, "auto"),
+    "text_cache": (Path | None, None),
+    "compile": (Compile | None, None),
+    "as_released": (bool | None, None),
 }
-"""Options of every method: type and default, as `reference_model.sampling.world_model.hydra` has them."""
+"""Options of every method: type and default, as `reference_model.sampling.models.hydra` has them."""
 
 
 class MethodFactory:
     """Builds a method's world model.
 
     Options are ``profile`` (mini, nano or paper), ``device``, ``checkpoint`` (folder of a saved pipeline),
-    ``seed_weights`` (of untrained weights), ``steps``, ``guidance``, ``shift``, ``stochastic``, and each setting of the
-    memory; None means the model's own.
+    ``seed_weights`` (of untrained weights), ``steps``, ``guidance``, ``shift``, ``stochastic``, those of a run
+    (`reference_model.sampling.running.Running`), and each setting of the memory; None means the model's own.
 
     Args:
         method: What to build.
@@ -101,9 +114,49 @@ def build(method: Method, common: dict[str, Any], changes: dict[str, Any]) -> Hy
         raise UserError(
             f"{method.name} cannot work in profile {common['profile']}: {error}.", "Choose another profile or memory."
         ) from error
+    running = Running(**{field.name: common[field.name] for field in fields(Running)})
+    if common["profile"] == "paper" or is_large(common["checkpoint"]):
+        return _large(method, common, changes, running.for_large(), device)
+    running.for_small()
     pipeline, weights, trained = load_pipeline(
         config, common["checkpoint"], common["seed_weights"], kind=method.pipeline
     )
+    _set(pipeline, method, common, changes, trained=trained)
+    pipeline.to(device)
+    info = _info(method, pipeline, weights, None if trained else common["seed_weights"])
+    compiled = compile_blocks(pipeline.transformer, running.compile, device)
+    info = replace(info, settings={**info.settings, "compiled": compiled})
+    return HydraWorldModel(pipeline, tell_stand_in(info, config, common["checkpoint"]))
+
+
+def _large(
+    method: Method, common: dict[str, Any], changes: dict[str, Any], running: Running, device: torch.device
+) -> LargeWorldModel:
+    """The world model at paper scale: the one way in for every method."""
+    config, folder = method.apply("paper"), common["checkpoint"]
+    if folder is None or not (folder / "model_index.json").is_file():
+        load_pipeline(config, folder, 0)  # raises, with the sentence on how to fetch the weights
+    assert folder is not None, "load_pipeline makes no paper-scale model without weights"
+    tiling, offload = decide(running, config, device)
+    dtype = FORMATS[running.precision or "bfloat16"]
+
+    def load() -> HydraPipeline:
+        return load_large(folder, method.pipeline, tiling=tiling, dtype=dtype, cache=running.text_cache)
+
+    pipeline = in_a_sentence(folder, load)
+    _set(pipeline, method, common, changes, trained=True)
+    info = _info(method, pipeline, weight_digests(folder), None)
+    # hooks that bring layers from elsewhere are no part of a graph
+    wanted = running.compile if offload != "sequential" else "false"
+    compiled = compile_blocks(pipeline.transformer, wanted, device)
+    info = replace(info, settings={**info.settings, "compiled": compiled})
+    return finish(pipeline, info, config, running, (device, offload))
+
+
+def _set(
+    pipeline: HydraPipeline, method: Method, common: dict[str, Any], changes: dict[str, Any], *, trained: bool
+) -> None:
+    """Gives a pipeline its settings, in place; refuses weights of another method."""
     kind = pipeline.transformer.config["memory_settings"]["kind"]
     if kind != method.memory["kind"]:
         raise UserError(
@@ -114,10 +167,10 @@ def build(method: Method, common: dict[str, Any], changes: dict[str, Any]) -> Hy
         change_memory(pipeline, _unlike_the_name(method, pipeline), trained=True)
     change_memory(pipeline, changes, trained=trained)
     set_sampler(pipeline, {name: common[name] for name in ("steps", "guidance", "shift", "stochastic")})
-    pipeline.to(device)
-    about = (method.name, method.description)
-    info = model_info(about, pipeline, weights, None if trained else common["seed_weights"])
-    return HydraWorldModel(pipeline, tell_stand_in(info, config, common["checkpoint"]))
+
+
+def _info(method: Method, pipeline: HydraPipeline, weights: dict[str, str], untrained_seed: int | None) -> ModelInfo:
+    return model_info((method.name, method.description), pipeline, weights, untrained_seed)
 
 
 def _unlike_the_name(method: Method, pipeline: HydraPipeline) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from hmbench.errors import UserError
 from reference_model.sampling.paper_model import hydra_paper
+from reference_model.sampling.paper_pipeline import is_large
+from reference_model.sampling.running import Compile, OffloadChoice, Precision
 from reference_model.sampling.world_model import HydraWorldModel
 from reference_model.sampling.world_model import hydra as hydra_small
 
@@ -23,9 +25,12 @@ def hydra(
     stochastic: bool | None = None,
     variant: Literal["released", "paper"] | None = None,
     top_k: int | None = None,
-    offload: Literal["auto", "none", "model", "sequential"] | None = None,
+    precision: Precision | None = None,
     tiling: bool | None = None,
+    offload: OffloadChoice = "auto",
     text_cache: Path | None = None,
+    compile: Compile | None = None,
+    as_released: bool | None = None,
 ) -> HydraWorldModel:
     """HyDRA (arXiv 2603.25716): hybrid memory by retrieval attention.
 
@@ -40,21 +45,29 @@ def hydra(
         stochastic: Whether noise is drawn anew at every step (mini, nano) instead of the model's own.
         variant: Which reading of the method (mini, nano); None: the model's own.
         top_k: Memory slices to retrieve (mini, nano) instead of the model's own.
-        offload: What of the model waits in the machine's memory (paper); None takes the fastest that fits.
-        tiling: Codec in tiles (paper); None is yes.
+        precision: Number format (paper); None is bfloat16.
+        tiling: Codec in tiles (paper); None: where the device cannot hold the picture whole.
+        offload: What of the model waits in the machine's memory (paper); ``auto`` takes the fastest that fits.
         text_cache: Folder of text tokens (paper); None is huggingface-hub's assets cache.
+        compile: Whether blocks are compiled; None is ``auto``: on a CUDA device that has Triton.
+        as_released: Whether sampling rounds, tiles, crops and truncates as the release does (paper).
 
     Raises:
         UserError: If an option belongs to the other scale, or weights or device cannot be used.
     """
     small: dict[str, Any] = {"shift": shift, "stochastic": stochastic, "variant": variant, "top_k": top_k}
-    large: dict[str, Any] = {"offload": offload, "tiling": tiling, "text_cache": text_cache}
+    run: dict[str, Any] = {
+        "precision": precision, "tiling": tiling, "offload": None if offload == "auto" else offload,
+        "text_cache": text_cache,
+        "as_released": as_released,
+    }  # fmt: skip
     common: dict[str, Any] = {"device": device, "checkpoint": checkpoint, "steps": steps, "guidance": guidance}
-    if profile == "paper":
-        _refuse(small, profile)
-        return hydra_paper(**common, **{name: value for name, value in large.items() if value is not None})
-    _refuse(large, profile)
-    return hydra_small(profile=profile, seed_weights=seed_weights, **common, **small)
+    if profile == "paper" or is_large(checkpoint):
+        _refuse(small, "paper")
+        given = {**run, "compile": compile}
+        return hydra_paper(**common, **{name: value for name, value in given.items() if value is not None})
+    _refuse(run, profile)
+    return hydra_small(profile=profile, seed_weights=seed_weights, compile=compile, **common, **small)
 
 
 def _refuse(options: dict[str, Any], profile: str) -> None:

@@ -1,9 +1,10 @@
-"""HyDRA at paper scale as a world model: plan first, text from the cache, offloading where memory asks for it.
+"""World models at paper scale, whatever their memory: plan first, text from the cache, settings of the run recorded.
 
-    hmbench eval --model reference_model.sampling.paper_model:hydra_paper --option checkpoint=hydra-paper ...
+    hmbench eval --model hydra --profile paper --option checkpoint=hydra-paper ...
+    hmbench eval --model trained/full-context --profile paper ...
 
-`HydraWorldModel` does the rest. `PaperWorldModel.prepare` encodes all captions of a run at once; a runner that knows
-them calls it first, else each new caption loads the text encoder.
+Every method is loaded here, so that rivals differ in their memories alone. `LargeWorldModel.prepare` encodes all
+captions of a run at once; a runner that knows them calls it first, else each new caption loads the text encoder.
 """
 
 from __future__ import annotations
@@ -11,100 +12,145 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import torch
 
-from reference_model.model.config import HydraConfig, hydra_wan_1_3b
-from reference_model.released.checkpoint import file_digest
-from reference_model.sampling.paper_pipeline import Offload, PaperPipeline, load_paper_pipeline
+from hmbench.protocols import ModelInfo
+from hmbench.types import Prompt, Video
+from reference_model.model.camera import camera_condition
+from reference_model.model.config import HydraConfig
+from reference_model.sampling.as_released import cover_and_crop, sample_as_released, truncated, uncrop
+from reference_model.sampling.paper_pipeline import Offload, place
+from reference_model.sampling.pipeline import GenerationRequest, HydraPipeline
 from reference_model.sampling.ram_plan import MemoryPlan, memory_plan
-from reference_model.sampling.world_model import HydraWorldModel, load_pipeline, model_info, usable_device
+from reference_model.sampling.running import FORMATS, Compile, OffloadChoice, Precision, Running
+from reference_model.sampling.world_model import HydraWorldModel, to_tensor, to_video
+
+_TEXT_BYTES = 13 * 2**30
+"""Free memory from which UMT5-XXL in bfloat16 (10.6 GiB) is encoded on the GPU."""
 
 
-class PaperWorldModel(HydraWorldModel):
-    """`HydraWorldModel` whose pipeline keeps no text encoder."""
+class LargeWorldModel(HydraWorldModel):
+    """`HydraWorldModel` whose pipeline keeps no text encoder.
 
-    pipeline: PaperPipeline
+    Args:
+        pipeline: The model.
+        info: What runs record of it.
+        config: Its recipe, for the plan.
+        as_released: Whether it samples as the release does (`as_released`).
+    """
+
+    def __init__(self, pipeline: HydraPipeline, info: ModelInfo, config: HydraConfig, *, as_released: bool) -> None:
+        super().__init__(pipeline, info)
+        self.config = config
+        self.as_released = as_released
 
     def prepare(self, captions: Iterable[str]) -> int:
-        """Encodes all captions of a run that are not cached yet; returns how many.
+        """Encodes all captions of a run that are not cached yet, the negative prompt with them; returns how many.
 
         They are encoded where there is room beside the model: on its device, else on the CPU.
         """
         device = self.pipeline._execution_device
         room = device.type == "cuda" and torch.cuda.mem_get_info(device)[0] > _TEXT_BYTES
-        return self.pipeline.prepare(captions, None if room else torch.device("cpu"))
+        assert self.pipeline.text_cache is not None, "a large pipeline has a text cache"
+        wanted = [*captions, str(self.pipeline.config["negative_prompt"])]
+        return self.pipeline.text_cache.encode_missing(wanted, device if room else torch.device("cpu"))
 
     def plan_lines(self) -> list[str]:
         """What it needs of the machine's memory against what there is (`memory_plan`)."""
-        tiling = bool(self.info.settings["codec_tiles"])
-        return memory_plan(hydra_wan_1_3b(), self.pipeline._execution_device, tiling=tiling).lines()
+        dtype, tiling = self.pipeline.transformer.dtype, self.pipeline.tiled
+        return memory_plan(self.config, self.pipeline._execution_device, dtype, tiling=tiling).lines()
+
+    def generate(self, prompt: Prompt, *, seed: int) -> Video:
+        """As `HydraWorldModel.generate`; as released, with the release's own seed and crop."""
+        if not self.as_released:
+            return super().generate(prompt, seed=seed)
+        self._check(len(prompt.context), prompt.num_target_frames)
+        height, width = int(self.pipeline.config["height"]), int(self.pipeline.config["width"])
+        request = GenerationRequest(
+            context=to_tensor(cover_and_crop(prompt.context, height, width)),
+            cameras=camera_condition(prompt.context_poses, prompt.target_poses, self.pipeline.codec.time_stride),
+            captions=[prompt.caption],
+        )
+        frames = sample_as_released(self.pipeline, request, self.on_step)
+        to_video(frames)  # refuses what is no picture
+        return uncrop(truncated(frames), prompt.size)
 
 
-_TEXT_BYTES = 13 * 2**30
-"""Free memory from which UMT5-XXL in bfloat16 (10.6 GiB) is encoded on the GPU."""
+def decide(running: Running, config: HydraConfig, device: torch.device) -> tuple[bool, Offload]:
+    """Tiles and offloading: as given, or what the plan allows.
+
+    Tiles are chosen by all memory of the device and not by what is free of it, so that equal machines compute alike.
+    """
+    tiling, offload = running.tiling, running.offload
+    dtype = FORMATS[running.precision or "bfloat16"]
+    if tiling is None:
+        whole = memory_plan(config, device, dtype, tiling=False)
+        tiling = whole.needed("none") > whole.total
+    if offload == "auto":
+        return tiling, choose_offload(memory_plan(config, device, dtype, tiling=tiling))
+    return tiling, offload
+
+
+def finish(
+    pipeline: HydraPipeline, info: ModelInfo, config: HydraConfig, running: Running, where: tuple[torch.device, Offload]
+) -> LargeWorldModel:
+    """The world model of a loaded pipeline, put where it runs.
+
+    Args:
+        pipeline: On the CPU.
+        info: What is recorded of it.
+        config: Its recipe.
+        running: Settings of the run.
+        where: Device and what waits elsewhere.
+    """
+    if running.as_released:
+        # `to` of diffusers keeps norms and the time embedding in float32, which the release does not
+        torch.nn.Module.to(pipeline.transformer, torch.bfloat16)
+        torch.nn.Module.to(pipeline.vae, torch.bfloat16)
+    place(pipeline, *where)
+    said: dict[str, Any] = {**running.record(), "codec_tiles": pipeline.tiled, "device": str(where[0])}
+    info = replace(info, settings={**info.settings, **said})
+    return LargeWorldModel(pipeline, info, config, as_released=bool(running.as_released))
 
 
 def hydra_paper(
     *,
     device: str = "cuda",
     checkpoint: Path | None = None,
-    offload: Literal["auto", "none", "model", "sequential"] = "auto",
-    tiling: bool = True,
     steps: int | None = None,
     guidance: float | None = None,
+    precision: Precision | None = None,
+    tiling: bool | None = None,
+    offload: OffloadChoice = "auto",
     text_cache: Path | None = None,
-) -> PaperWorldModel:
-    """HyDRA on Wan 2.1 1.3B, 832x480, as released.
+    compile: Compile = "auto",
+    as_released: bool = False,
+) -> HydraWorldModel:
+    """HyDRA on Wan 2.1 1.3B, 832x480.
 
     Args:
         device: Torch device.
         checkpoint: Folder written by `reference_model.released.paper_weights`.
-        offload: What of the model waits in the machine's memory; ``auto`` takes the fastest that the plan allows.
-        tiling: Codec in tiles.
         steps: Sampling steps instead of 50.
         guidance: Weight of the text instead of 5.
+        precision: Number format of the transformer; None is bfloat16.
+        tiling: Codec in tiles; None: where the device cannot hold the picture whole.
+        offload: What of the model waits in the machine's memory; ``auto`` takes the fastest that the plan allows.
         text_cache: Folder of text tokens; None is huggingface-hub's assets cache.
+        compile: Whether blocks are compiled; ``auto``: on a CUDA device that has Triton.
+        as_released: Whether sampling rounds, tiles, crops and truncates as the release does.
     """
-    config = hydra_wan_1_3b()
-    target = usable_device(device)
-    if checkpoint is None or not (checkpoint / "model_index.json").is_file():
-        load_pipeline(config, checkpoint, 0)  # raises, with the sentence on how to fetch the weights
-    assert checkpoint is not None, "load_pipeline makes no paper-scale model without weights"
-    mode = offload if offload != "auto" else choose_offload(memory_plan(config, target, tiling=tiling))
-    return from_folder(checkpoint, target, config, mode, tiling=tiling, overrides=(steps, guidance), cache=text_cache)
+    from reference_model.model.methods import HYDRA  # which knows pipelines, as this module does
+    from reference_model.sampling.method_factory import COMMON, build
 
-
-def from_folder(
-    folder: Path,
-    device: torch.device,
-    config: HydraConfig,
-    offload: Offload,
-    *,
-    tiling: bool = True,
-    overrides: tuple[int | None, float | None] = (None, None),
-    cache: Path | None = None,
-) -> PaperWorldModel:
-    """The model of a folder.
-
-    Args:
-        folder: Written by `reference_model.released.paper_weights`.
-        device: Where it runs.
-        config: Its recipe, for the name.
-        offload: What waits in the machine's memory.
-        tiling: Codec in tiles.
-        overrides: Steps and guidance instead of the model's own.
-        cache: Folder of text tokens.
-    """
-    pipeline = load_paper_pipeline(folder, device, offload=offload, tiling=tiling, cache=cache)
-    named = dict(zip(("steps", "guidance"), overrides, strict=True))
-    pipeline.register_to_config(**{name: value for name, value in named.items() if value is not None})
-    weights = {str(f.relative_to(folder)): file_digest(f) for f in sorted(folder.rglob("*.safetensors"))}
-    about = ("hydra", f"HyDRA on {config.name}: retrieves compressed memory tokens by affinity, beside a local window")
-    info = model_info(about, pipeline, weights, None)
-    # offloading changes no number, tiles do
-    return PaperWorldModel(pipeline, replace(info, settings={**info.settings, "codec_tiles": tiling}))
+    given = {
+        "profile": "paper", "device": device, "checkpoint": checkpoint, "steps": steps, "guidance": guidance,
+        "precision": precision, "tiling": tiling, "offload": offload, "text_cache": text_cache, "compile": compile,
+        "as_released": as_released,
+    }  # fmt: skip
+    return build(HYDRA, {**{name: default for name, (_, default) in COMMON.items()}, **given}, {})
 
 
 def choose_offload(plan: MemoryPlan) -> Offload:

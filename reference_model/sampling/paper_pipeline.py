@@ -1,8 +1,8 @@
-"""HyDRA at paper scale on one GPU: text embeddings from a cache, tiled codec, offloading.
+"""Pipelines of Wan's parts on one GPU, whatever the memory: text tokens from a cache, tiled codec, offloading.
 
 UMT5-XXL takes 11 GB for a few tokens a clip. Captions are encoded once, all of a run together
-(`PaperPipeline.prepare`), kept on disk, and the encoder is dropped before the transformer is needed; a later run does
-not load it at all.
+(`paper_model.LargeWorldModel.prepare`), kept on disk, and the encoder is dropped before the transformer is needed; a
+later run does not load it at all.
 """
 
 from __future__ import annotations
@@ -12,27 +12,22 @@ import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 import torch
-from diffusers import AutoencoderKLWan
+from huggingface_hub import cached_assets_path
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, UMT5Config, UMT5EncoderModel
 
 from hmbench.durable import replacing
+from hmbench.files import read_json
 from reference_model.model.text import CLEANING, UMT5_LENGTH, encode_umt5
-from reference_model.released.checkpoint import file_digest
+from reference_model.released.digests import known_digest
 from reference_model.sampling.pipeline import HydraPipeline
+from reference_model.sampling.saved import load_saved
 
 Offload = Literal["none", "model", "sequential"]
-TILE = {
-    "tile_sample_min_height": 240,
-    "tile_sample_min_width": 416,
-    "tile_sample_stride_height": 120,
-    "tile_sample_stride_width": 208,
-}
-"""Pixels of the codec's tiles: those of the released inference, 30x52 latents every 15x26."""
 
 
 class TextCache:
@@ -41,18 +36,20 @@ class TextCache:
     Args:
         pipeline_folder: Saved pipeline, with ``text_encoder`` and ``tokenizer``.
         cache_folder: Where the tokens are kept.
+        dtype: Number format that the encoder computes in; tokens of another one are others.
     """
 
-    def __init__(self, pipeline_folder: Path, cache_folder: Path) -> None:
+    def __init__(self, pipeline_folder: Path, cache_folder: Path, dtype: torch.dtype = torch.bfloat16) -> None:
         self._pipeline_folder = pipeline_folder
-        self._identity = _text_identity(pipeline_folder)
+        self._dtype = dtype
+        self._identity = _text_identity(pipeline_folder, dtype)
         self._folder = cache_folder / self._identity[:16]
 
     def missing(self, captions: Iterable[str]) -> list[str]:
         """Captions that are not cached, each once, in order."""
         return [caption for caption in dict.fromkeys(captions) if not self._path(caption).is_file()]
 
-    def encode_missing(self, captions: Iterable[str], device: torch.device, dtype: torch.dtype) -> int:
+    def encode_missing(self, captions: Iterable[str], device: torch.device) -> int:
         """Encodes and keeps what is missing; the encoder is loaded only if there is anything, and dropped.
 
         Returns:
@@ -62,7 +59,7 @@ class TextCache:
         if not missing:
             return 0
         folder = self._pipeline_folder
-        encoder = UMT5EncoderModel.from_pretrained(folder / "text_encoder", dtype=dtype, local_files_only=True)
+        encoder = UMT5EncoderModel.from_pretrained(folder / "text_encoder", dtype=self._dtype, local_files_only=True)
         encoder.eval().to(device)
         tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
         try:
@@ -99,74 +96,54 @@ class TextCache:
         return self._folder / f"{hashlib.sha256(caption.encode()).hexdigest()[:32]}.safetensors"
 
 
-class PaperPipeline(HydraPipeline):
-    """`HydraPipeline` without a text encoder in memory; load it with `load_paper_pipeline`."""
-
-    text_cache: TextCache | None = None
-
-    def prepare(self, captions: Iterable[str], device: torch.device | None = None) -> int:
-        """Encodes all captions of a run at once, the negative prompt with them; call it before generating.
-
-        Args:
-            captions: All of the run.
-            device: Where to encode; None is where the pipeline runs. On a GPU of 16 GB or less, the CPU is the place.
-
-        Returns:
-            How many had to be encoded.
-        """
-        wanted = [*captions, str(self.config["negative_prompt"])]
-        return self._cache().encode_missing(wanted, device or self._execution_device, self.transformer.dtype)
-
-    @torch.no_grad()
-    def encode_text(self, captions: list[str]) -> Tensor:
-        """Text tokens ``[B, 512, D]``; what `prepare` was not told of loads the encoder for once."""
-        self._cache().encode_missing(captions, self._execution_device, self.transformer.dtype)
-        return self._cache().read(captions)
-
-    def _cache(self) -> TextCache:
-        if self.text_cache is None:
-            raise ValueError("this pipeline has no text cache: load it with load_paper_pipeline")
-        return self.text_cache
-
-
-def load_paper_pipeline(
+def load_large(
     folder: Path,
-    device: torch.device,
+    kind: type[HydraPipeline] = HydraPipeline,
     *,
-    offload: Offload = "none",
-    tiling: bool = True,
+    tiling: bool = False,
     dtype: torch.dtype = torch.bfloat16,
     cache: Path | None = None,
-) -> PaperPipeline:
-    """A saved pipeline, ready to generate.
+) -> HydraPipeline:
+    """A saved pipeline of Wan's parts on the CPU, its text encoder left on the disk.
 
     Args:
-        folder: Written by `reference_model.released.paper_weights`.
-        device: Where it runs.
-        offload: ``none``: all on the device; ``model``: each component only while it runs; ``sequential``: each layer,
-            slow, for GPUs below about 10 GB. The last two need a CUDA device.
-        tiling: Codec in tiles: less memory, slightly different at the tiles' seams.
+        folder: Written by `reference_model.released.paper_weights` or by training.
+        kind: Class of the pipeline.
+        tiling: Codec in tiles: less memory, other numbers.
         dtype: Of transformer and text; the codec stays in float32.
         cache: Folder of text tokens; None is huggingface-hub's assets cache.
     """
-    from huggingface_hub import cached_assets_path
+    formats = {"transformer": dtype, "vae": torch.float32}
+    pipeline = load_saved(folder, kind, formats=formats, parts={"text_encoder": _no_encoder()})
+    pipeline.text_cache = TextCache(folder, cache or cached_assets_path("hmbench", namespace="text"), dtype)
+    pipeline.tiled = tiling
+    return pipeline
 
-    pipeline: Any = PaperPipeline.from_pretrained(
-        folder,
-        text_encoder=_no_encoder(),
-        torch_dtype={"transformer": dtype, "vae": torch.float32, "default": torch.float32},
-        local_files_only=True,
-    )
-    pipeline.text_cache = TextCache(folder, cache or cached_assets_path("hmbench", namespace="text"))
-    if tiling and isinstance(pipeline.vae, AutoencoderKLWan):
-        pipeline.vae.enable_tiling(**TILE)
+
+def place(pipeline: HydraPipeline, device: torch.device, offload: Offload) -> None:
+    """Puts a pipeline where it runs.
+
+    Args:
+        pipeline: On the CPU.
+        device: Where it runs.
+        offload: ``none``: all on the device; ``model``: each component only while it runs; ``sequential``: each layer,
+            slow, for GPUs below about 10 GB. The last two need a CUDA device.
+    """
     if offload == "model":
         pipeline.enable_model_cpu_offload(device=device)
     elif offload == "sequential":
         pipeline.enable_sequential_cpu_offload(device=device)
     else:
         pipeline.to(device)
-    return cast(PaperPipeline, pipeline)
+
+
+def is_large(folder: Path | None) -> bool:
+    """Whether a folder holds a pipeline of Wan's parts, by its index."""
+    index = None if folder is None else folder / "model_index.json"
+    if index is None or not index.is_file():
+        return False
+    named = read_json(index, kind=dict).get("text_encoder")
+    return isinstance(named, list) and named[-1:] == ["UMT5EncoderModel"]
 
 
 def _no_encoder() -> UMT5EncoderModel:
@@ -174,15 +151,15 @@ def _no_encoder() -> UMT5EncoderModel:
     return UMT5EncoderModel(UMT5Config(vocab_size=2, d_model=2, d_kv=1, d_ff=2, num_layers=1, num_heads=2))
 
 
-def _text_identity(folder: Path) -> str:
+def _text_identity(folder: Path, dtype: torch.dtype) -> str:
     """What cleans, tokenizes and encodes, as a digest; the converter's record saves reading 11 GB for it."""
-    digest = hashlib.sha256(f"cleaning {CLEANING}".encode())
+    digest = hashlib.sha256(f"cleaning {CLEANING}, {dtype}".encode())
     record = folder / "conversion.json"
     if record.is_file():
         digest.update(json.dumps(json.loads(record.read_text())["text_encoder"]["sha256"], sort_keys=True).encode())
     else:
         for path in sorted((folder / "text_encoder").glob("*.safetensors")):
-            digest.update(file_digest(path).encode())
+            digest.update(known_digest(path).encode())
     for path in sorted((folder / "tokenizer").iterdir()):
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()

@@ -8,9 +8,9 @@ Letters: B batch, T frames, F latent frames, C latent channels.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Protocol, cast
 
 import numpy as np
 import torch
@@ -27,6 +27,19 @@ from reference_model.released.checkpoint import align_memory
 
 TRAIN_TIMESTEPS = 1000
 """The transformer is told its noise level on the scale 0..1000."""
+
+
+class TextSource(Protocol):
+    """Where text tokens come from if not from the pipeline's own encoder (`text_cache.TextCache`)."""
+
+    def encode_missing(self, captions: Iterable[str], device: torch.device) -> int:
+        """Encodes and keeps what is not known; returns how many."""
+        ...
+
+    def read(self, captions: list[str]) -> Tensor:
+        """Text tokens ``[B, L, D]``."""
+        ...
+
 
 Denoiser = Callable[[Tensor, Tensor, Tensor], Tensor]
 """Target latents ``[B, C, Ft, h, w]``, timestep (0..1000, one number) and text tokens to the target's velocity."""
@@ -70,6 +83,10 @@ class HydraPipeline(DiffusionPipeline):
 
     model_cpu_offload_seq = "text_encoder->transformer->vae"
     _optional_components: ClassVar[list[str]] = ["tokenizer"]
+    text_cache: TextSource | None = None
+    """Text tokens by caption; the pipeline's own encoder is then never called."""
+    tiled: bool = False
+    """Whether Wan's codec works in tiles."""
 
     def __init__(
         self,
@@ -108,7 +125,7 @@ class HydraPipeline(DiffusionPipeline):
     @property
     def codec(self) -> VideoCodec:
         """The codec behind one small interface."""
-        return as_codec(self.vae)
+        return as_codec(self.vae, tiled=self.tiled)
 
     @torch.no_grad()
     def __call__(
@@ -173,7 +190,10 @@ class HydraPipeline(DiffusionPipeline):
 
     @torch.no_grad()
     def encode_text(self, captions: list[str]) -> Tensor:
-        """Text tokens of captions, ``[B, L, D]``."""
+        """Text tokens of captions, ``[B, L, D]``; what a cache was not told of loads the encoder for once."""
+        if self.text_cache is not None:
+            self.text_cache.encode_missing(captions, self._execution_device)
+            return self.text_cache.read(captions)
         return encode_captions(self.text_encoder, self.tokenizer, captions)
 
 

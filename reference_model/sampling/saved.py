@@ -24,7 +24,7 @@ from diffusers.utils import logging as diffusers_logging
 from hmbench.files import parse_json, read_json
 from hmbench.networks.untrusted import check_finite, check_weight_file, check_weight_files
 from reference_model.model.transformer import HydraTransformer3DModel
-from reference_model.released.checkpoint import file_digest
+from reference_model.released.digests import known_digest
 from reference_model.sampling.pipeline import HydraPipeline
 
 NAMES_OF_0_1 = ("reference_model.codec", "reference_model.text", "reference_model.transformer")
@@ -35,12 +35,20 @@ _PACKAGES = ("reference_model", "baselines", "diffusers", "transformers")
 _FORMATS = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
 
-def load_saved(folder: Path, kind: type[HydraPipeline] = HydraPipeline) -> HydraPipeline:
+def load_saved(
+    folder: Path,
+    kind: type[HydraPipeline] = HydraPipeline,
+    *,
+    formats: dict[str, torch.dtype] | None = None,
+    parts: dict[str, Any] | None = None,
+) -> HydraPipeline:
     """A pipeline from its folder, without network.
 
     Args:
         folder: What `save_pretrained` wrote.
         kind: Class of the pipeline.
+        formats: Number formats of components instead of their files' own.
+        parts: Components to use instead of those in the folder.
 
     Raises:
         ValueError: If the transformer has settings that this version does not know: diffusers would leave them out.
@@ -51,13 +59,12 @@ def load_saved(folder: Path, kind: type[HydraPipeline] = HydraPipeline) -> Hydra
     _check_settings(folder)
     for name in NAMES_OF_0_1:
         importlib.import_module(name)
-    formats = {part.name: found for part in sorted(folder.iterdir()) if (found := stored_format(part)) is not None}
+    stored = {part.name: found for part in sorted(folder.iterdir()) if (found := stored_format(part)) is not None}
+    wanted = {**stored, **(formats or {}), "default": torch.float32}
     with warnings.catch_warnings(), _no_bars(), _own_default_dtype():
         # the argument's new name, `dtype`, is unknown to diffusers 0.36, which the project still accepts
         warnings.filterwarnings("ignore", message=".*torch_dtype.*", category=FutureWarning)
-        pipeline = kind.from_pretrained(
-            folder, local_files_only=True, torch_dtype={**formats, "default": torch.float32}
-        )
+        pipeline = kind.from_pretrained(folder, local_files_only=True, torch_dtype=wanted, **(parts or {}))
     _check_tensors(folder, pipeline)
     return cast(HydraPipeline, pipeline)
 
@@ -71,7 +78,7 @@ def _check_digests(folder: Path) -> None:
     record = folder / "digests.json"
     for name, digest in (read_json(record, kind=dict) if record.is_file() else {}).items():
         path = folder / str(name)
-        if not path.resolve().is_relative_to(folder.resolve()) or not path.is_file() or file_digest(path) != digest:
+        if not path.resolve().is_relative_to(folder.resolve()) or not path.is_file() or known_digest(path) != digest:
             raise ValueError(f"{path} is not the file that {record} records (delete that record if you changed it)")
 
 

@@ -7,7 +7,8 @@ scaling, so that the whole picture is kept. Clips may have any 4k + 1 frames tha
 from __future__ import annotations
 
 import struct
-from dataclasses import asdict, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,18 +23,18 @@ from hmbench.types import Prompt, Video
 from hmbench.video.files import resize_video
 from reference_model.model.camera import camera_condition
 from reference_model.model.codec import MiniVideoCodec, latent_frames
-from reference_model.model.config import RECIPES, HydraConfig, SamplerConfig
-from reference_model.model.memory_kinds import memory_settings
+from reference_model.model.config import RECIPES, HydraConfig
 from reference_model.model.methods import HYDRA
-from reference_model.model.transformer import with_memory
 from reference_model.released.checkpoint import file_digest, load_released, read_weights, state_digest
+from reference_model.released.digests import known_digest
+from reference_model.sampling.adjusting import change_memory, set_sampler
 from reference_model.sampling.pipeline import (
     GenerationRequest,
     HydraPipeline,
     StepListener,
     build_pipeline,
-    build_scheduler,
 )
+from reference_model.sampling.running import Compile, compile_blocks
 from reference_model.sampling.saved import load_saved
 
 WEIGHTS = Path(__file__).parent.parent / "weights"
@@ -93,6 +94,7 @@ def hydra(
     stochastic: bool | None = None,
     variant: Literal["released", "paper"] | None = None,
     top_k: int | None = None,
+    compile: Compile | None = None,
 ) -> HydraWorldModel:
     """HyDRA (arXiv 2603.25716): hybrid memory by retrieval attention.
 
@@ -109,6 +111,7 @@ def hydra(
         stochastic: Whether noise is drawn anew at every step instead of the model's own.
         variant: Which reading of the method; None: the model's own (``released`` unless trained otherwise).
         top_k: Memory slices to retrieve instead of the model's own.
+        compile: Whether blocks are compiled; None is ``auto``: on a CUDA device that has Triton.
     """
     target = usable_device(device)
     recipe(profile)
@@ -120,6 +123,8 @@ def hydra(
     pipeline.to(target)
     about = ("hydra", "HyDRA: retrieves compressed memory tokens by affinity, beside a local window")
     info = model_info(about, pipeline, weights, None if trained else seed_weights)
+    compiled = compile_blocks(pipeline.transformer, compile, target)
+    info = replace(info, settings={**info.settings, "compiled": compiled})
     return HydraWorldModel(pipeline, tell_stand_in(info, config, checkpoint))
 
 
@@ -274,7 +279,7 @@ def load_pipeline(
         pipeline = _load_folder(folder, kind)
         if isinstance(pipeline.vae, MiniVideoCodec):
             pipeline.transformer.float()  # small models are stored in bfloat16 and computed in float32 everywhere
-        return pipeline, _digests(folder), True
+        return pipeline, weight_digests(folder), True
     if config.codec.kind != "mini":
         raise UserError(
             f"The model {config.name} exists only as trained weights, and {checkpoint or 'none'} was given.",
@@ -317,8 +322,17 @@ def _load_folder(folder: Path, kind: type[HydraPipeline]) -> HydraPipeline:
             f"The folder {folder} holds no usable pipeline: it has no model_index.json.",
             "Give a folder that save_pretrained wrote.",
         )
+    return in_a_sentence(folder, lambda: load_saved(folder, kind))
+
+
+def in_a_sentence(folder: Path, load: Callable[[], HydraPipeline]) -> HydraPipeline:
+    """What `load` gives; whatever is wrong with a stranger's folder is one sentence.
+
+    Raises:
+        UserError: Instead of what `load` raised.
+    """
     try:
-        return load_saved(folder, kind)
+        return load()
     except UserError:
         raise
     except (
@@ -331,65 +345,6 @@ def _load_folder(folder: Path, kind: type[HydraPipeline]) -> HydraPipeline:
         ) from error
 
 
-def _digests(folder: Path) -> dict[str, str]:
-    return {str(file.relative_to(folder)): file_digest(file) for file in sorted(folder.glob("*/*.safetensors"))}
-
-
-def set_sampler(pipeline: HydraPipeline, options: dict[str, Any]) -> None:
-    """Changes how a pipeline samples, in place.
-
-    Args:
-        pipeline: The pipeline.
-        options: ``steps``, ``guidance``, ``shift`` and ``stochastic`` (`SamplerConfig`); None
-            leaves the model's own.
-
-    Raises:
-        UserError: If a value is impossible.
-    """
-    own = {
-        "steps": pipeline.config["steps"],
-        "guidance": pipeline.config["guidance"],
-        "shift": pipeline.scheduler.config["shift"],
-        "stochastic": pipeline.scheduler.config["stochastic_sampling"],
-    }
-    try:
-        wanted = SamplerConfig(**{**own, **{name: value for name, value in options.items() if value is not None}})
-    except ValueError as error:
-        raise UserError(f"The model cannot sample so: {error}.", "Change or leave out these options.") from error
-    pipeline.register_to_config(steps=wanted.steps, guidance=wanted.guidance)
-    pipeline.register_modules(scheduler=build_scheduler(wanted.shift, wanted.stochastic))
-
-
-def change_memory(pipeline: HydraPipeline, changes: dict[str, Any], *, trained: bool) -> None:
-    """Changes settings of the memory in place; nothing happens without changes.
-
-    Args:
-        pipeline: The pipeline.
-        changes: Settings of the memory and their new values.
-        trained: Whether its weights were trained: then the memory's own must fit the changed settings.
-
-    Raises:
-        UserError: If a value is impossible, or trained weights of the memory would be lost.
-    """
-    if not changes:
-        return
-    described = {**pipeline.transformer.config["memory_settings"], **changes}
-    try:
-        settings = memory_settings(described)
-    except ValueError as error:
-        raise UserError(f"The memory cannot be set so: {error}.", "Change or leave out these options.") from error
-    changed = with_memory(pipeline.transformer, {"kind": described["kind"], **asdict(settings)})
-    if trained and (lost := _differing(pipeline.transformer, changed)):
-        wanted = ", ".join(f"{name}={value}" for name, value in changes.items())
-        raise UserError(
-            f"The trained memory does not fit {wanted}: its weights have other sizes ({lost[0]}"
-            f"{f' and {len(lost) - 1} more' if len(lost) > 1 else ''}), and untrained ones would take their place.",
-            "Leave these settings as they were trained, or train a model with them (`hmbench train-reference`).",
-        )
-    pipeline.register_modules(transformer=changed)
-
-
-def _differing(before: torch.nn.Module, after: torch.nn.Module) -> list[str]:
-    """Weights that one of two transformers lacks or has in another size."""
-    shapes = [{name: value.shape for name, value in model.state_dict().items()} for model in (before, after)]
-    return sorted(name for name in shapes[0].keys() | shapes[1].keys() if shapes[0].get(name) != shapes[1].get(name))
+def weight_digests(folder: Path) -> dict[str, str]:
+    """Digests of a saved pipeline's weight files, by their names in the folder."""
+    return {str(file.relative_to(folder)): known_digest(file) for file in sorted(folder.glob("*/*.safetensors"))}

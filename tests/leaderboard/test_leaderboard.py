@@ -434,3 +434,14 @@ def test_the_readme_shows_the_entries() -> None:
     """After a change of entries: python -m leaderboard documents README.md."""
     text = (Path(__file__).resolve().parents[2] / "README.md").read_text()
     assert f"{BEGIN}\n{results_table(read_entries(RESULTS))}\n{END}" in text
+
+
+def test_entries_sampled_in_another_way_are_told_apart(tmp_path):
+    for name in ("exact", "tiled"):
+        accept(make_run(tmp_path / name), name=name, results=tmp_path / "results")
+    entries = read_entries(tmp_path / "results")
+    told = [replace(e, settings={"codec_tiles": e.name == "tiled", "dtype": "bfloat16"}) for e in entries]
+    assert board_table(make_boards(told, rank_by=["psnr"])[0]).notes[1:] == [
+        "The runs were not sampled alike: codec in tiles no for exact; yes for tiled."
+    ]
+    assert len(board_table(make_boards(entries, rank_by=["psnr"])[0]).notes) == 1

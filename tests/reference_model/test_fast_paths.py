@@ -7,6 +7,8 @@ import torch
 from torch import nn
 from torch._dynamo.testing import CompileCounter
 
+from hmbench.errors import UserError
+from hmbench.registry import create_model
 from reference_model.model import windowed_attention as windowed
 from reference_model.model.clip_state import ClipState
 from reference_model.model.memory import AttentionCall, FullMemory, rms_normed
@@ -19,6 +21,7 @@ from reference_model.model.retrieval_attention import (
     local_windows,
 )
 from reference_model.model.rope import Rotation, angles_rotation, rotate
+from reference_model.sampling import running
 from tests.reference_model.test_transformer import HYDRA, inputs, make
 
 PAPER = {**HYDRA, "variant": "paper"}
@@ -247,3 +250,29 @@ def test_turning_as_complex_numbers_is_turning_pairs():
     torch.testing.assert_close(rotate(x, apart), wanted, rtol=1e-6, atol=1e-6)
     ends = Rotation(by.cos[:, 3:], by.sin[:, 3:])
     torch.testing.assert_close(rotate(x[:, 3:], ends), wanted[:, 3:], rtol=1e-6, atol=1e-6)
+
+
+def test_compile_is_an_option(monkeypatch):
+    compiled = lambda model: [block._compiled_call_impl is not None for block in model.blocks]  # noqa: E731
+    cpu = torch.device("cpu")
+    for wanted in (None, "auto", "false"):
+        model = make()
+        assert not running.compile_blocks(model, wanted, cpu) and compiled(model) == [False, False]
+    monkeypatch.setattr(running.shutil, "which", lambda name: "/usr/bin/g++" if name == "g++" else None)
+    assert running.compile_blocks(model, "true", cpu) and compiled(model) == [True, True]
+    monkeypatch.setattr(running.shutil, "which", lambda name: None)
+    with pytest.raises(UserError, match=r"for cpu here: a C\+\+ compiler \(g\+\+ or clang\+\+\) is missing"):
+        running.compile_blocks(model, "true", cpu)
+    model, found = make(), {"triton": None}
+    monkeypatch.setattr(running.importlib.util, "find_spec", lambda name: found[name])
+    assert not running.compile_blocks(model, "auto", torch.device("cuda"))
+    with pytest.raises(UserError, match="Triton"):
+        running.compile_blocks(model, "true", torch.device("cuda"))
+    found["triton"] = "here"
+    assert running.compile_blocks(model, "auto", torch.device("cuda")) and compiled(model) == [True, True]
+
+
+def test_compile_is_recorded():
+    info = create_model("recent-window", profile="nano", device="cpu", options={"compile": "false"}).info
+    assert info.settings["compiled"] is False
+    assert create_model("hydra", profile="nano", device="cpu", options={}).info.settings["compiled"] is False

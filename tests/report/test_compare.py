@@ -60,6 +60,7 @@ MANIFEST = RunManifest(
 def make_run(path: Path, name: str, shift: float = 0.0, *, skip: frozenset[str] = frozenset(), **changes) -> Path:
     """A run whose PSNR is a base value a clip, plus `shift`, plus a little noise of its own."""
     info = {"name": name, "trained": changes.pop("trained", None), "notice": changes.pop("notice", None)}
+    info |= {"settings": changes.pop("settings", {})}
     manifest = replace(MANIFEST, model=name, model_info=info, **changes)
     RunFolder(path).write_manifest(manifest)
     base = np.random.default_rng(0).normal(20, 3, len(SAMPLES))
@@ -250,6 +251,22 @@ def test_refusals(tmp_path) -> None:
 def test_other_seeds_are_warned_of(tmp_path) -> None:
     comparison = compare_runs([make_run(tmp_path / "a", "a"), make_run(tmp_path / "b", "b", seed=5)])
     assert "The runs used different seeds (0, 5): chance differs between them." in comparison.warnings
+
+
+def test_runs_sampled_in_another_way_are_told_apart(tmp_path) -> None:
+    first = {"dtype": "bfloat16", "codec_tiles": False, "guidance": 5.0, "as_released": False, "offload": "none"}
+    other = {"dtype": "float32", "codec_tiles": True, "guidance": 1, "as_released": False, "offload": "model"}
+    runs = [
+        make_run(tmp_path / name, name, settings=settings)
+        for name, settings in (("a", first), ("b", other), ("c", first), ("d", {}))
+    ]
+    said = [w for w in compare_runs(runs).warnings if "not sampled alike" in w]
+    assert said == [
+        "The runs were not sampled alike: number format bfloat16 for a, c; float32 for b.",
+        "The runs were not sampled alike: codec in tiles no for a, c; yes for b.",
+        "The runs were not sampled alike: guidance 5 for a, c; 1 for b.",
+    ]
+    assert not [w for w in compare_runs([runs[0], runs[2]]).warnings if "not sampled alike" in w]
 
 
 def test_seeds_of_one_model_are_pooled(tmp_path) -> None:
