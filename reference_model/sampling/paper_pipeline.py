@@ -23,7 +23,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase, UMT5Config, UMT
 from hmbench.durable import replacing
 from hmbench.files import read_json
 from reference_model.model.text import CLEANING, UMT5_LENGTH, encode_umt5
-from reference_model.released.digests import known_digest
+from reference_model.sampling.digests import known_digest
 from reference_model.sampling.pipeline import HydraPipeline
 from reference_model.sampling.saved import load_saved
 

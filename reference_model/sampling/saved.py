@@ -24,7 +24,7 @@ from diffusers.utils import logging as diffusers_logging
 from hmbench.files import parse_json, read_json
 from hmbench.networks.untrusted import check_finite, check_weight_file, check_weight_files
 from reference_model.model.transformer import HydraTransformer3DModel
-from reference_model.released.digests import known_digest
+from reference_model.sampling.digests import known_digest
 from reference_model.sampling.pipeline import HydraPipeline
 
 NAMES_OF_0_1 = ("reference_model.codec", "reference_model.text", "reference_model.transformer")

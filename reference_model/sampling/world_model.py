@@ -26,8 +26,8 @@ from reference_model.model.codec import MiniVideoCodec, latent_frames
 from reference_model.model.config import RECIPES, HydraConfig
 from reference_model.model.methods import HYDRA
 from reference_model.released.checkpoint import file_digest, load_released, read_weights, state_digest
-from reference_model.released.digests import known_digest
 from reference_model.sampling.adjusting import change_memory, set_sampler
+from reference_model.sampling.digests import known_digest
 from reference_model.sampling.pipeline import (
     GenerationRequest,
     HydraPipeline,

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from reference_model.released import digests
 from reference_model.released.checkpoint import file_digest
+from reference_model.sampling import digests
 
 
 def test_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
