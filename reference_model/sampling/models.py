@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hmbench.errors import UserError
-from reference_model.sampling.paper_model import hydra_paper
+from reference_model.model.methods import HYDRA
+from reference_model.sampling.method_factory import COMMON, build
 from reference_model.sampling.paper_pipeline import is_large
 from reference_model.sampling.running import Compile, OffloadChoice, Precision
 from reference_model.sampling.world_model import HydraWorldModel
@@ -68,6 +69,41 @@ def hydra(
         return hydra_paper(**common, **{name: value for name, value in given.items() if value is not None})
     _refuse(run, profile)
     return hydra_small(profile=profile, seed_weights=seed_weights, compile=compile, **common, **small)
+
+
+def hydra_paper(
+    *,
+    device: str = "cuda",
+    checkpoint: Path | None = None,
+    steps: int | None = None,
+    guidance: float | None = None,
+    precision: Precision | None = None,
+    tiling: bool | None = None,
+    offload: OffloadChoice = "auto",
+    text_cache: Path | None = None,
+    compile: Compile = "auto",
+    as_released: bool = False,
+) -> HydraWorldModel:
+    """HyDRA on Wan 2.1 1.3B, 832x480.
+
+    Args:
+        device: Torch device.
+        checkpoint: Folder written by `reference_model.released.paper_weights`.
+        steps: Sampling steps instead of 50.
+        guidance: Weight of the text instead of 5.
+        precision: Number format of the transformer; None is bfloat16.
+        tiling: Codec in tiles; None: where the device cannot hold the picture whole.
+        offload: What of the model waits in the machine's memory; ``auto`` takes the fastest that the plan allows.
+        text_cache: Folder of text tokens; None is huggingface-hub's assets cache.
+        compile: Whether blocks are compiled; ``auto``: on a CUDA device that has Triton.
+        as_released: Whether sampling rounds, tiles, crops and truncates as the release does.
+    """
+    given = {
+        "profile": "paper", "device": device, "checkpoint": checkpoint, "steps": steps, "guidance": guidance,
+        "precision": precision, "tiling": tiling, "offload": offload, "text_cache": text_cache, "compile": compile,
+        "as_released": as_released,
+    }  # fmt: skip
+    return build(HYDRA, {**{name: default for name, (_, default) in COMMON.items()}, **given}, {})
 
 
 def _refuse(options: dict[str, Any], profile: str) -> None:

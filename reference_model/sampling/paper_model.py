@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -24,7 +23,7 @@ from reference_model.sampling.as_released import cover_and_crop, sample_as_relea
 from reference_model.sampling.paper_pipeline import Offload, place
 from reference_model.sampling.pipeline import GenerationRequest, HydraPipeline
 from reference_model.sampling.ram_plan import MemoryPlan, memory_plan
-from reference_model.sampling.running import FORMATS, Compile, OffloadChoice, Precision, Running
+from reference_model.sampling.running import FORMATS, Running
 from reference_model.sampling.world_model import HydraWorldModel, to_tensor, to_video
 
 _TEXT_BYTES = 13 * 2**30
@@ -113,44 +112,6 @@ def finish(
     said: dict[str, Any] = {**running.record(), "codec_tiles": pipeline.tiled, "device": str(where[0])}
     info = replace(info, settings={**info.settings, **said})
     return LargeWorldModel(pipeline, info, config, as_released=bool(running.as_released))
-
-
-def hydra_paper(
-    *,
-    device: str = "cuda",
-    checkpoint: Path | None = None,
-    steps: int | None = None,
-    guidance: float | None = None,
-    precision: Precision | None = None,
-    tiling: bool | None = None,
-    offload: OffloadChoice = "auto",
-    text_cache: Path | None = None,
-    compile: Compile = "auto",
-    as_released: bool = False,
-) -> HydraWorldModel:
-    """HyDRA on Wan 2.1 1.3B, 832x480.
-
-    Args:
-        device: Torch device.
-        checkpoint: Folder written by `reference_model.released.paper_weights`.
-        steps: Sampling steps instead of 50.
-        guidance: Weight of the text instead of 5.
-        precision: Number format of the transformer; None is bfloat16.
-        tiling: Codec in tiles; None: where the device cannot hold the picture whole.
-        offload: What of the model waits in the machine's memory; ``auto`` takes the fastest that the plan allows.
-        text_cache: Folder of text tokens; None is huggingface-hub's assets cache.
-        compile: Whether blocks are compiled; ``auto``: on a CUDA device that has Triton.
-        as_released: Whether sampling rounds, tiles, crops and truncates as the release does.
-    """
-    from reference_model.model.methods import HYDRA  # which knows pipelines, as this module does
-    from reference_model.sampling.method_factory import COMMON, build
-
-    given = {
-        "profile": "paper", "device": device, "checkpoint": checkpoint, "steps": steps, "guidance": guidance,
-        "precision": precision, "tiling": tiling, "offload": offload, "text_cache": text_cache, "compile": compile,
-        "as_released": as_released,
-    }  # fmt: skip
-    return build(HYDRA, {**{name: default for name, (_, default) in COMMON.items()}, **given}, {})
 
 
 def choose_offload(plan: MemoryPlan) -> Offload:
