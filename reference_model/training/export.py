@@ -82,8 +82,8 @@ def model_card(out: Path, pipeline: HydraPipeline, config: TrainingConfig, facts
         f"| steps | {config.steps} of {config.run.batch} clips ({samples} samples){_turns(config)} |",
         f"| device | {_device(str(facts['device']))}{_together(int(facts.get('processes', 1)))} |",
         f"| time in the loop | {wall / 60:.0f} minutes |",
-        f"| torch | {torch.__version__} |",
-        f"| codec | {_codec_line(codec)} |",
+        f"| torch | {facts.get('torch', torch.__version__)} |",
+        f"| codec | {facts.get('codec_line') or _codec_line(codec)} |",
         f"| validation loss | {_course(validation, 'validation')} |",
         f"| PSNR of sampled held-out clips against the codec's output | {_course(sampled, 'sample_psnr')} |",
         "",
@@ -113,6 +113,8 @@ def _parameters(pipeline: HydraPipeline) -> int:
 def _device(device: str) -> str:
     if device.startswith("cuda") and torch.cuda.is_available():
         return torch.cuda.get_device_name()
+    if not device.startswith(("cuda", "cpu")):  # the name of a device elsewhere
+        return device
     return f"CPU ({platform.machine()}), {torch.get_num_threads()} thread(s)"
 
 
