@@ -10,7 +10,7 @@ by the machine's processors while the GPU trains on those that are there (`refer
 2. *Rivals.* Each goes on from the base under its own memory alone, for the same number of steps. Some get a second
    seed.
 
-Everything is written as soon as it is there: ``base.safetensors`` (float32, what a later call goes on from by
+Everything is written as soon as it is there: ``base.safetensors`` (what a later call goes on from by
 ``--base``), ``models-K.safetensors`` (bfloat16, names ``<model>/<weight>``, below 16 MB each) and ``log.json``.
 ``python -m reference_model.training.adopt OUT`` makes shipped models of them.
 """
@@ -35,22 +35,24 @@ from torch import Tensor
 from baselines.rivals import DFOT, FOV_RETRIEVAL, FRAME_PACK, FULL_CONTEXT, NO_MEMORY, RECENT_WINDOW
 from reference_model.model.memory_kinds import build_memory
 from reference_model.model.methods import HYDRA, Method
+from reference_model.sampling.pipeline import build_pipeline
 from reference_model.sampling.saved import load_saved
 from reference_model.training.cli import MiniWorldClips
 from reference_model.training.clips import Frames, TrainingClip
-from reference_model.training.config import OptimizerConfig, train_nano
-from reference_model.training.flow import channel_weights
+from reference_model.training.config import OptimizerConfig, train_mini, train_nano
 from reference_model.training.preparing import deviations
 from reference_model.training.resident import ClipStore, Drawing, Outcome, Phase, Turn, train, validation
+from reference_model.training.start import start_with_a_copy
 from reference_model.training.validation import sample_clip
 
 METHODS = (HYDRA, FULL_CONTEXT, FOV_RETRIEVAL, RECENT_WINDOW, NO_MEMORY, FRAME_PACK, DFOT)
+NAMES = tuple(method.name for method in METHODS)
 SECOND_SEEDS = (HYDRA, FULL_CONTEXT, RECENT_WINDOW)
-RECIPE = train_nano()
+RECIPES = {"nano": train_nano, "mini": train_mini}
 DFOT_SHIFT = 3.0
 """Its context has noise levels of its own and would hardly ever be seen clean under nano's shift of 5."""
-A_FILE = 5
-"""Models in one file of 14 MB."""
+A_FILE = {"nano": 5, "mini": 1}
+"""Models in one file, which stays below 16 MB."""
 BASE = OptimizerConfig(learning_rate=2e-3, warmup=150, final=0.05, betas=(0.9, 0.98))
 RIVAL = OptimizerConfig(learning_rate=7e-4, warmup=30, final=0.02, betas=(0.9, 0.98))
 
@@ -59,10 +61,16 @@ def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder of results")
+    parser.add_argument("--preset", choices=list(RECIPES), default="nano", help="size of the model")
+    parser.add_argument("--turns", nargs="+", help="memories of the base; all unless given")
+    parser.add_argument("--rivals", nargs="+", help="memories that go on by themselves, NAME or NAME-seed1")
+    parser.add_argument("--fresh", action="store_true", help="begin from starting weights, with the codec of --begin")
     parser.add_argument("--begin", type=Path, default=Path("reference_model/weights/nano-hydra"), help="codec, weights")
-    parser.add_argument("--base", type=Path, help="base.safetensors of an earlier call: rivals only")
+    parser.add_argument("--base", type=Path, help="base.safetensors of an earlier call, which this one goes on from")
+    parser.add_argument("--first-slot", type=int, default=0, help="of the worlds' clips: others than an earlier call's")
+    parser.add_argument("--processes", type=int, help="that draw clips; all cores but one unless given")
     parser.add_argument("--seconds", type=float, default=480, help="wall time of it all")
-    parser.add_argument("--share", type=float, default=0.5, help="of the time that the base gets")
+    parser.add_argument("--share", type=float, default=0.5, help="of the time that the base gets; 0: rivals only")
     parser.add_argument("--batch", type=int, default=32, help="clips a step")
     parser.add_argument("--clips", type=int, default=12_000, help="most clips that are drawn")
     parser.add_argument("--held", type=int, default=32, help="clips held out, half of them of the easy world")
@@ -121,7 +129,7 @@ class Day:
 
     def __init__(self, given: argparse.Namespace) -> None:
         self.given, self.began = given, time.perf_counter()
-        self.device = torch.device(given.device)
+        self.device, self.recipe = torch.device(given.device), RECIPES[given.preset]()
         self.log: dict[str, Any] = {"arguments": {k: str(v) for k, v in vars(given).items()}, "phases": {}}
         given.out.mkdir(parents=True, exist_ok=True)
         sources = {
@@ -132,16 +140,33 @@ class Day:
         sources["train"].load("slot-90000")
         half = given.held // 2
         held = [(source, f"slot-{90_000 + k}") for source in sources.values() for k in range(half)]
-        drawn = [(source, f"slot-{k:05d}") for k in range(given.clips // 2) for source in sources.values()]
-        self.drawing = Drawing([*held, *drawn], max(1, (os.cpu_count() or 2) - 1))
-        self.tell(f"drawing with {max(1, (os.cpu_count() or 2) - 1)} processes")
+        slots = range(given.first_slot, given.first_slot + given.clips // 2)
+        drawn = [(source, f"slot-{k:05d}") for k in slots for source in sources.values()]
+        processes = given.processes or max(1, (os.cpu_count() or 2) - 1)
+        self.drawing = Drawing([*held, *drawn], processes)
+        self.tell(f"drawing with {processes} processes")
         self.pipeline = load_saved(given.begin)
         self.pipeline.vae.to(self.device)
+        if given.fresh:
+            model = build_pipeline(self.recipe.model, seed=0).transformer
+            start_with_a_copy(model, seed=0)
+            self.pipeline.register_modules(transformer=model)
         self.transformer = self.pipeline.transformer.float().to(self.device)
         self.store = ClipStore(self.pipeline, self.device, given.clips + given.held)
-        spread = channel_weights(deviations(self.pipeline, RECIPE.model), RECIPE.flow.channel_power)
-        self.channels = spread.to(self.device)
+        self.channels = torch.ones(self.recipe.model.codec.latent_channels, device=self.device)
         self.models: dict[str, dict[str, Tensor]] = {}
+
+    def weigh(self) -> None:
+        """Weights of channels: the recipe's, divided by the variance that channels have here where it is above 1.
+
+        The last channels hold fine colours. The codec's training clips had less of them than these, and nobody can
+        predict them: unweighed they would be most of the loss.
+        """
+        deviation = self.store.deviation().cpu()
+        before = deviations(self.pipeline, self.recipe.model) ** self.recipe.flow.channel_power
+        self.channels = (before / deviation.clamp_min(1.0).square()).to(self.device)
+        self.channels /= self.channels.mean()
+        self.log["latent_deviation"] = {"mean": float(deviation.mean()), "largest": float(deviation.max())}
 
     def left(self) -> float:
         """Seconds that are left."""
@@ -157,10 +182,10 @@ class Day:
 
     def turn(self, method: Method, seed: int) -> Turn:
         """A memory with fresh weights of its own."""
-        described = method.describe(RECIPE.model)
+        described = method.describe(self.recipe.model)
         torch.manual_seed(seed)
         memory = build_memory(described, self.transformer.memory.backbone).to(self.device)
-        flow = RECIPE.flow
+        flow = self.recipe.flow
         if method.per_frame_noise:
             flow = replace(flow, levels="per_frame", shift=DFOT_SHIFT)
         return Turn(memory=memory, flow=flow)
@@ -203,27 +228,34 @@ class Day:
     def save_models(self) -> None:
         """All models so far."""
         names = list(self.models)
-        for first in range(0, len(names), A_FILE):
+        count = A_FILE[self.given.preset]
+        for first in range(0, len(names), count):
             tensors = {
                 f"{name}/{key}": value.to(torch.bfloat16).contiguous().cpu()
-                for name in names[first : first + A_FILE]
+                for name in names[first : first + count]
                 for key, value in self.models[name].items()
             }
-            save_file(tensors, self.given.out / f"models-{first // A_FILE}.safetensors")
+            save_file(tensors, self.given.out / f"models-{first // count}.safetensors")
 
 
 def base(day: Day) -> dict[str, dict[str, Tensor]]:
     """Weights of the whole transformer for each memory, after turns of all."""
     given = day.given
-    turns = {method.name: day.turn(method, 0) for method in METHODS}
-    turns["hydra"].memory.load_state_dict(day.transformer.memory.state_dict())
+    turns = {method.name: day.turn(method, 0) for method in METHODS if method.name in (given.turns or NAMES)}
+    if not given.fresh:
+        turns["hydra"].memory.load_state_dict(day.transformer.memory.state_dict())
     if given.base is not None:
         found = load_file(given.base, device=str(day.device))
-        return {
+        known = {
             name: {key.split("/", 1)[1]: v for key, v in found.items() if key.split("/", 1)[0] in ("", name)}
             for name in turns
         }
-    before = day.validate(turns["hydra"].memory)
+        for name, turn in turns.items():
+            day.transformer.memory = turn.memory
+            day.transformer.load_state_dict(known[name])
+        if not given.share:
+            return known
+    before = day.validate(next(iter(turns.values())).memory)
     day.tell(f"at the start {_short(before)}")
     seconds = max(4.0, given.share * day.left())
     phase = Phase(turns=turns, optimizer=BASE, batch=given.batch, seed=1, ema=0.998, seconds=seconds)
@@ -233,11 +265,12 @@ def base(day: Day) -> dict[str, dict[str, Tensor]]:
         found = day.validate(turn.memory, f"{name} ")
         after |= {k: v for k, v in found.items() if k.endswith(" validation")}
     day.record("base", phase, outcome, {"before": before, "after": after})  # type: ignore[dict-item]
-    shared = {f"/{k}": v for k, v in outcome.weights["hydra"].items() if not k.startswith("memory.")}
+    shared = {f"/{k}": v for k, v in next(iter(outcome.weights.values())).items() if not k.startswith("memory.")}
     added = {
         f"{name}/{k}": v for name, found in outcome.weights.items() for k, v in found.items() if k.startswith("memory.")
     }
-    save_file({k: v.contiguous().cpu() for k, v in (shared | added).items()}, given.out / "base.safetensors")
+    kind = torch.float32 if given.preset == "nano" else torch.bfloat16
+    save_file({k: v.to(kind).contiguous().cpu() for k, v in (shared | added).items()}, given.out / "base.safetensors")
     day.log["step_seconds"] = dict(outcome.step_seconds)
     day.log["base_rate"] = outcome.steps / outcome.seconds
     return {name: dict(found) for name, found in outcome.weights.items()}
@@ -246,13 +279,17 @@ def base(day: Day) -> dict[str, dict[str, Tensor]]:
 def rivals(day: Day, weights: dict[str, dict[str, Tensor]]) -> None:
     """Each memory by itself, by equal steps."""
     wanted = [(method, 0) for method in METHODS] + [(method, 1) for method in SECOND_SEEDS]
+    if day.given.rivals:
+        wanted = [(method, seed) for method, seed in wanted if _called(method, seed) in day.given.rivals]
     if day.given.toy:
         wanted = wanted[:1] + wanted[-1:]
     for number, (method, seed) in enumerate(wanted):
-        name = method.name if not seed else f"{method.name}-seed{seed}"
-        turn = day.turn(method, seed)
+        name, turn = _called(method, seed), day.turn(method, seed)
         day.transformer.memory = turn.memory
-        day.transformer.load_state_dict(weights[method.name])
+        # a memory that had no turn has no weights of its own in the base: it begins with its starting ones
+        shared = {k: v for k, v in weights[next(iter(weights))].items() if not k.startswith("memory.")}
+        own = {f"memory.{k}": v for k, v in turn.memory.state_dict().items()}
+        day.transformer.load_state_dict(weights.get(method.name, shared | own))
         if number == 0:
             steps = steps_each(day, [m.name for m, _ in wanted])
         phase = Phase(
@@ -266,6 +303,10 @@ def rivals(day: Day, weights: dict[str, dict[str, Tensor]]) -> None:
         if day.left() < 3:
             day.tell("no time left: the rest is not trained")
             return
+
+
+def _called(method: Method, seed: int) -> str:
+    return method.name if not seed else f"{method.name}-seed{seed}"
 
 
 def steps_each(day: Day, names: list[str]) -> int:
@@ -324,6 +365,7 @@ def main() -> None:
                 break
             day.store.add(clips)
         day.tell(f"{day.store.count} clips are there")
+        day.weigh()
         day.log["machine"] = {
             "device": torch.cuda.get_device_name() if day.device.type == "cuda" else platform.machine(),
             "torch": torch.__version__,

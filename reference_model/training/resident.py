@@ -142,6 +142,11 @@ class ClipStore:
             subjects=rows["subjects"],
         )
 
+    def deviation(self) -> Tensor:
+        """Deviation of each latent channel over the targets that are kept, ``[C]``."""
+        kept = self._kept["target"][: self.count].float()
+        return kept.transpose(0, 1).flatten(1).std(1)
+
     def _encoded(self, videos: list[Any]) -> Tensor:
         frames = torch.stack([torch.from_numpy(video) for video in videos]).to(self.device)
         moved = frames.permute(0, 4, 1, 2, 3).float() / 127.5 - 1
