@@ -39,7 +39,7 @@ from reference_model.sampling.pipeline import build_pipeline
 from reference_model.sampling.saved import load_saved
 from reference_model.training.cli import MiniWorldClips
 from reference_model.training.clips import Frames, TrainingClip
-from reference_model.training.config import OptimizerConfig, train_mini, train_nano
+from reference_model.training.config import OptimizerConfig, train_nano
 from reference_model.training.preparing import deviations
 from reference_model.training.resident import ClipStore, Drawing, Outcome, Phase, Turn, train, validation
 from reference_model.training.start import start_with_a_copy
@@ -48,10 +48,9 @@ from reference_model.training.validation import sample_clip
 METHODS = (HYDRA, FULL_CONTEXT, FOV_RETRIEVAL, RECENT_WINDOW, NO_MEMORY, FRAME_PACK, DFOT)
 NAMES = tuple(method.name for method in METHODS)
 SECOND_SEEDS = (HYDRA, FULL_CONTEXT, RECENT_WINDOW)
-RECIPES = {"nano": train_nano, "mini": train_mini}
 DFOT_SHIFT = 3.0
 """Its context has noise levels of its own and would hardly ever be seen clean under nano's shift of 5."""
-A_FILE = {"nano": 5, "mini": 1}
+A_FILE = 5
 """Models in one file, which stays below 16 MB."""
 BASE = OptimizerConfig(learning_rate=2e-3, warmup=150, final=0.05, betas=(0.9, 0.98))
 RIVAL = OptimizerConfig(learning_rate=7e-4, warmup=30, final=0.02, betas=(0.9, 0.98))
@@ -61,7 +60,6 @@ def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder of results")
-    parser.add_argument("--preset", choices=list(RECIPES), default="nano", help="size of the model")
     parser.add_argument("--turns", nargs="+", help="memories of the base; all unless given")
     parser.add_argument("--rivals", nargs="+", help="memories that go on by themselves, NAME or NAME-seed1")
     parser.add_argument("--fresh", action="store_true", help="begin from starting weights, with the codec of --begin")
@@ -129,7 +127,7 @@ class Day:
 
     def __init__(self, given: argparse.Namespace) -> None:
         self.given, self.began = given, time.perf_counter()
-        self.device, self.recipe = torch.device(given.device), RECIPES[given.preset]()
+        self.device, self.recipe = torch.device(given.device), train_nano()
         self.log: dict[str, Any] = {"arguments": {k: str(v) for k, v in vars(given).items()}, "phases": {}}
         given.out.mkdir(parents=True, exist_ok=True)
         sources = {
@@ -228,14 +226,13 @@ class Day:
     def save_models(self) -> None:
         """All models so far."""
         names = list(self.models)
-        count = A_FILE[self.given.preset]
-        for first in range(0, len(names), count):
+        for first in range(0, len(names), A_FILE):
             tensors = {
                 f"{name}/{key}": value.to(torch.bfloat16).contiguous().cpu()
-                for name in names[first : first + count]
+                for name in names[first : first + A_FILE]
                 for key, value in self.models[name].items()
             }
-            save_file(tensors, self.given.out / f"models-{first // count}.safetensors")
+            save_file(tensors, self.given.out / f"models-{first // A_FILE}.safetensors")
 
 
 def base(day: Day) -> dict[str, dict[str, Tensor]]:
@@ -269,8 +266,7 @@ def base(day: Day) -> dict[str, dict[str, Tensor]]:
     added = {
         f"{name}/{k}": v for name, found in outcome.weights.items() for k, v in found.items() if k.startswith("memory.")
     }
-    kind = torch.float32 if given.preset == "nano" else torch.bfloat16
-    save_file({k: v.to(kind).contiguous().cpu() for k, v in (shared | added).items()}, given.out / "base.safetensors")
+    save_file({k: v.contiguous().cpu() for k, v in (shared | added).items()}, given.out / "base.safetensors")
     day.log["step_seconds"] = dict(outcome.step_seconds)
     day.log["base_rate"] = outcome.steps / outcome.seconds
     return {name: dict(found) for name, found in outcome.weights.items()}

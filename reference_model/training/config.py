@@ -190,14 +190,14 @@ def train_nano() -> TrainingConfig:
 
 
 def train_mini() -> TrainingConfig:
-    """112x64 on one GPU, in tokens of 8x8 pixels."""
+    """224x128 on one GPU."""
     model = mini()
     return TrainingConfig(
         model=model,
         steps=40_000,
-        codec=CodecTrainingConfig(steps=400, clips=96),
+        codec=CodecTrainingConfig(steps=8000, clips=256),
         flow=FlowConfig(
-            shift=model.sampler.shift, weighting="none", channel_power=1.5, subject_weight=8.0, text_dropout=0.05
+            shift=model.sampler.shift, weighting="none", channel_power=1.0, subject_weight=8.0, text_dropout=0.05
         ),
         optimizer=OptimizerConfig(learning_rate=1e-3, warmup=500, final=0.02, betas=(0.9, 0.98)),
         run=RunConfig(batch=32, precision="bf16", ema=0.999, validate_every=1000, checkpoint_every=1000),
