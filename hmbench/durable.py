@@ -7,8 +7,8 @@
 What is written goes to a temporary neighbour, is flushed to the disk (fsync), takes its name, and the folder is
 flushed, too: after a kill or a power loss there is the old file or the new one, never half of one. A temporary name
 carries a random token and its writer holds a lock on it, so that processes of any container may share a folder, and
-`sweep` can tell what a dead one left behind. What the file system refuses becomes a `StorageError`: what, why, what to
-do.
+`sweep` can tell what a dead one left behind; whoever writes into a folder for the first time sweeps it. What the file
+system refuses becomes a `StorageError`: what, why, what to do.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ except ImportError:  # pragma: no cover
 
 _TEMPORARY = re.compile(r"^\..+\.part(-\d+)?(\.\w+)?$")
 """Names of temporaries: of this version (a token before ``.part``) and of earlier ones (a process id, or nothing)."""
+_OURS = re.compile(r"^\..+\.[0-9a-f]{12}\.part$")
+"""Names of this version's temporaries alone: nobody else's file looks like that."""
 _OLD = 24 * 3600
 """Seconds after which a temporary belongs to nobody, where locks do not work."""
 
@@ -102,6 +104,7 @@ def own_folder(path: Path) -> Iterator[Path]:
     `replacing` and `replacing_folder` are made of it; use it alone where something else than a rename comes last.
     """
     make_folder(path.parent)
+    _sweep_once(path.parent)
     while True:
         temporary = _temporary_name(path)
         temporary.mkdir()
@@ -155,16 +158,17 @@ def flush_tree(folder: Path) -> None:
     flush_folder(folder)
 
 
-def sweep(folder: Path) -> list[Path]:
+def sweep(folder: Path, names: re.Pattern[str] = _TEMPORARY) -> list[Path]:
     """Removes temporaries that no living process holds; returns them. What cannot be removed stays.
 
     Args:
         folder: Looked at itself, not below.
+        names: How they are called; earlier versions' ones may be taken for one only where nobody else writes.
     """
     removed: list[Path] = []
     with suppress(OSError):
         for path in sorted(folder.iterdir()):
-            if is_temporary(path.name) and (handle := _taken(path)) is not None:
+            if names.match(path.name) and (handle := _taken(path)) is not None:
                 _discard(path)  # under the lock: a writer that made it just now sees that it is gone, and makes another
                 os.close(handle)
                 removed.append(path)
@@ -250,8 +254,19 @@ _REMEDIES = {
 }
 
 
+_swept: set[Path] = set()
+"""Folders that this process has swept."""
+
+
+def _sweep_once(folder: Path) -> None:
+    if folder not in _swept:
+        _swept.add(folder)
+        sweep(folder, _OURS)
+
+
 def _own_file(path: Path) -> tuple[Path, int]:
     """A new temporary for `path`, open and locked."""
+    _sweep_once(path.parent)
     while True:
         temporary = _temporary_name(path)
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o666)

@@ -119,6 +119,14 @@ def test_what_dead_writers_left_is_swept_and_nothing_else(tmp_path: Path) -> Non
     assert sorted(p.name for p in tmp_path.iterdir()) == [".hidden", "a.part", "kept.json", "live.bin"]
 
 
+def test_who_writes_into_a_folder_sweeps_it_first(tmp_path: Path) -> None:
+    for name in (".a.json.0123456789ab.part", ".mine.part", "b.0123456789ab.part"):
+        (tmp_path / name).write_text("x")
+    (tmp_path / ".c.fedcba987654.part").mkdir()
+    write_text(tmp_path / "d.json", "{}")
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".mine.part", "b.0123456789ab.part", "d.json"]
+
+
 KINDS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE, errno.ESTALE)
 
 

@@ -14,6 +14,7 @@ from hmbench.data.camera_conventions import HM_WORLD, Convention, convention
 from hmbench.data.told_apart.readings import Reading, parse_reading
 from hmbench.errors import UserError, did_you_mean
 from hmbench.files import read_json, write_json
+from hmbench.results.records import check_fields
 
 CARD_FILE = "hmbench.json"
 TRACKERS = ("mini", "none")
@@ -58,11 +59,11 @@ def read_card(folder: Path) -> DataCard:
     path = folder / CARD_FILE
     if not path.is_file():
         return DataCard()
-    content = read_json(path)
+    content = read_json(path, kind=dict)
     known = DataCard.__dataclass_fields__
-    unknown = [key for key in content if key not in known] if isinstance(content, dict) else ["no object"]
-    if unknown:
-        raise UserError(f"{path} holds {unknown[0]!r}.", did_you_mean(unknown[0], list(known)))
+    if unknown := [key for key in content if key not in known]:
+        raise UserError(f"{path} holds {unknown[0][:60]!r}.", did_you_mean(unknown[0][:60], list(known)))
+    check_fields(DataCard, content, str(path))
     return DataCard(**content)
 
 

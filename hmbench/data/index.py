@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from hmbench.data.index_journal import Journal
-from hmbench.durable import replacing, sweep
+from hmbench.durable import replacing
 from hmbench.errors import SampleError
 from hmbench.workers.spread import Known, in_order
 
@@ -118,8 +118,6 @@ def build_index(
 
     data = HMWorld(folder)
     path = path or data.folder / INDEX_FILE
-    if path.parent.is_dir():
-        sweep(path.parent)
     journal = Journal(path, {"format": FORMAT, "decode": decode})
     known = (_Known(_stored_rows(path, decode)), _Known(journal.rows()))
     tasks = (

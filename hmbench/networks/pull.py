@@ -203,9 +203,35 @@ def pull(
 
 
 def read_lock(folder: Path) -> dict[str, Any]:
-    """The lock file's records by name; empty if there is none."""
+    """The lock file's records by name; empty if there is none.
+
+    Raises:
+        UserError: If it is damaged, or names a file outside the folder.
+    """
     path = folder / LOCK
-    return dict(read_json(path)) if path.is_file() else {}
+    if not path.is_file():
+        return {}
+    content: dict[str, Any] = read_json(path, kind=dict)
+    for name, record in content.items():
+        files = record.get("files") if isinstance(record, dict) else None
+        if not isinstance(files, dict) or not all(_is_recorded(*one) for one in files.items()):
+            raise UserError(
+                f"{path} is damaged: its record of {name[:60]!r} is none.",
+                f"Delete it and run: hmbench weights pull {folder}",
+            )
+    return content
+
+
+def _is_recorded(path: str, entry: Any) -> bool:
+    """Whether this is a file inside the weights folder with its digest and size."""
+    parts = Path(path).parts
+    inside = bool(parts) and not Path(path).is_absolute() and ".." not in parts and "\0" not in path
+    return (
+        inside
+        and isinstance(entry, dict)
+        and isinstance(entry.get("sha256"), str)
+        and isinstance(entry.get("bytes"), int)
+    )
 
 
 def verify(folder: Path, name: str) -> None:
@@ -271,7 +297,7 @@ def _pull_hub(
     from hmbench.data.hub.errors import explain
 
     assert source.repo is not None, f"{source.name} is no Hub repository"
-    revision = locked["revision"] if locked else "main"
+    revision = str((locked or {}).get("revision", "main"))
     with explain(f"fetch {source.repo}"):
         info = HfApi(endpoint=endpoint).model_info(source.repo, revision=revision, files_metadata=True)
         listed = {s.rfilename: s for s in info.siblings or []}

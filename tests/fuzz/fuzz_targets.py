@@ -76,6 +76,8 @@ def discs(folder: Path) -> None:
             (own / "truth.json").write_text(json.dumps(content))
     lines = [f"{i}\t{world.load(i).prompt.caption}\n" for i in world.ids("all")]
     (data / "caption.txt").write_text("".join(lines))
+    card = {"cameras": "unreal-cm", "tracker": "none"}
+    (data / "hmbench.json").write_text(json.dumps(card))
     (data / "splits.json").write_text(json.dumps({"test": list(world.ids("all"))}))
 
 
@@ -352,6 +354,41 @@ def model_commands(folder: Path, changed: Path, rng: Random) -> Sequence[Command
     return [("generate", "-m", model, *where, *CPU)]
 
 
+def weights(folder: Path) -> None:
+    """A folder of weights with its lock, and data."""
+    from hmbench.files import write_json
+    from hmbench.networks.files import digest
+    from hmbench.networks.pull import LOCK
+
+    discs(folder)
+    files = {"alexnet/alexnet-owt-7be5be79.pth": b"a" * 3000, "pyiqa/niqe_modelparameters.mat": b"b" * 3000}
+    for name, content in files.items():
+        (folder / "weights" / name).parent.mkdir(parents=True)
+        (folder / "weights" / name).write_bytes(content)
+    record = {
+        name.split("/")[0]: {
+            "repo": "a/b",
+            "revision": "main",
+            "files": {name: {"sha256": digest(folder / "weights" / name), "bytes": 3000}},
+        }
+        for name in files
+    }
+    write_json(folder / "weights" / LOCK, record)
+
+
+def weight_commands(folder: Path, changed: Path, rng: Random) -> Sequence[Command]:
+    """List them, or evaluate with them."""
+    own = str(folder / "weights")
+    metrics = ("--metric", "psnr", "--metric", "lpips", "--no-tracking", *CPU, "--weights", own)
+    run = ("eval", "-m", "copy-last", "-d", str(folder / "data"), "--limit", "1", *metrics)
+    options: list[Command] = [
+        ("weights", "list", own, "--verify"),
+        ("weights", "list", own),
+        (*run, "--out", str(folder / "out" / "run")),
+    ]
+    return [options[int(rng.integers(len(options)))]]
+
+
 OPTIONS = (
     "guidance=nan", "guidance=inf", "guidance=-1", "steps=0", "steps=1e9", "steps=-3", "steps=x", "=", "a=b",
     "tokens=0", "checkpoint=/nowhere", "checkpoint=", "steps=" + "9" * 400, "size=0x0", "guidance=1e308", "steps=1",
@@ -400,6 +437,15 @@ def targets() -> list[Target]:
         Target(name="flags", files=chosen("check.json", "character.json"), **sample),  # type: ignore[arg-type]
         Target(name="truth", files=chosen("truth.json"), **sample),  # type: ignore[arg-type]
         Target(name="captions", files=chosen("caption.txt", "splits.json"), **sample),  # type: ignore[arg-type]
+        Target(name="card", files=chosen("hmbench.json"), weight=0.5, **sample),  # type: ignore[arg-type]
+        Target(
+            name="weights",
+            prepare=weights,
+            files=lambda f: sorted(p for p in (f / "weights").rglob("*") if p.is_file()),
+            commands=weight_commands,
+            weight=0.5,
+            slow=True,
+        ),
         Target(
             name="predictions",
             prepare=predictions,

@@ -41,6 +41,9 @@ class Disk:
         """Folder whose names changed, what happened, and all names below the root after it."""
 
     def __enter__(self) -> Disk:
+        if self.root.exists():  # what was there before is on the disk
+            self.names = self._all()
+            self.flushed = {inode: Path(path).read_bytes() for path, inode in self.names.items() if inode is not None}
         self._real = {name: getattr(os, name) for name in self.WATCHED}
         for name in self.WATCHED:
             setattr(os, name, self._watch(name, self._real[name]))
@@ -122,10 +125,20 @@ class Disk:
                 place.write_bytes(content)
 
 
-def moments(work: Callable[[], object], root: Path, out: Path, *, kills: int, losses: int, seed: int) -> list[Path]:
-    """Runs `work`, which fills `root`, and keeps what is left at random moments of it.
+def moments(
+    prepare: Callable[[], object],
+    work: Callable[[], object],
+    root: Path,
+    out: Path,
+    *,
+    kills: int,
+    losses: int,
+    seed: int,
+) -> list[Path]:
+    """Runs `work`, which fills or changes `root`, and keeps what is left at random moments of it.
 
     Args:
+        prepare: Makes what is in `root` before.
         work: Deterministic; run twice, once to count its operations.
         root: What it fills.
         out: Where the remains go: ``kill-...`` and ``loss-...``.
@@ -133,12 +146,14 @@ def moments(work: Callable[[], object], root: Path, out: Path, *, kills: int, lo
         losses: Moments of a power loss, several at one operation if there are more.
         seed: Of moments and of what is lost.
     """
+    prepare()
     with Disk(root) as disk:
         work()
     total, rng = disk.count, random.Random(seed)
     at_kill = set(rng.sample(range(total), min(kills, total)))
     at_loss = [rng.randrange(total) for _ in range(losses)]
     shutil.rmtree(root)
+    prepare()
 
     def keep(disk: Disk) -> None:
         if disk.count in at_kill:
