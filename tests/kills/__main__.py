@@ -23,19 +23,16 @@ if __name__ == "__main__":
     jobs = [job for job in JOBS if given.only in (None, job.name)]
     kills = losses = failed = 0
     for job in jobs:
-        seed = given.seed
-        mine = [0, 0]
-        while mine[0] < given.kills / len(jobs) or mine[1] < given.losses / len(jobs):
-            want = [round(given.kills / len(jobs)) - mine[0], round(given.losses / len(jobs)) - mine[1]]
+        seed, mine = given.seed, [0, 0]
+        share = [-(-given.kills // len(jobs)), -(-given.losses // len(jobs))]
+        while (want := [share[0] - mine[0], share[1] - mine[1]]) != [0, 0]:
             with tempfile.TemporaryDirectory() as folder:
-                one = try_kills(job, Path(folder), kills=max(want[0], 0), losses=max(want[1], 0), seed=seed)
+                one = try_kills(job, Path(folder), kills=want[0], losses=want[1], seed=seed)
             mine[0] += one.kills
             mine[1] += one.losses
             failed += len(one.failed)
             seed += 1
             sys.stderr.write("".join(f"{text}\n" for text in one.failed))
-            if one.kills + one.losses == 0:
-                break
         kills, losses = kills + mine[0], losses + mine[1]
         sys.stdout.write(f"{job.name}: {mine[0]} kills, {mine[1]} power losses\n")
         sys.stdout.flush()

@@ -149,6 +149,7 @@ def moments(
     prepare()
     with Disk(root) as disk:
         work()
+    out.mkdir(parents=True)
     total, rng = disk.count, random.Random(seed)
     at_kill = set(rng.sample(range(total), min(kills, total)))
     at_loss = [rng.randrange(total) for _ in range(losses)]
