@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from hmbench.data.dataset import Dataset
-from hmbench.errors import SampleError
+from hmbench.errors import SampleError, StorageError, UserError
 from hmbench.files import write_text
 from hmbench.types import Sample
 from hmbench.video.geometry import field_of_view, relative_to, yaw
@@ -41,7 +41,9 @@ def check_sample(data: Dataset, sample_id: str) -> Finding:
     """Reads one sample whole and compares it with what is known of HM-World."""
     try:
         sample = data.load(sample_id)
-    except SampleError as error:
+    except StorageError:
+        raise
+    except UserError as error:  # whatever is wrong with one clip, the others are looked at
         return Finding(sample=sample_id, error=str(error))
     told = sample.truth.told_apart if sample.truth else None
     if told is not None and told.way == "none" and "reading" in (told.reason or ""):

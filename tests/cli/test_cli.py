@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -104,6 +105,48 @@ def test_data_check_names_what_is_wrong(hmbench, disc_folder: Path) -> None:
     (disc_folder / "00000_Dawn_loc0_Straight_Sweep_0" / "camera.json").write_text("{}")
     code, text = hmbench("data", "check", str(disc_folder), "--report", "findings.jsonl")
     assert code == 1 and "in no known camera format" in text and Path("findings.jsonl").is_file()
+
+
+BAD_FILES = {
+    "nothing": b"",
+    "a pointer": b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n",
+    "a page": b"<html>not found</html>",
+    "deep": b"[" * 100_000,
+    "digits": b'{"a": ' + b"9" * 6000 + b"}",
+    "null": b"null",
+    "noise": bytes(range(256)) * 8,
+}
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        "null",
+        "a loop",
+        *(pytest.param(n, marks=pytest.mark.slow) for n in [*BAD_FILES, "a folder", "a pipe"] if n != "null"),
+    ],
+)
+def test_one_bad_file_costs_its_own_clip_alone(hmbench, disc_folder: Path, what: str) -> None:
+    bad, good = sorted(p for p in disc_folder.iterdir() if p.is_dir())
+    for path in sorted(bad.iterdir()):
+        content = path.read_bytes()
+        path.unlink()
+        if what in BAD_FILES:
+            path.write_bytes(BAD_FILES[what])
+        elif what == "a folder":
+            path.mkdir()
+        elif what == "a loop":
+            path.symlink_to(path)
+        else:
+            os.mkfifo(path)
+        code, text = hmbench("data", "check", str(disc_folder), "--report", "findings.jsonl")
+        found = {f["sample"]: f["error"] for f in map(json.loads, Path("findings.jsonl").read_text().splitlines())}
+        assert found.get(good.name, "missing") is None, (path.name, text)
+        assert code == (1 if found.get(bad.name) else 0)
+        if path.name in ("cond.mp4", "tgt.mp4", "camera.json") and what in BAD_FILES:
+            assert found[bad.name] and path.name in found[bad.name], (path.name, found)
+        shutil.rmtree(path) if what == "a folder" else path.unlink()
+        path.write_bytes(content)
 
 
 def test_data_show(hmbench, disc_folder: Path) -> None:

@@ -7,19 +7,23 @@ import os
 import pickle
 import shutil
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from hmbench.data.disc_world import DiscWorld
 from hmbench.errors import SampleError, UserError
 from hmbench.networks.files import read_state
 from hmbench.networks.untrusted import check_weight_file
 from hmbench.registry import MODEL_FILE, create_model
+from hmbench.run.evaluate import EvalRequest, evaluate
 from hmbench.subjects.detect import load_yolo11, mini_network
 from reference_model.sampling.world_model import WEIGHTS, hydra, to_video
 
+DISC = DiscWorld().ids("all")[0]
 SHIPPED = WEIGHTS / "nano-no-memory"
 
 
@@ -147,6 +151,32 @@ def test_one_nan_in_a_model_refuses_it(model: Path, part: str, value: float) -> 
     change(model, part, poison)
     with pytest.raises(UserError, match=r"holds 1 numbers that are NaN or infinite"):
         hydra(checkpoint=model)
+
+
+@pytest.mark.parametrize("part", ["transformer", "vae"])
+def test_a_whole_evaluation_of_nan_weights_gives_no_number(model: Path, tmp_path: Path, part: str) -> None:
+    change(model, part, lambda tensors: tensors[sorted(tensors)[3]].view(-1)[0].fill_(float("nan")))
+    with pytest.raises(UserError, match="NaN or infinite"):
+        evaluate(EvalRequest(model=str(model), data="disc", samples=(DISC,), out=tmp_path / "run", tracking=False))
+    assert not list((tmp_path / "run").rglob("*.mp4")) and not (tmp_path / "run" / "rows.jsonl").exists()
+
+
+@pytest.mark.parametrize("value", [1e38, -1e38])
+def test_finite_weights_that_overflow_give_no_picture_either(model: Path, tmp_path: Path, value: float) -> None:
+    """Black frames had 8 dB once."""
+
+    def blow_up(tensors) -> None:
+        for name, tensor in tensors.items():
+            if name.startswith("proj_out") or name.endswith("decoder.weight"):
+                tensor.fill_(value)
+        assert any(float(t.abs().max()) > 1e37 for t in tensors.values()), sorted(tensors)
+
+    change(model, "transformer", blow_up)
+    request = EvalRequest(model=str(model), data="disc", samples=(DISC,), out=tmp_path / "run", metrics=("psnr",))
+    result = evaluate(replace(request, tracking=False, options={"steps": "2"}))
+    assert "NaN or infinity" in result.failures[DISC]
+    assert not list((tmp_path / "run").rglob("*.mp4"))
+    assert result.summary["psnr"].mean is None
 
 
 def test_a_tensor_too_many_or_too_few_refuses_it(model: Path, tmp_path: Path) -> None:
