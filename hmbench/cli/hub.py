@@ -41,6 +41,9 @@ def download_command(
     samples: Annotated[int | None, typer.Option(min=1, help="How many; by default all of the split.")] = None,
     repo: Annotated[str, typer.Option(help="Dataset repository on the Hub.")] = REPO,
     revision: Annotated[str, typer.Option(help="Branch, tag or commit; the commit is recorded.")] = "main",
+    prefix: Annotated[
+        str | None, typer.Option("--prefix", help="What names of the archive's parts begin with, if not HM-World.")
+    ] = None,
     parts: Parts = None,
     keep_parts: Annotated[
         bool, typer.Option("--keep-parts/--stream", help="Fetch whole parts and keep them, or store nothing of them.")
@@ -68,6 +71,7 @@ def download_command(
         samples=samples,
         repo=repo,
         revision=revision,
+        prefix=prefix,
         parts=parts,
         keep_parts=keep_parts,
         skip_refused=skip_refused,
@@ -262,6 +266,12 @@ def _print_report(report: DownloadReport, folder: Path) -> None:
         say(f"Left out {sample}: the archive has no {', '.join(missing)}.")
     for line in report.refused[:10]:
         say(f"Left out {line}.")
+    if report.renamed:
+        first = next(iter(report.renamed.items()))
+        say(
+            f"{len(report.renamed)} samples have a name that another folder of the archive had before, and were given "
+            f"another, such as {first[1]} for {first[0]}."
+        )
     if report.passed_over:
         names = ", ".join(f"{name} ({count})" for name, count in report.passed_over.items())
         say(f"Unknown files, not extracted: {names}.")

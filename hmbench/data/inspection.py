@@ -17,7 +17,7 @@ import numpy as np
 
 from hmbench.data.apart_facts import apart_facts
 from hmbench.data.camera_facts import camera_facts
-from hmbench.data.captions_file import read_captions
+from hmbench.data.captions_file import read_caption_file
 from hmbench.data.facts import Fact, checked, news
 from hmbench.data.hub.extract import CAPTIONS, SAMPLE_FILES
 from hmbench.data.ids import parse_id
@@ -201,11 +201,17 @@ def _captions(root: Path, folders: Sequence[Path], part_of_stream: bool) -> list
         return [checked(CAPTIONS, "one for all samples", "missing", False)]
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     ids = [f.name for f in folders]
-    captions = read_captions(path, ids)
+    read = read_caption_file(path, ids)
+    captions = read.captions
     first = f"first line {lines[0][:100]!r}" if lines else "empty"
     return [
-        news(CAPTIONS, "line format unknown", f"{len(lines)} lines; {first}"),
-        checked("captions read", "one a sample", f"{len(captions)} of {len(ids)} samples", len(captions) == len(ids)),
+        news(CAPTIONS, "line format unknown", f"{len(lines)} lines, read as: {read.form}; {first}"),
+        checked(
+            "captions read",
+            "one a sample",
+            f"{len(captions)} of {len(ids)} samples" + (f"; {read.problem}" if read.problem else ""),
+            len(captions) == len(ids),
+        ),
     ]
 
 

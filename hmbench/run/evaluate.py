@@ -25,6 +25,7 @@ from hmbench.results.records import FORMATS, RunManifest
 from hmbench.results.run_folder import RunFolder
 from hmbench.run.assemble import EvalResult, assemble
 from hmbench.run.bench import Bench, videos_info
+from hmbench.run.empty_prompts import empty_prompts
 from hmbench.run.environment import environment
 from hmbench.run.predictions_check import check_predictions, tell_problems
 from hmbench.run.request import EvalRequest, Reporter, Silent
@@ -227,7 +228,9 @@ def select_samples(data: Dataset, request: EvalRequest) -> tuple[str, ...]:
 
 
 def _prepare(model: AnyModel, data: Dataset, ids: Sequence[str], reporter: Reporter) -> None:
-    """Before a long run: says what the machine must hold, and lets the model encode all captions at once."""
+    """Before a long run: says what is missing and what must be held, and lets the model encode all captions at once."""
+    if said := empty_prompts(data, ids):
+        reporter.notice(said)
     if isinstance(model, Plans):
         for line in model.plan_lines():
             reporter.notice(line)

@@ -25,6 +25,7 @@ from hmbench.results.run_folder import RunFolder
 from hmbench.run import evaluate as here
 from hmbench.run.assemble import EvalResult, assemble
 from hmbench.run.bench import Bench
+from hmbench.run.empty_prompts import empty_prompts
 from hmbench.run.evaluate import open_data, open_run, run_to_score, select_samples, share
 from hmbench.run.jobs import COMPARED_SAMPLES, GENERATE, SCORE, About, ClipJobs, Done, Probe, Scoring
 from hmbench.run.request import EvalRequest, Reporter, Silent, checked_device
@@ -104,6 +105,8 @@ def run_on_workers(
     data = open_data(request, reporter)
     with Session(request.out, request.shard, join=request.join) as session:
         run = _Run(request, data, session, reporter, stages)
+        if GENERATE in stages and request.predictions is None and (said := empty_prompts(data, run.todo)):
+            reporter.notice(said)
         if run.todo or run.waiting:
             return run.go(tuple(metrics) if metrics is not None else None, tracker)
     nobody = dataclasses.replace(request, workers=Workers(), device=checked_device(request.device))

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hmbench.data.captions_file import read_captions
+from hmbench.data.captions_file import read_caption_file, read_captions
 from hmbench.data.disc_world import DiscWorld, DiscWorldConfig
 from hmbench.data.hm_world import HMWorld, read_sample
 from hmbench.data.ids import check_id, parse_id
@@ -146,11 +146,66 @@ def test_listed_splits(disc_folder: Path) -> None:
         '{"a": "A dog runs.", "b": "A cat sits."}',
         '{"id": "a", "caption": "A dog runs."}\n{"id": "b", "caption": "A cat sits."}\n',
         "A dog runs.\n\nA cat sits.\n",
+        'a,"A dog runs."\nb,"A cat sits."\n',
+        "id,caption\na,A dog runs.\nb,A cat sits.\n",
+        "HM-World/a/cond.mp4|A dog runs.\nHM-World/b/cond.mp4|A cat sits.\n",
+        "a\nA dog runs.\nb\nA cat sits.\n",
+        "a.mp4\n  A dog runs.\n\nb.mp4\n  A cat sits.\n",
+        "\ufeffa\tA dog runs.\nb\tA cat sits.\n",
+        "c\tA third.\na\tA dog runs.\nd\tA fourth.\nb\tA cat sits.\n",
+        '{"video": "x/a.mp4", "text": "A dog runs."}\n{"video": "x/b.mp4", "text": "A cat sits."}\n',
     ],
 )
 def test_captions_in_every_form(tmp_path: Path, text: str) -> None:
     (tmp_path / "caption.txt").write_text(text)
     assert read_captions(tmp_path / "caption.txt", ["a", "b"]) == {"a": "A dog runs.", "b": "A cat sits."}
+
+
+def test_a_caption_with_every_mark(tmp_path: Path) -> None:
+    """Commas, colons, bars and quotation marks inside a caption stay where they are."""
+    text = 'A man, a "dog": both | walk.'
+    path = tmp_path / "caption.txt"
+    for line in (f"s1\t{text}", f"s1|{text}", f"s1: {text}", 's1,"A man, a ""dog"": both | walk."'):
+        path.write_text(line + "\n" + line.replace("s1", "s2").replace("man", "cat") + "\n")
+        found = read_caption_file(path, ["s1", "s2"])
+        assert found.captions == {"s1": text, "s2": text.replace("man", "cat")}, found.form
+    path.write_text("s1,A man, a dog\ns2,A cat, alone\n")
+    assert read_captions(path, ["s1", "s2"]) == {"s1": "A man, a dog", "s2": "A cat, alone"}
+
+
+def test_bare_captions_go_by_numbers(tmp_path: Path) -> None:
+    ids = sorted(f"sample{n}" for n in range(1, 13))  # sample1, sample10, sample11, sample12, sample2, ...
+    path = tmp_path / "caption.txt"
+    path.write_text("".join(f"Caption number {n}.\n" for n in range(1, 13)), encoding="utf-16")
+    assert read_captions(path, ids) == {f"sample{n}": f"Caption number {n}." for n in range(1, 13)}
+
+
+def test_captions_of_a_partial_download_reach_nobody_else(tmp_path: Path) -> None:
+    path = tmp_path / "caption.txt"
+    path.write_text("".join(f"Caption number {n}.\n" for n in range(1, 13)))
+    found = read_caption_file(path, ["sample2", "sample7"])
+    assert found.captions == {} and found.problem == (
+        "its 12 lines name no sample, and there are 2 samples: which caption belongs to which cannot be known"
+    )
+    path.write_text("".join(f"sample{n} Caption number {n}.\n" for n in range(1, 13)))
+    assert read_captions(path, ["sample2", "sample7"]) == {
+        "sample2": "Caption number 2.",
+        "sample7": "Caption number 7.",
+    }
+
+
+def test_captions_that_begin_with_an_id_by_chance(tmp_path: Path) -> None:
+    path = tmp_path / "caption.txt"
+    path.write_text("2 dogs run.\n3 cats sit.\n2 men wait.\n")
+    assert read_captions(path, ["1", "2", "3"]) == {"1": "2 dogs run.", "2": "3 cats sit.", "3": "2 men wait."}
+
+
+def test_two_captions_for_one_sample_are_none(tmp_path: Path) -> None:
+    path = tmp_path / "caption.txt"
+    path.write_text("x/a|A dog.\ny/a|A cat.\nx/b|A hen.\ny/b|A hen.\n")
+    found = read_caption_file(path, ["a", "b"])
+    assert found.captions == {"b": "A hen."}
+    assert found.problem == "1 samples have several different captions, such as a"
 
 
 def test_captions_that_fit_nothing_are_none(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import shutil
 import subprocess
@@ -389,3 +390,54 @@ download(DownloadRequest(out=Path(sys.argv[1]), split="all", parts=Path(sys.argv
     report = download(DownloadRequest(out=out, split="all", parts=parts))
     assert report.extracted == IDS[2:]
     assert_right(out, IDS)
+
+
+def parts_folder(folder: Path, archives: dict[str, bytes]) -> Path:
+    folder.mkdir()
+    for name, content in archives.items():
+        (folder / name).write_bytes(content)
+    return folder
+
+
+def test_parts_that_are_archives_of_their_own(tmp_path: Path) -> None:
+    """Each part a whole tar.gz with its own captions: all of them are read, not the first alone."""
+    archives = {f"HM-World_{n}.tar.gz": make_archive(IDS[4 * n : 4 * n + 4]) for n in range(3)}
+    parts = parts_folder(tmp_path / "parts", archives)
+    report = download(DownloadRequest(out=tmp_path / "out", split="all", parts=parts))
+    assert_right(tmp_path / "out", IDS)
+    assert report.extracted == IDS and report.whole_stream
+    captions = (tmp_path / "out" / "caption.txt").read_text().splitlines()
+    assert captions == [f"{i}\ta caption of {i}" for i in IDS]
+    download(DownloadRequest(out=tmp_path / "out", split="all", parts=parts, to_the_end=True))
+    assert (tmp_path / "out" / "caption.txt").read_text().splitlines() == captions
+
+
+def test_what_follows_an_archive_and_is_none_is_passed_over(tmp_path: Path) -> None:
+    whole = gzip.decompress(make_archive(IDS[:2]))
+    parts = parts_folder(tmp_path / "parts", {"HM-World_aa": gzip.compress(whole + b"a note of somebody's" * 100)})
+    assert download(DownloadRequest(out=tmp_path / "out", split="all", parts=parts)).extracted == IDS[:2]
+
+
+def test_one_name_under_several_folders(tmp_path: Path) -> None:
+    """Three folders with a sample of the same name: three samples, and it is said."""
+    archives = {f"HM-World_{r}": make_archive(IDS[:2], root=f"HM-World/{r}/") for r in ("a", "b", "c")}
+    parts = parts_folder(tmp_path / "parts", archives)
+    report = download(DownloadRequest(out=tmp_path / "out", split="all", parts=parts))
+    first, second = IDS[:2]
+    assert report.extracted == (first, second, f"b-{first}", f"b-{second}", f"c-{first}", f"c-{second}")
+    assert report.renamed == {f"HM-World/{r}/{i}": f"{r}-{i}" for r in ("b", "c") for i in (first, second)}
+    assert (tmp_path / "out" / f"c-{first}" / "tgt.mp4").read_bytes() == file_bytes(first, "tgt.mp4")
+    again = DownloadRequest(out=tmp_path / "out", split="all", parts=parts, to_the_end=True)
+    shutil.rmtree(tmp_path / "out" / f"b-{second}")
+    assert download(again).extracted == (f"b-{second}",)  # the same names as before
+
+
+def test_parts_of_another_prefix(hub: HubServer, tmp_path: Path) -> None:
+    parts = parts_folder(tmp_path / "parts", split_parts(ARCHIVE, prefix="clips.part-"))
+    with pytest.raises(UserError, match=r"no file is named HM-World_\*.*--prefix NAME"):
+        download(DownloadRequest(out=tmp_path / "out", split="all", parts=parts))
+    download(DownloadRequest(out=tmp_path / "out", split="all", parts=parts, prefix="clips.part-"))
+    assert_right(tmp_path / "out", IDS)
+    with pytest.raises(UserError, match=r"no file is named other\*"):
+        download(request(hub, tmp_path / "hub", prefix="other"))
+    assert len(download(request(hub, tmp_path / "hub", prefix="HM-World_", samples=1)).extracted) == 1

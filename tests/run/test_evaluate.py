@@ -12,10 +12,12 @@ import pytest
 from toys import Breaks, Followed, Follower, MeanError, Sometimes, Unstorable
 
 from hmbench.data.disc_world import DiscWorld
+from hmbench.data.hm_world import HMWorld
 from hmbench.errors import UserError
 from hmbench.results.records import read_rows
 from hmbench.results.run_folder import RunFolder
 from hmbench.run.evaluate import EvalRequest, EvalResult, generate, score
+from hmbench.run.request import Silent
 from hmbench.types import Score
 from hmbench.video.files import write_lossless
 
@@ -191,6 +193,29 @@ def test_videos_that_do_not_fit_are_counted_not_dropped(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"has 20 frames.*None of the 4 predictions can be scored"):
         run(tmp_path / "b", model=None, predictions=tmp_path / "p")
     assert not (tmp_path / "b" / "run.json").exists()
+
+
+class Heard(Silent):
+    def __init__(self):
+        self.notices = []
+
+    def notice(self, text):
+        self.notices.append(text)
+
+
+def test_empty_prompts_are_said_before_anything_is_generated(disc_folder: Path, tmp_path: Path) -> None:
+    ids = HMWorld(disc_folder).ids("all")
+    request = EvalRequest(model="toys:toy", data=str(disc_folder), out=tmp_path / "a", split="all")
+    (disc_folder / "caption.txt").write_text("one caption\ntwo captions\nthree captions\n")
+    generate(request, heard := Heard())
+    (said,) = heard.notices
+    assert said.startswith(f"{len(ids)} of {len(ids)} prompts have no caption ({ids[0]}, ")
+    assert "caption.txt was read as unknown: its 3 lines name no sample" in said
+    (disc_folder / "caption.txt").write_text("".join(f"{i}\ta caption\n" for i in ids[1:]))
+    generate(replace(request, out=tmp_path / "b"), heard := Heard())
+    assert heard.notices == [
+        f"1 of {len(ids)} prompts have no caption ({ids[0]}): a model that reads text is given an empty one."
+    ]
 
 
 def test_untrained_models_say_so_on_every_surface(tmp_path: Path) -> None:

@@ -91,7 +91,8 @@ def read_archive(
         refuse: What to do with a member that is refused.
 
     Yields:
-        Regular files; folders are passed over in silence, everything else goes to `refuse`.
+        Regular files; folders are passed over in silence, everything else goes to `refuse`. Archives may follow each
+        other, as where each part is a whole one: their members follow each other.
 
     Raises:
         ArchiveError: If the stream is damaged, ends early, or inflates beyond the limits.
@@ -100,7 +101,13 @@ def read_archive(
     source = _Inflated(stream, limits)
     names: set[int] = set()
     count = 0
-    while (header := _next_header(source, limits)) is not None:
+    while True:
+        header = _next_header(source, limits)
+        if header is None:
+            if not _another_archive(source):
+                break
+            names.clear()
+            continue
         count += 1
         if count > limits.members:
             raise ArchiveError(
@@ -140,6 +147,10 @@ class _Inflated:
             self._rest = self._rest[size:]
             size -= len(pieces[-1])
         return b"".join(pieces)
+
+    def put_back(self, data: bytes) -> None:
+        """Gives data back that were read, to be read again."""
+        self._rest = memoryview(data + bytes(self._rest))
 
     def exactly(self, size: int, what: str) -> bytes:
         """`size` bytes, or an error that names what was being read."""
@@ -203,6 +214,23 @@ class _Inflated:
                 f"The archive inflates {self._taken} bytes to more than {self._given}.",
                 "Videos do not compress like that: it is a decompression bomb and was refused.",
             )
+
+
+def _another_archive(source: _Inflated) -> bool:
+    """Whether, after the zeros that end an archive, the header of another one comes; the source then stands before it.
+
+    Anything else after the end is passed over, as tar does.
+    """
+    while (block := source.read(BLOCK)) == _SKIPPED:
+        pass
+    if len(block) < BLOCK:
+        return False
+    try:
+        tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+    except tarfile.HeaderError:
+        return False
+    source.put_back(block)
+    return True
 
 
 class _Remaining:

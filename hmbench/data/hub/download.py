@@ -39,6 +39,8 @@ class DownloadRequest:
     """Dataset repository."""
     revision: str = "main"
     """Branch, tag or commit; resolved to a commit once and recorded."""
+    prefix: str | None = None
+    """What names of parts begin with; None is ``HM-World`` and a mark."""
     parts: Path | None = None
     """Folder of parts: read from it, and with `keep_parts` fetched into it. An extracted folder works too."""
     keep_parts: bool = False
@@ -85,6 +87,8 @@ class DownloadReport:
     """Members left out, with the reason."""
     passed_over: dict[str, int]
     """Names of unknown files, with how often they came."""
+    renamed: dict[str, str] = field(default_factory=dict)
+    """Samples whose name another folder of the archive had before: their path to their id."""
 
 
 class Watcher(Protocol):
@@ -153,6 +157,7 @@ def _download(request: DownloadRequest, watcher: Watcher | None) -> DownloadRepo
             incomplete=incomplete,
             refused=tuple(refused),
             passed_over=dict(extractor.passed_over.most_common(20)),
+            renamed=dict(extractor.renamed),
         )
         _record(request, listing, report)
     return report
@@ -189,9 +194,9 @@ def _open_source(request: DownloadRequest, watcher: Watcher | None) -> tuple[Lis
     if request.parts is not None and not request.keep_parts:
         if complete_samples(_extracted_root(request.parts)):
             return Listing(repo=str(request.parts), revision="", commit="", parts=()), None
-        listing = list_folder(request.parts)
+        listing = list_folder(request.parts, prefix=request.prefix)
         return listing, PartsStream(listing, FolderSource(request.parts), on_bytes)
-    listing = list_hub(request.repo, request.revision, endpoint=request.endpoint)
+    listing = list_hub(request.repo, request.revision, endpoint=request.endpoint, prefix=request.prefix)
     if request.keep_parts and request.parts is not None:
         write_json(request.parts / "parts.json", asdict(listing))
     _fetch_loose_captions(request, listing)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from hmbench.data.hub.archive import Member, Refuse
 from hmbench.data.ids import check_id
@@ -63,6 +63,8 @@ class Extractor:
         """Samples completed by this extractor, in order."""
         self.passed_over = Counter[str]()
         """Names of files that were neither extracted nor part of an unwanted sample."""
+        self.renamed: dict[str, str] = {}
+        """Samples whose name another folder of the archive had before: their path to their id."""
         self.captions = (out / CAPTIONS).is_file()
         """True once there is a caption file."""
         self._wanted = wanted
@@ -70,6 +72,7 @@ class Extractor:
         self._refuse = refuse
         self._on_sample = on_sample or (lambda _: None)
         self._open: dict[str, set[str]] = {}
+        self._places: dict[str, str] = {}  # id to the folder of the archive that its sample lies in
         shutil.rmtree(out / PARTIAL, ignore_errors=True)
 
     @property
@@ -85,7 +88,18 @@ class Extractor:
         elif name not in SAMPLE_FILES or not sample:
             self.passed_over[name] += 1
         elif self._acceptable(member.path.as_posix(), sample) and self._wanted(sample):
-            self._take_wanted(sample, name, member)
+            self._take_wanted(self._id_of(member.path.parent), name, member)
+
+    def _id_of(self, folder: PurePosixPath) -> str:
+        """The sample's own name, or one with its folders where another folder has a sample of that name."""
+        place, above = folder.parent.as_posix(), [part for part in folder.parent.parts if part not in ("/", ".")]
+        for count in range(len(above) + 1):
+            name = "-".join((*above[len(above) - count :], folder.name))
+            if self._places.setdefault(name, place) == place:
+                if count:
+                    self.renamed[folder.as_posix()] = name
+                return name
+        raise UserError(f"The archive has two samples {folder}.", "Unpack it by hand, each under a name of its own.")
 
     def finish(self) -> dict[str, list[str]]:
         """Publishes what is complete enough, removes the rest; returns what was missing of the rest, by id."""
@@ -149,11 +163,16 @@ class Extractor:
         self._on_sample(sample)
 
     def _write_captions(self, member: Member) -> None:
-        if self.captions:
-            return
-        temporary = self.out / PARTIAL / CAPTIONS
+        """Keeps the captions; further files of them, as in parts that are archives of their own, are added."""
+        temporary, path = self.out / PARTIAL / CAPTIONS, self.out / CAPTIONS
         self._write(temporary, member)
-        _move(temporary, self.out / CAPTIONS)
+        if path.is_file():
+            before, more = path.read_bytes(), temporary.read_bytes()
+            if more.strip() in before:
+                temporary.unlink()
+                return
+            temporary.write_bytes(before.rstrip(b"\n") + b"\n" + more)
+        _move(temporary, path)
         self.captions = True
 
     def _write(self, path: Path, member: Member) -> None:

@@ -57,13 +57,14 @@ class Listing:
         return sum(part.size for part in self.parts)
 
 
-def list_hub(repo: str, revision: str, *, endpoint: str | None = None) -> Listing:
+def list_hub(repo: str, revision: str, *, endpoint: str | None = None, prefix: str | None = None) -> Listing:
     """The parts of a dataset repository, pinned to the commit that `revision` is now.
 
     Args:
         repo: Repository id.
         revision: Branch, tag or commit.
         endpoint: Hub address; None follows ``HF_ENDPOINT``.
+        prefix: What names of parts begin with; None is ``HM-World`` and a mark.
 
     Raises:
         UserError: If the repository cannot be reached or read, or holds no part.
@@ -71,7 +72,7 @@ def list_hub(repo: str, revision: str, *, endpoint: str | None = None) -> Listin
     from huggingface_hub import HfApi
     from huggingface_hub.constants import is_offline_mode
 
-    remembered = _remembered(repo, revision)
+    remembered = _remembered(repo, revision, prefix)
     if is_offline_mode():
         if remembered.is_file():
             return listing_from_json(read_json(remembered))
@@ -86,13 +87,17 @@ def list_hub(repo: str, revision: str, *, endpoint: str | None = None) -> Listin
     ]
     if not info.sha:
         raise HubError(f"{repo} names no commit for {revision!r}.", "Check HF_ENDPOINT: a Hub always names one.")
-    listing = _split(repo, revision, info.sha, files)
+    listing = _split(repo, revision, info.sha, files, prefix)
     write_json(remembered, asdict(listing))
     return listing
 
 
-def list_folder(folder: Path) -> Listing:
+def list_folder(folder: Path, *, prefix: str | None = None) -> Listing:
     """The parts in a folder; sizes and digests come from its ``parts.json`` where there is one.
+
+    Args:
+        folder: The folder.
+        prefix: What names of parts begin with; None is ``HM-World`` and a mark.
 
     Raises:
         UserError: If the folder does not exist or holds no part.
@@ -103,7 +108,7 @@ def list_folder(folder: Path) -> Listing:
     if recorded.is_file():
         return listing_from_json(read_json(recorded))
     files = [Part(name=p.name, size=p.stat().st_size) for p in folder.iterdir() if p.is_file()]
-    return _split(str(folder), "", "", files)
+    return _split(str(folder), "", "", files, prefix)
 
 
 def listing_from_json(content: dict[str, Any]) -> Listing:
@@ -115,27 +120,28 @@ def listing_from_json(content: dict[str, Any]) -> Listing:
         raise UserError(f"A listing of parts is damaged ({error}).", f"Delete {LISTING_FILE} and try again.") from error
 
 
-def _split(repo: str, revision: str, commit: str, files: Iterable[Part]) -> Listing:
+def _split(repo: str, revision: str, commit: str, files: Iterable[Part], prefix: str | None = None) -> Listing:
     files = sorted(files, key=lambda part: part.name)
-    parts = tuple(f for f in files if _is_part(f.name))
+    parts = tuple(f for f in files if _is_part(f.name, prefix))
     if not parts:
         found = ", ".join(f.name for f in files[:8]) or "nothing"
         raise UserError(
-            f"{repo} holds no part of the archive: no file is named HM-World_* (found: {found}).",
-            "Check --repo and --revision; if the parts were renamed, rename local copies to HM-World_00, _01, ...",
+            f"{repo} holds no part of the archive: no file is named {prefix or 'HM-World_'}* (found: {found}).",
+            "Check --repo and --revision; if the parts have other names, say what they begin with: --prefix NAME.",
         )
     return Listing(
         repo=repo, revision=revision, commit=commit, parts=parts, loose=tuple(f for f in files if f not in parts)
     )
 
 
-def _is_part(name: str) -> bool:
+def _is_part(name: str, prefix: str | None) -> bool:
     path = Path(name)
-    return bool(_PART.fullmatch(path.name)) and path.suffix.lower() not in _NOT_PARTS
+    named = bool(_PART.fullmatch(path.name)) if prefix is None else path.name.startswith(prefix)
+    return named and path.suffix.lower() not in _NOT_PARTS
 
 
-def _remembered(repo: str, revision: str) -> Path:
+def _remembered(repo: str, revision: str, prefix: str | None) -> Path:
     from huggingface_hub import cached_assets_path
 
-    name = re.sub(r"[^A-Za-z0-9._-]", "--", f"{repo}@{revision}")
+    name = re.sub(r"[^A-Za-z0-9._-]", "--", f"{repo}@{revision}" + (f"@{prefix}" if prefix else ""))
     return cached_assets_path("hmbench", namespace="hub-listings") / f"{name}.json"
