@@ -24,6 +24,9 @@ def pytest_configure() -> None:
     with one.
     """
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        # pytest-xdist sets 80 columns, which consoles made at import keep, whatever a test asks for later
+        os.environ.pop("COLUMNS", None)
 
 
 def shared_folder(*parts: str) -> Path:
