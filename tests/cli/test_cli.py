@@ -243,6 +243,7 @@ def test_own_video_is_continued_and_scored_without_a_truth(hmbench, tmp_path: Pa
 def test_inspect_shows_events_although_a_metric_broke(hmbench, tmp_path: Path) -> None:
     from toys import Breaks
 
+    from hmbench.files import write_sealed
     from hmbench.run.evaluate import EvalRequest, generate, score
 
     request = EvalRequest(model="copy-last", data="disc", out=tmp_path / "run", limit=1)
@@ -252,7 +253,8 @@ def test_inspect_shows_events_although_a_metric_broke(hmbench, tmp_path: Path) -
     assert code == 0 and "Pictures: run/inspect" in text, text
     stored = tmp_path / "run" / "scores" / f"{sample}.json"
     content = json.loads(stored.read_text())
-    stored.write_text(json.dumps({**content, "failures": [{"part": "score", "message": "torn", "traceback": ""}]}))
+    content.pop("digest", None)
+    write_sealed(stored, {**content, "failures": [{"part": "score", "message": "torn", "traceback": ""}]})
     assert "could not be evaluated: torn" in hmbench("inspect", "run", sample)[1]
     del content["failures"]
     stored.write_text(json.dumps(content))
