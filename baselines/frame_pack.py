@@ -61,16 +61,16 @@ class FramePackSettings(FullSettings):
                 f"{self.first=} {self.quarter=} {self.half=} {self.full=}"
             )
 
-    def parts(self, frames: int) -> tuple[Part, ...]:
+    def parts(self, frames: int) -> tuple[PackedRange, ...]:
         """How a context of this many frames is divided, in order of time; what is not there is left out."""
-        full = Part(max(0, frames - self.full), frames, 1)
-        half = Part(max(0, full.start - self.half), full.start, 2)
+        full = PackedRange(max(0, frames - self.full), frames, 1)
+        half = PackedRange(max(0, full.start - self.half), full.start, 2)
         first = min(self.first, half.start)
-        quarter = Part(max(first, half.start - self.quarter), half.start, 4)
-        return tuple(part for part in (Part(0, first, 1), quarter, half, full) if part.stop > part.start)
+        quarter = PackedRange(max(first, half.start - self.quarter), half.start, 4)
+        return tuple(part for part in (PackedRange(0, first, 1), quarter, half, full) if part.stop > part.start)
 
 
-class Part(NamedTuple):
+class PackedRange(NamedTuple):
     """A stretch of context frames packed by one factor in time, rows and columns."""
 
     start: int
@@ -135,7 +135,7 @@ class FramePack(FullMemory):
         packed = sum(part.grid(*context[1:]).tokens for part in self.settings.parts(context.frames))
         return MemoryFacts(packed + target.tokens, True, self.num_parameters())
 
-    def _tokens(self, part: Part, latents: Tensor, embed: Callable[[Tensor], Tensor]) -> Tensor:
+    def _tokens(self, part: PackedRange, latents: Tensor, embed: Callable[[Tensor], Tensor]) -> Tensor:
         """Tokens of one stretch, ``[B, n, D]``."""
         step = self.backbone.patch[0]
         stretch = latents[:, :, part.start * step : part.stop * step]
@@ -171,7 +171,7 @@ def _grouped(numbers: Tensor, factor: int, *, front: bool) -> Tensor:
     return whole.view(-1, factor)
 
 
-def _places(part: Part, height: int, width: int) -> Tensor:
+def _places(part: PackedRange, height: int, width: int) -> Tensor:
     """Time, row and column of the fine tokens behind each packed one, ``[F, f, h, f, w, f, 3]`` with factor f."""
     times = _grouped(torch.arange(part.start, part.stop), part.factor, front=True)
     rows, columns = (_grouped(torch.arange(size), part.factor, front=False) for size in (height, width))

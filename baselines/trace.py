@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from baselines.frame_pack import FramePack, Part
+from baselines.frame_pack import FramePack, PackedRange
 from baselines.overlap import PUBLISHED, Lens, overlap
 from hmbench.insight.retrieval import RetrievalTrace
 from hmbench.protocols import TruthModel, WorldModel
@@ -98,7 +98,7 @@ def _asked(memory: Any, cameras: tuple[Tensor, Tensor]) -> Choice:
     return Choice("latent frame", [range(i, i + 1) for i in range(past)], marks)
 
 
-def _packed_frames(part: Part) -> list[range]:
+def _packed_frames(part: PackedRange) -> list[range]:
     """Latent frames behind each packed frame; the oldest has fewer where they do not divide."""
     first = part.stop - math.ceil((part.stop - part.start) / part.factor) * part.factor
     return [range(max(part.start, i), i + part.factor) for i in range(first, part.stop, part.factor)]

@@ -7,7 +7,7 @@ import torch
 from camera_rows import random_cameras
 from tiny_backbone import inputs, kind, tiny
 
-from baselines.frame_pack import FramePack, FramePackSettings, Part
+from baselines.frame_pack import FramePack, FramePackSettings, PackedRange
 from baselines.rivals import FRAME_PACK
 from reference_model.model.config import hydra_wan_1_3b
 from reference_model.model.memory import Backbone, ContextFrames
@@ -83,7 +83,7 @@ def test_starts_as_the_mean_of_fine_tokens(projection) -> None:
     fine = embed(latents)
     token = context.tokens[0, context.grids[0].tokens]  # the first one that is packed four times
     part = memory.settings.parts(10)[1]
-    assert part == Part(1, 7, 4)
+    assert part == PackedRange(1, 7, 4)
     times = [1, 1, 1, 2]  # six frames fill eight places: the oldest is repeated
     expected = fine[0][:, times][:, :, :4, :4].mean((1, 2, 3))
     torch.testing.assert_close(token, expected, rtol=1e-4, atol=1e-5)

@@ -25,7 +25,7 @@ LISTING_FILE = "parts.json"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
+class ArchivePart:
     """One file of the split archive."""
 
     name: str
@@ -46,9 +46,9 @@ class Listing:
     """As asked: a branch, tag or commit; empty for a folder."""
     commit: str
     """Commit that it resolved to; empty for a folder."""
-    parts: tuple[Part, ...]
+    parts: tuple[ArchivePart, ...]
     """Parts of the archive in lexicographic order, which is the order to join them in."""
-    loose: tuple[Part, ...] = ()
+    loose: tuple[ArchivePart, ...] = ()
     """Other files of the repository, for example a ``caption.txt`` outside the archive."""
 
     @property
@@ -83,7 +83,8 @@ def list_hub(repo: str, revision: str, *, endpoint: str | None = None, prefix: s
     with explain(f"list the files of {repo} at {revision!r}"):
         info = HfApi(endpoint=endpoint).dataset_info(repo, revision=revision, files_metadata=True)
     files = [
-        Part(name=f.rfilename, size=f.size or 0, sha256=f.lfs.sha256 if f.lfs else None) for f in info.siblings or ()
+        ArchivePart(name=f.rfilename, size=f.size or 0, sha256=f.lfs.sha256 if f.lfs else None)
+        for f in info.siblings or ()
     ]
     if not info.sha:
         raise HubError(f"{repo} names no commit for {revision!r}.", "Check HF_ENDPOINT: a Hub always names one.")
@@ -107,20 +108,20 @@ def list_folder(folder: Path, *, prefix: str | None = None) -> Listing:
     recorded = folder / LISTING_FILE
     if recorded.is_file():
         return listing_from_json(read_json(recorded))
-    files = [Part(name=p.name, size=p.stat().st_size) for p in folder.iterdir() if p.is_file()]
+    files = [ArchivePart(name=p.name, size=p.stat().st_size) for p in folder.iterdir() if p.is_file()]
     return _split(str(folder), "", "", files, prefix)
 
 
 def listing_from_json(content: dict[str, Any]) -> Listing:
     """A listing as ``dataclasses.asdict`` wrote it."""
     try:
-        lists = {key: tuple(Part(**part) for part in content[key]) for key in ("parts", "loose")}
+        lists = {key: tuple(ArchivePart(**part) for part in content[key]) for key in ("parts", "loose")}
         return Listing(repo=content["repo"], revision=content["revision"], commit=content["commit"], **lists)
     except (KeyError, TypeError) as error:
         raise UserError(f"A listing of parts is damaged ({error}).", f"Delete {LISTING_FILE} and try again.") from error
 
 
-def _split(repo: str, revision: str, commit: str, files: Iterable[Part], prefix: str | None = None) -> Listing:
+def _split(repo: str, revision: str, commit: str, files: Iterable[ArchivePart], prefix: str | None = None) -> Listing:
     files = sorted(files, key=lambda part: part.name)
     parts = tuple(f for f in files if _is_part(f.name, prefix))
     if not parts:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 from hmbench.data.hub.errors import HubError, explain, status_of, transport_errors
-from hmbench.data.hub.parts import Listing, Part
+from hmbench.data.hub.parts import ArchivePart, Listing
 from hmbench.errors import UserError
 
 CHUNK = 1 << 20
@@ -48,7 +48,7 @@ class Patience:
 class Source(Protocol):
     """Where parts are: a folder, huggingface-hub's cache, or the Hub."""
 
-    def chunks(self, part: Part) -> Iterator[bytes]:
+    def chunks(self, part: ArchivePart) -> Iterator[bytes]:
         """The part's bytes in order, from its beginning."""
         ...
 
@@ -65,7 +65,7 @@ class PartsStream(io.RawIOBase):
     def __init__(self, listing: Listing, source: Source, on_bytes: Callable[[int], None] | None = None) -> None:
         self.position = 0
         """Bytes handed out."""
-        self.current: Part | None = None
+        self.current: ArchivePart | None = None
         """The part being read; None before the first and after the last."""
         self.touched: list[str] = []
         """Names of the parts read from, in order."""
@@ -107,7 +107,7 @@ class PartsStream(io.RawIOBase):
             self._verify(part, size, digest.hexdigest())
         self.current = None
 
-    def _verify(self, part: Part, size: int, digest: str) -> None:
+    def _verify(self, part: ArchivePart, size: int, digest: str) -> None:
         if size != part.size:
             raise DigestError(
                 f"Part {part.name} has {size} bytes, {part.size} are listed.", "It is truncated: fetch it again."
@@ -132,7 +132,7 @@ class FolderSource:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def chunks(self, part: Part) -> Iterator[bytes]:
+    def chunks(self, part: ArchivePart) -> Iterator[bytes]:
         """See `Source`."""
         path = self.folder / part.name
         if not path.is_file():
@@ -168,14 +168,14 @@ class HubSource:
         self._endpoint = endpoint
         self._patience = patience or Patience()
 
-    def chunks(self, part: Part) -> Iterator[bytes]:
+    def chunks(self, part: ArchivePart) -> Iterator[bytes]:
         """See `Source`."""
         path = self._local(part)
         if path is None and self._keep:
             path = self._fetch(part)
         yield from read_file(path) if path else self._remote(part)
 
-    def _local(self, part: Part) -> Path | None:
+    def _local(self, part: ArchivePart) -> Path | None:
         from huggingface_hub import try_to_load_from_cache
 
         if self._folder is not None and (self._folder / part.name).is_file():
@@ -184,7 +184,7 @@ class HubSource:
         cached = try_to_load_from_cache(listing.repo, part.name, revision=listing.commit, repo_type="dataset")
         return Path(cached) if isinstance(cached, str) else None
 
-    def _fetch(self, part: Part) -> Path:
+    def _fetch(self, part: ArchivePart) -> Path:
         from huggingface_hub import hf_hub_download
 
         with explain(f"fetch part {part.name}"):
@@ -199,7 +199,7 @@ class HubSource:
                 )
             )
 
-    def _remote(self, part: Part) -> Iterator[bytes]:
+    def _remote(self, part: ArchivePart) -> Iterator[bytes]:
         from huggingface_hub import hf_hub_url
         from huggingface_hub.constants import is_offline_mode
 
