@@ -100,7 +100,7 @@ class ClipMaps:
     Args:
         model: transformers' CLIPVisionModel.
         whole_frame: False, as released: CLIP's processor centre-crops (PIL bicubic), so that boxes and pixels disagree.
-            True: the whole frame is resized to the square input (bicubic, no antialiasing).
+            True: the whole frame is resized to the square input (bicubic, no antialiasing, rounded and clamped).
     """
 
     def __init__(self, model: Any, *, whole_frame: bool = False) -> None:
@@ -129,14 +129,18 @@ class ClipMaps:
         return out
 
     def _stretched(self, video: Video, side: int) -> Tensor:
-        return _resize(_floats(video, self.model.device), (side, side), "bicubic") / 255
+        # whole numbers, as a resized picture has: bicubic sums leave 0..255 at edges
+        return _resize(_floats(video, self.model.device), (side, side), "bicubic").round().clamp(0, 255) / 255
 
     def _cropped(self, video: Video, side: int) -> Tensor:
         from PIL import Image
 
         height, width = shortest_side(video.shape[1], video.shape[2], side)
         small = [Image.fromarray(f).resize((width, height), Image.Resampling.BICUBIC) for f in video]
-        return _centre_crop(_floats(np.stack([np.asarray(f) for f in small]), self.model.device), side) / 255
+        images = _floats(np.stack([np.asarray(f) for f in small]), self.model.device)
+        # transformers' processor cuts an odd row or column off the far side, torchvision's crop rounds to even
+        top, left = (images.shape[2] - side) // 2, (images.shape[3] - side) // 2
+        return images[:, :, top : top + side, left : left + side] / 255
 
 
 class ClipSubjects:
