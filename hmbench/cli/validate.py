@@ -17,6 +17,7 @@ Strengths = Annotated[str, typer.Option("--strengths", help="Strengths of faults
 Seed = Annotated[int, typer.Option("--seed", help="Seed of the split's clips.")]
 Oracle = Annotated[bool, typer.Option("--oracle", help="Take tracks from the true masks instead of the tracker.")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for validity.json and validity.md.")]
+Workers = Annotated[int, typer.Option("--processes", min=1, help="Processes that clips are shared out over.")]
 Cache = Annotated[Path | None, typer.Option("--cache", help="Folder that keeps rendered clips between studies.")]
 
 
@@ -35,19 +36,19 @@ def validate_metrics(
     oracle: Oracle = False,
     seed: Seed = 0,
     cache: Cache = None,
+    processes: Workers = 1,
 ) -> None:
     """Score mini-world clips with exactly one thing wrong, and print what each metric can see.
 
     For every metric and fault: the AUC against true clips, and whether the value falls as the fault grows.
 
+    A study that was stopped goes on where it was: each clip's results are kept in OUT/clips.
+
     For harmless changes (codec, shift, blur, ...): false alarms. And which verdict each faulty subject got.
     """
     from hmbench.cli.console import out as screen
     from hmbench.cli.console import progress_bar
-    from hmbench.data.mini_world import PROBE_KINDS
     from hmbench.files import write_json, write_text
-    from hmbench.study.body_faults import BODY_FAULTS
-    from hmbench.study.nuisances import NUISANCES
     from hmbench.study.validity import StudyConfig, run_study
     from hmbench.study.validity_report import summarise_study, to_markdown
 
@@ -65,10 +66,11 @@ def validate_metrics(
         device=request.device,
         cache=cache,
         oracle=oracle,
+        workers=processes,
+        parts=out / "clips",
     )
-    variants = 1 + len(config.strengths) * (len(PROBE_KINDS) + len(BODY_FAULTS) + 1 + (0 if oracle else len(NUISANCES)))
     with progress_bar() as bar:
-        task = bar.add_task("variants", total=clips * variants, note="")
+        task = bar.add_task("clips", total=clips, note="")
         study = run_study(config, lambda line: bar.update(task, advance=1, note=line))
     summary = summarise_study(study)
     text = to_markdown(summary)

@@ -87,17 +87,39 @@ class ProbeSource:
     """Folder that keeps rendered frames between commands."""
 
 
+class CleanClip(NamedTuple):
+    """A clip of a split, not drawn yet."""
+
+    name: str
+    """Its id in the study."""
+    cell: str
+    """Its cell."""
+    spec: ClipSpec
+    """What is drawn."""
+
+
 def clean_samples(source: ProbeSource, count: int) -> Iterator[tuple[ClipSpec, Sample]]:
     """The first clips of a split as samples; the cells take turns."""
+    for clip in clean_clips(source, count):
+        yield clip.spec, clean_sample(source, clip)
+
+
+def clean_clips(source: ProbeSource, count: int) -> Iterator[CleanClip]:
+    """The first clips of a split; the cells take turns."""
     for number, (cell, spec) in enumerate(_specs(source, count)):
-        drawn = _kept(source, spec, "clean", functools.partial(_whole, spec, source.size))
-        yield spec, _sample(f"{source.split}-{number:03d}", spec, cell, drawn)
+        yield CleanClip(f"{source.split}-{number:03d}", cell, spec)
+
+
+def clean_sample(source: ProbeSource, clip: CleanClip) -> Sample:
+    """A clip as a sample."""
+    drawn = _kept(source, clip.spec, "clean", functools.partial(_whole, clip.spec, source.size))
+    return _sample(clip.name, clip.spec, clip.cell, drawn)
 
 
 def shown_variants(
     source: ProbeSource, spec: ClipSpec, sample: Sample, probes: tuple[Probe, ...], strengths: tuple[float, ...]
 ) -> Iterator[Shown]:
-    """The clean continuation, each probe, a forgotten background and each nuisance at each strength."""
+    """The clean continuation, each fault and nuisance at each strength, and each memoryless prediction."""
     truth = sample.truth
     assert truth is not None, f"{sample.id} was rendered with its truth"
     yield Shown(Variant("clean", 0.0), truth.target, truth.target_labels)

@@ -10,7 +10,10 @@ nuisance: the AUC again, where 0.5 is what a metric should give. A metric that c
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import itertools
+import json
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -19,9 +22,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+import hmbench.metrics as metrics_room
 from hmbench.case import Case
 from hmbench.data.mini_world import PROBE_KINDS, Probe
 from hmbench.data.mini_world.splits import SplitName
+from hmbench.files import read_json, write_json
 from hmbench.metrics.background.fidelity import KNOWN_OF_A_CLIP
 from hmbench.metrics.needs import unmet_need
 from hmbench.metrics.reentry.metrics import event_rows
@@ -30,10 +35,19 @@ from hmbench.networks.identity import weights_identity
 from hmbench.protocols import Metric, SubjectTracker
 from hmbench.study.body_faults import BODY_FAULTS
 from hmbench.study.nuisances import NUISANCES
-from hmbench.study.probe_clips import FORGOTTEN, ProbeSource, Shown, clean_samples, shown_variants
+from hmbench.study.probe_clips import (
+    FORGOTTEN,
+    CleanClip,
+    ProbeSource,
+    Shown,
+    clean_clips,
+    clean_sample,
+    shown_variants,
+)
 from hmbench.subjects.boxes import present
 from hmbench.subjects.reference_tracks import reference_tracks
 from hmbench.types import Sample, Score, Track
+from hmbench.workers.spread import spread
 
 EXPECTED = {
     "clean": "returned",
@@ -81,6 +95,10 @@ class StudyConfig:
     """Torch device."""
     cache: Path | None = None
     """Folder that keeps rendered clips."""
+    workers: int = 1
+    """Processes that clips are shared out over."""
+    parts: Path | None = None
+    """Folder that keeps each clip's results: a study that was stopped goes on there."""
     oracle: bool = False
     """Tracks from masks instead of the real tracker, to separate its errors from the metrics'."""
 
@@ -119,7 +137,7 @@ def run_study(config: StudyConfig, on_case: Callable[[str], None] | None = None)
 
     Args:
         config: What.
-        on_case: Called with a line after each variant.
+        on_case: Called with the name of each clip that is done.
 
     Raises:
         UserError: For an unknown profile or a weights folder that does not exist.
@@ -129,20 +147,67 @@ def run_study(config: StudyConfig, on_case: Callable[[str], None] | None = None)
     study = Study(
         config=config, tracker=trackers.name, directions={m.info.name: m.info.higher_is_better for m in metrics}
     )
-    source = ProbeSource(split=config.split, seed=config.seed, size=config.size, cache=config.cache)
-    probes = tuple(Probe(kind, strength) for kind in PROBE_KINDS for strength in config.strengths)
-    for spec, sample in clean_samples(source, config.clips):
-        reference = trackers.reference(sample)
-        first: Case | None = None
-        for shown in shown_variants(source, spec, sample, probes, config.strengths):
-            if config.oracle and shown.labels is None:
-                continue
-            case = Case(sample, shown.video, trackers.track(shown), reference)
-            first = _with_truth_of(first, case, trackers.encoder.name)
-            _score(study, metrics, case, shown)
-            if on_case:
-                on_case(f"{sample.id} {shown.variant.kind} {shown.variant.strength:g}")
+    clips = [[clip] for clip in clean_clips(_source(config), config.clips)]
+    work = functools.partial(study_clip, config)
+    found = spread(work, clips, config.workers) if config.workers > 1 else (work(clip) for [clip] in clips)
+    parts = []
+    for part in found:
+        parts.append(part)
+        if on_case:
+            on_case(part.name)
+    for part in sorted(parts, key=lambda p: p.name):
+        study.values.extend(part.values)
+        study.events.extend(part.events)
+        study.recalls.extend(part.recalls)
     return study
+
+
+class ClipPart(NamedTuple):
+    """What a study found of one clip."""
+
+    name: str
+    values: list[Measured]
+    events: list[dict[str, Any]]
+    recalls: list[tuple[float, bool]]
+
+
+def study_clip(config: StudyConfig, clip: CleanClip) -> ClipPart:
+    """All variants of one clip, from the kept parts where they are."""
+    metrics = default_metrics(profile=config.profile, weights=config.weights, device=config.device)
+    kept = None if config.parts is None else config.parts / f"{clip.name}-{_part_key(config, clip, metrics)}.json"
+    if kept is not None and kept.is_file():
+        known = read_json(kept)
+        values = [Measured(*row) for row in known["values"]]
+        return ClipPart(clip.name, values, known["events"], [(share, hit) for share, hit in known["recalls"]])
+    trackers, source = _Trackers(config), _source(config)
+    sample = clean_sample(source, clip)
+    probes = tuple(Probe(kind, strength) for kind in PROBE_KINDS for strength in config.strengths)
+    reference, part = trackers.reference(sample), ClipPart(clip.name, [], [], [])
+    first: Case | None = None
+    for shown in shown_variants(source, clip.spec, sample, probes, config.strengths):
+        if config.oracle and shown.labels is None:
+            continue
+        case = Case(sample, shown.video, trackers.track(shown), reference)
+        first = _with_truth_of(first, case, trackers.encoder.name)
+        _score(part, metrics, case, shown)
+    if kept is not None:
+        write_json(kept, part._asdict())
+    return part
+
+
+def _source(config: StudyConfig) -> ProbeSource:
+    return ProbeSource(split=config.split, seed=config.seed, size=config.size, cache=config.cache)
+
+
+def _part_key(config: StudyConfig, clip: CleanClip, metrics: Sequence[Metric]) -> str:
+    """Digest of all that decides a clip's part: what is studied, the metrics' versions and code, the study's code."""
+    decides = [clip.spec.to_json(), config.size, config.strengths, config.profile, config.oracle]
+    decides += [[m.info.name, m.info.version] for m in metrics]
+    digest = hashlib.sha256(json.dumps(decides, sort_keys=True).encode())
+    for folder in (Path(__file__).parent, Path(metrics_room.__file__).parent):
+        for path in sorted(folder.rglob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 class _Trackers:
@@ -184,7 +249,7 @@ def _with_truth_of(first: Case | None, case: Case, encoder: str) -> Case:
     return first
 
 
-def _score(study: Study, metrics: Iterable[Metric], case: Case, shown: Shown) -> None:
+def _score(study: ClipPart, metrics: Iterable[Metric], case: Case, shown: Shown) -> None:
     kind, strength = shown.variant
     for metric in metrics:
         reason = unmet_need(metric.info, case)

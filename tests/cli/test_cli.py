@@ -189,7 +189,7 @@ OPTIONS = {
     "check-predictions": {"--split", "--help", *FITTING},
     "validate-metrics": {
         "--out", "--clips", "--split", "--size", "--strengths", "--oracle", "--cache", "--seed", "--device",
-        "--profile", "--weights", "--help",
+        "--profile", "--weights", "--processes", "--help",
     },
 }  # fmt: skip
 

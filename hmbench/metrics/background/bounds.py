@@ -12,14 +12,14 @@ from hmbench.case import Case
 from hmbench.metrics.background.floor import memoryless_following
 from hmbench.metrics.background.registration import (
     STANDING,
-    background_mask,
     following_of,
     other_views,
     path_of,
     target_views,
+    truth_as_predicted_mask,
 )
-from hmbench.metrics.background.structure import FINE_WIDTH, partners, structure
-from hmbench.metrics.background.views import Views, likeness, small_views
+from hmbench.metrics.background.structure import partners, structure
+from hmbench.metrics.background.views import FINE_WIDTH, likeness, small_views
 from hmbench.metrics.clip_facts import clip_fact
 from hmbench.types import Video
 
@@ -40,7 +40,7 @@ class Bounds(NamedTuple):
     member: str
     """Which one that is; empty where the camera stands."""
     truth: float
-    """Following of the truth."""
+    """Following of the truth, seen by the same tracker."""
     seen: float
     """Following of the truth as a person sees it."""
     kept: float | None
@@ -66,40 +66,36 @@ def bounds_of(case: Case) -> Bounds:
     """The bounds of a case's clip, from the cache where it has them."""
 
     def find() -> Bounds:
-        known = clip_fact(case, "background bounds", lambda: _bounds(case)._asdict(), _sound)
+        known = clip_fact(case, "background bounds", lambda: _bounds(case)._asdict(), _sound, tracks=True)
         return Bounds(**known)
 
     return case.memo("background bounds", find)
 
 
-def fine_target(case: Case) -> Views:
-    """Fine views of the real continuation, subjects masked."""
-    free = background_mask(case, predicted=False)
-    return case.memo("background fine target", lambda: small_views(case.truth.target, free, FINE_WIDTH))
-
-
 def as_seen(video: Video) -> Video:
-    """The video as somebody who does not look twice sees it: at half of 224 columns, a pixel of these to the right."""
+    """The video as somebody who does not look twice sees it: 224 columns wide, at half of them, one to the right."""
     height, width = video.shape[1:3]
-    small = (FINE_WIDTH, max(round(FINE_WIDTH * height / width), 4))
-    aside = np.array([[1, 0, width / (2 * FINE_WIDTH)], [0, 1, 0]], np.float32)
-    out = np.empty_like(video)
+    half, whole = ((w, max(round(w * height / width), 4)) for w in (FINE_WIDTH, 2 * FINE_WIDTH))
+    aside = np.array([[1, 0, 1], [0, 1, 0]], np.float32)
+    out = np.empty((len(video), whole[1], whole[0], 3), np.uint8)
     for t, frame in enumerate(video):
-        coarse = cv2.resize(cv2.resize(frame, small, interpolation=cv2.INTER_AREA), (width, height))
-        out[t] = cv2.warpAffine(coarse, aside, (width, height), borderMode=cv2.BORDER_REPLICATE)
+        coarse = cv2.resize(cv2.resize(frame, half, interpolation=cv2.INTER_AREA), whole)
+        out[t] = cv2.warpAffine(coarse, aside, whole, borderMode=cv2.BORDER_REPLICATE)
     return out
 
 
 def _bounds(case: Case) -> Bounds:
     real, other = target_views(case), other_views(case)
-    seen = as_seen(case.truth.target)
-    free = background_mask(case, predicted=False)
-    pairs = likeness(small_views(seen, free), real)
-    kept = structure(small_views(seen, free, FINE_WIDTH), fine_target(case), partners(pairs, 0))
+    free, video = truth_as_predicted_mask(case), as_seen(case.truth.target)
+    size = (video.shape[2], video.shape[1])
+    small = (cv2.resize(f.view(np.uint8), size, interpolation=cv2.INTER_NEAREST).astype(np.bool_) for f in free)
+    seen = small_views(video, np.stack(list(small)), of=case.sample.prompt.size)
+    pairs = likeness(seen.coarse, real.coarse)
+    kept = structure(seen.fine, real.fine, partners(pairs, 0))
     known = None if kept is None else kept.kept
     if path_of(case.sample.prompt.target_poses) < STANDING:
         return Bounds(0.0, "", 1.0, 1.0, known)
-    truth = max(following_of(likeness(real, real), other), 1e-6)
+    truth = max(following_of(likeness(small_views(case.truth.target, free).coarse, real.coarse), other), 1e-6)
     family = memoryless_following(case)
     best = max(family, key=lambda name: family[name])
     return Bounds(family[best], best, truth, following_of(pairs, other), known)

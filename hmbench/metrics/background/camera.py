@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 from hmbench.case import Case
 from hmbench.metrics.background.following import LEAST_FOUND, follows_camera, standing_right
 from hmbench.metrics.background.registration import background_mask, registration_of
+from hmbench.metrics.background.views import FINE_WIDTH
 from hmbench.metrics.needs import TRUTH
 from hmbench.protocols import MetricInfo
 from hmbench.types import Score
 
-FINE_WIDTH = 112
-"""Columns at which zoom is measured."""
 LEAST_FRAMES = 5
 """Frames that must be found for a number about a clip."""
 LEAST_FIT = 0.5

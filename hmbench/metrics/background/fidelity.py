@@ -16,11 +16,15 @@ import math
 from typing import Literal
 
 from hmbench.case import Case
-from hmbench.metrics.background.bounds import bounds_of, fine_target
+from hmbench.metrics.background.bounds import bounds_of
 from hmbench.metrics.background.following import follows_camera
-from hmbench.metrics.background.registration import background_mask, predicted_likeness, registration_of
-from hmbench.metrics.background.structure import FINE_WIDTH, Structure, partners, structure
-from hmbench.metrics.background.views import small_views
+from hmbench.metrics.background.registration import (
+    predicted_likeness,
+    predicted_views,
+    registration_of,
+    target_views,
+)
+from hmbench.metrics.background.structure import Structure, partners, structure
 from hmbench.metrics.needs import LABELS, TRUTH
 from hmbench.protocols import MetricInfo
 from hmbench.types import Score
@@ -110,8 +114,7 @@ def structure_of(case: Case) -> Structure | None:
 def _structure(case: Case) -> Structure | None:
     # a picture that does not follow has no delay; what looks like one would excuse it from part of the clip
     lag = registration_of(case).lag if follows_camera(case).follows else 0
-    seen = small_views(case.prediction, background_mask(case, predicted=True), FINE_WIDTH)
-    return structure(seen, fine_target(case), partners(predicted_likeness(case), lag))
+    return structure(predicted_views(case).fine, target_views(case).fine, partners(predicted_likeness(case), lag))
 
 
 def _between(value: float, floor: float, ceiling: float) -> float:
@@ -120,7 +123,7 @@ def _between(value: float, floor: float, ceiling: float) -> float:
 
 KNOWN_OF_A_CLIP = (
     "background target views",
-    "background fine target",
+    "background mask",
     "background other views",
     "background bounds",
     "digest of the clip",

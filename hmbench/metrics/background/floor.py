@@ -12,14 +12,16 @@ what changes without knowing the place:
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from hmbench.case import Case
 from hmbench.metrics.background.registration import context_mask, following_of, other_views, target_views
-from hmbench.metrics.background.views import Floats, Likeness, Views, likeness, small_views
-from hmbench.types import Prompt, Video
+from hmbench.metrics.background.views import FINE_WIDTH, Floats, Likeness, Views, likeness, small_views
+from hmbench.types import Intrinsics, Prompt, Video
 
 SPEEDS = (0.5, 0.75, 1.0, 1.5, 2.0)
 """Speeds at which the context is played."""
@@ -29,16 +31,16 @@ BORDERS = {"edge": cv2.BORDER_REPLICATE, "mirror": cv2.BORDER_REFLECT, "black": 
 
 def memoryless_following(case: Case) -> dict[str, float]:
     """How well each member of the family follows the asked camera, measured as a prediction is."""
-    context = small_views(case.sample.prompt.context, context_mask(case))
+    context = small_views(case.sample.prompt.context, context_mask(case)).coarse
     steps = case.sample.prompt.num_target_frames
-    real, other = target_views(case), other_views(case)
+    real, other = target_views(case).coarse, other_views(case)
     shown = likeness(_joined(context, _fade(context, steps)), real)
     found = {
         name: following_of(Likeness(shown.at[:, rows]), other)
         for name, rows in orders(len(context.seen), steps).items()
     }
-    for name, video in turned_last_frame(case.sample.prompt).items():
-        views = small_views(video, np.ones(video.shape[:3], np.bool_))
+    for name, video in turned_last_frame(_small(case.sample.prompt)).items():
+        views = small_views(video, np.ones(video.shape[:3], np.bool_), of=case.sample.prompt.size).coarse
         found[name] = following_of(likeness(views, real), other)
     return found
 
@@ -79,6 +81,17 @@ def turned_last_frame(prompt: Prompt) -> dict[str, Video]:
     columns = np.rint(prompt.intrinsics.focal * np.arctan2(ahead[:, 0], ahead[:, 2])).astype(int)
     videos["last frame moved round"] = np.stack([np.roll(prompt.context[-1], -dx, axis=1) for dx in columns])
     return videos
+
+
+def _small(prompt: Prompt) -> Prompt:
+    """The last context frame alone, twice as wide as fine views at most, with the lens of that size."""
+    height, width = prompt.size
+    if width <= 2 * FINE_WIDTH:
+        return replace(prompt, context=prompt.context[-1:])
+    wide, high = 2 * FINE_WIDTH, round(2 * FINE_WIDTH * height / width)
+    lens = Intrinsics(focal=prompt.intrinsics.focal * wide / width, width=wide, height=high)
+    frame = cv2.resize(prompt.context[-1], (wide, high), interpolation=cv2.INTER_AREA)
+    return replace(prompt, context=np.asarray(frame, np.uint8)[None], intrinsics=lens)
 
 
 def seen_from(picture: NDArray[np.uint8], turn: NDArray[np.float64], border: int) -> NDArray[np.uint8]:

@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmbench.case import Case
-from hmbench.metrics.background.views import SHIFTS, WIDTH, Floats, Likeness, Views, likeness, small_views
+from hmbench.metrics.background.views import SHIFTS, UNKNOWN, WIDTH, Floats, Likeness, Scales, likeness, small_views
 from hmbench.subjects.boxes import present
-from hmbench.types import Intrinsics, LabelMaps, Poses, Track
+from hmbench.types import Boxes, Intrinsics, LabelMaps, Poses
 
 Angles = NDArray[np.float64]
 
@@ -39,6 +39,8 @@ DISTINCT = 0.15
 ANOTHER_VIEW = 10.0
 """Degrees from which on a view is another one: a quarter of the mini world's view (half of what the camera turns by,
 where that is less)."""
+LEAST_ASKED = 0.25
+"""Share of the frames that must tell where the camera looks: who hides the background all the time follows nothing."""
 MARGIN = 0.02
 """Share of a frame's width around subjects that counts as theirs: shadows and ragged masks."""
 STANDING = 2.0
@@ -73,7 +75,7 @@ def predicted_likeness(case: Case) -> Likeness:
     """Likeness of the prediction's views with the target's, made once."""
     return case.memo(
         "background likeness",
-        lambda: likeness(small_views(case.prediction, background_mask(case, predicted=True)), target_views(case)),
+        lambda: likeness(predicted_views(case).coarse, target_views(case).coarse),
     )
 
 
@@ -100,12 +102,19 @@ def following_of(pairs: Likeness, other: NDArray[np.bool_]) -> float:
 
 
 def mean_evidence(evidence: Angles) -> float:
-    """Mean over the frames that are asked; 0 if none is."""
+    """Mean over the frames that are asked; 0 if these are less than `LEAST_ASKED`."""
     asked = np.isfinite(evidence)
-    return float(evidence[asked].mean()) if asked.any() else 0.0
+    return float(evidence[asked].mean()) if asked.mean() >= LEAST_ASKED else 0.0
 
 
-def target_views(case: Case) -> Views:
+def predicted_views(case: Case) -> Scales:
+    """Views of the prediction, subjects masked."""
+    return case.memo(
+        "background predicted views", lambda: small_views(case.prediction, background_mask(case, predicted=True))
+    )
+
+
+def target_views(case: Case) -> Scales:
     """Views of the real continuation, subjects masked."""
     target = case.truth.target
     return case.memo("background target views", lambda: small_views(target, background_mask(case, predicted=False)))
@@ -113,13 +122,24 @@ def target_views(case: Case) -> Views:
 
 def background_mask(case: Case, *, predicted: bool) -> NDArray[np.bool_]:
     """Pixels that show no subject, ``[T, H, W]``: by the target's masks, and the prediction's tracks where known."""
-    labels = case.truth.target_labels
-    shape = case.truth.target.shape[:3]
-    margin = max(round(MARGIN * shape[2]), 1)
-    free = np.ones(shape, np.bool_) if labels is None else _away_from(labels, margin)
-    if predicted:
+    real = case.memo("background mask", lambda: _real_mask(case))
+    if not predicted:
+        return real
+
+    def cut() -> NDArray[np.bool_]:
+        free = real.copy()
         for track in case.tracks or ():
-            _cut_out(free, track, margin)
+            cut_out(free, track.boxes, _margin(free))
+        return free
+
+    return case.memo("background predicted mask", cut)
+
+
+def truth_as_predicted_mask(case: Case) -> NDArray[np.bool_]:
+    """What `background_mask` is for the truth as a prediction: masked by what the tracker sees in it, too."""
+    free = background_mask(case, predicted=False).copy()
+    for track in case.reference_tracks or ():
+        cut_out(free, track.boxes[case.sample.num_context_frames :], _margin(free))
     return free
 
 
@@ -128,7 +148,7 @@ def context_mask(case: Case) -> NDArray[np.bool_]:
     context, labels = case.sample.prompt.context, case.truth.context_labels
     if labels is None:
         return np.ones(context.shape[:3], np.bool_)
-    return _away_from(labels, max(round(MARGIN * context.shape[2]), 1))
+    return _away_from(labels)
 
 
 def viewing_distance(a: Poses, b: Poses) -> Angles:
@@ -162,7 +182,7 @@ def evidence_of(near: NDArray[np.floating], found: Angles, lag: int, other: NDAr
     The likeness is freed of what a predicted frame has in common with all views, and of what a view has in common with
     all frames. A still picture has equal rows, of which nothing is left. Frames count by how well they are found at
     all: else a picture that is blank while the camera looks elsewhere would seem to know where it looks. NaN for frames
-    whose time lies outside of the clip, or whose view is like all others.
+    whose time lies outside of the clip, whose view is like all others, or of which subjects hide too much.
 
     Args:
         near: Likeness of frames and views ``[T, T]``.
@@ -170,6 +190,7 @@ def evidence_of(near: NDArray[np.floating], found: Angles, lag: int, other: NDAr
         lag: Frames.
         other: `other_views`.
     """
+    known = own_time(near, lag) > UNKNOWN
     near = np.maximum(near, 0).astype(np.float64)
     weight = np.clip(found / SURE, 0, 1)
     usual = weight @ near / max(float(weight.sum()), 1e-9)
@@ -178,7 +199,7 @@ def evidence_of(near: NDArray[np.floating], found: Angles, lag: int, other: NDAr
     lead = np.clip((own_time(clean, lag)[:, None] - clean[shown]) / DISTINCT, -1, 1)
     count = other[shown - lag].sum(axis=1)
     out = np.full(len(near), np.nan)
-    asked = count > 0
+    asked = (count > 0) & known
     total = (lead * other[shown - lag]).sum(axis=1)
     out[shown[asked]] = weight[shown[asked]] * total[asked] / count[asked]
     return out
@@ -222,15 +243,26 @@ def _apart(a: Angles, b: Angles) -> Angles:
     return np.asarray(np.degrees(2 * np.arcsin(np.clip(np.linalg.norm(a - b, axis=-1) / 2, 0, 1))), np.float64)
 
 
-def _away_from(labels: LabelMaps, margin: int) -> NDArray[np.bool_]:
+def _real_mask(case: Case) -> NDArray[np.bool_]:
+    labels = case.truth.target_labels
+    return np.ones(case.truth.target.shape[:3], np.bool_) if labels is None else _away_from(labels)
+
+
+def _margin(mask: NDArray[np.generic]) -> int:
+    return max(round(MARGIN * int(mask.shape[2])), 1)
+
+
+def _away_from(labels: LabelMaps) -> NDArray[np.bool_]:
     import cv2
 
+    margin = _margin(labels)
     kernel = np.ones((2 * margin + 1, 2 * margin + 1), np.uint8)
     return np.stack([cv2.dilate((frame > 0).astype(np.uint8), kernel) == 0 for frame in labels])
 
 
-def _cut_out(free: NDArray[np.bool_], track: Track, margin: int) -> None:
-    for t in np.flatnonzero(present(track.boxes)):
-        x0, y0 = np.floor(track.boxes[t, :2] - margin).astype(int).clip(min=0)
-        x1, y1 = np.ceil(track.boxes[t, 2:] + margin).astype(int).clip(min=0)
+def cut_out(free: NDArray[np.bool_], boxes: Boxes, margin: int) -> None:
+    """Takes boxes ``[T, 4]`` and a margin of pixels around them out of a mask."""
+    for t in np.flatnonzero(present(boxes)):
+        x0, y0 = np.floor(boxes[t, :2] - margin).astype(int).clip(min=0)
+        x1, y1 = np.ceil(boxes[t, 2:] + margin).astype(int).clip(min=0)
         free[t, y0:y1, x0:x1] = False

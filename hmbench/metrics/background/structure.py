@@ -16,10 +16,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hmbench.metrics.background.views import FAINT, SHIFTS, WIDTH, Floats, Likeness, Views, moved
+from hmbench.metrics.background.views import FAINT, FINE_WIDTH, SHIFTS, WIDTH, Floats, Likeness, Views, moved
 
-FINE_WIDTH = 112
-"""Columns of the views in which structure is compared: half the mini world's."""
 WINDOW = 9
 """Columns and rows of a window: a twelfth of the view, the size of a door in the next house."""
 REACH = 2

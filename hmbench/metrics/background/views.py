@@ -21,6 +21,8 @@ Floats = NDArray[np.float32]
 
 WIDTH = 56
 """Columns of a view: a pixel is the width of a window pane in the next house, and 1.8 % of what is in view."""
+FINE_WIDTH = 112
+"""Columns of the views in which structure is compared: half the mini world's."""
 FAR = (6, 2)
 """Columns and rows by which views are moved against each other to find a place."""
 NEAR = 1
@@ -45,6 +47,15 @@ class Views(NamedTuple):
     """1 where the background is seen, else 0, ``[T, h, w]``."""
 
 
+class Scales(NamedTuple):
+    """Views of a clip at two scales."""
+
+    coarse: Views
+    """`WIDTH` columns: where a place is recognised."""
+    fine: Views
+    """`FINE_WIDTH` columns: where structure is compared."""
+
+
 class Likeness(NamedTuple):
     """How alike the views of two clips are, each with each, at every shift: correlation of structure.
 
@@ -64,30 +75,40 @@ class Likeness(NamedTuple):
         return np.asarray(self.at[close].max(axis=0), np.float32)
 
 
-def small_views(video: Video, background: NDArray[np.bool_], width: int = WIDTH) -> Views:
-    """Views of a clip.
+def small_views(video: Video, background: NDArray[np.bool_], *, of: tuple[int, int] | None = None) -> Scales:
+    """Views of a clip at both scales; the coarse ones are made of the fine ones.
 
     Args:
         video: uint8 ``[T, H, W, 3]``.
         background: Pixels that belong to no subject, ``[T, H, W]``.
-        width: Columns of a view.
+        of: (height, width) of the clip, where the video is a smaller copy whose proportions are rounded.
     """
-    size = (width, max(round(width * video.shape[1] / video.shape[2]), 4))
-    colours = np.empty((len(video), size[1], size[0], 3), np.float32)
-    seen = np.empty(colours.shape[:3], np.float32)
+    height, whole = of or video.shape[1:3]
+    sizes = [(width, max(round(width * height / whole), 4)) for width in (FINE_WIDTH, WIDTH)]
+    views = [
+        Views(np.empty((len(video), h, w, 3), np.float32), np.empty((len(video), h, w), np.float32)) for w, h in sizes
+    ]
     for t, (frame, mask) in enumerate(zip(video, background, strict=True)):
-        share = cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA)
-        masked = np.where(mask[..., None], frame, np.uint8(0))
         # areas shrink in 8 bits first: half a grey level is lost, and most of the time
-        mean = cv2.resize(masked, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
-        mean /= np.maximum(share, 1e-3)[..., None]
-        seen[t] = share > 0.5
-        brightness = mean @ _LUMA
-        picture = np.stack([brightness, mean[..., 0] - brightness, mean[..., 2] - brightness], axis=-1)
-        weight = seen[t][..., None]
-        rows = (picture * weight).sum(axis=1, keepdims=True) / np.maximum(weight.sum(axis=1, keepdims=True), 1)
-        colours[t] = (picture - rows) * weight
-    return Views(colours, seen)
+        free = mask.view(np.uint8)
+        masked = frame if mask.all() else cv2.bitwise_and(frame, frame, mask=free)
+        shown = cv2.resize(masked, sizes[0], interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+        share = cv2.resize(free * np.uint8(255), sizes[0], interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+        _fill(views[0], t, shown, share)
+        shown, share = (cv2.resize(a, sizes[1], interpolation=cv2.INTER_AREA) for a in (shown, share))
+        _fill(views[1], t, np.asarray(shown, np.float32), np.asarray(share, np.float32))
+    return Scales(coarse=views[1], fine=views[0])
+
+
+def _fill(views: Views, t: int, shown: Floats, share: Floats) -> None:
+    """A view from a picture whose masked pixels are black ``[h, w, 3]`` and the share of pixels that are not."""
+    mean = shown / np.maximum(share, 1e-3)[..., None]
+    views.seen[t] = share > 0.5
+    brightness = mean @ _LUMA
+    picture = np.stack([brightness, mean[..., 0] - brightness, mean[..., 2] - brightness], axis=-1)
+    weight = views.seen[t][..., None]
+    rows = (picture * weight).sum(axis=1, keepdims=True) / np.maximum(weight.sum(axis=1, keepdims=True), 1)
+    views.colours[t] = (picture - rows) * weight
 
 
 def likeness(predicted: Views, real: Views) -> Likeness:

@@ -13,6 +13,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from hmbench.case import Case
 from hmbench.metrics.needs import EVENTS, LABELS, SEPARATE, TRACKS, TRUTH, lacks_separate_subjects
 from hmbench.metrics.reentry.path_fit import STORIES
@@ -20,7 +22,8 @@ from hmbench.metrics.reentry.readings import Reading
 from hmbench.metrics.reentry.records import EventRecord, event_records
 from hmbench.networks.backbones import Backbone, CropEncoder
 from hmbench.protocols import MetricInfo
-from hmbench.types import Score
+from hmbench.subjects.boxes import centres
+from hmbench.types import Boxes, Score
 
 _ENCODER = "re-entry encoder"
 
@@ -112,8 +115,17 @@ def _facts(case: Case, label: int, exit_frame: int, reentry: int) -> dict[str, A
         "exit": exit_frame,
         "reentry": reentry,
         "hidden": reentry - exit_frame,
+        "place": _place(subject.boxes[reentry], case.sample.prompt.size),
         "verdict": None,
     }
+
+
+def _place(box: Boxes, size: tuple[int, int]) -> list[float] | None:
+    """Middle of a box ``[4]`` as shares of the picture's width and height; None without a box."""
+    if np.isnan(box).any():
+        return None
+    x, y = centres(box[None])[0]
+    return [round(float(x) / size[1], 4), round(float(y) / size[0], 4)]
 
 
 def _row(case: Case, record: EventRecord) -> dict[str, Any]:

@@ -304,6 +304,11 @@ def test_event_rows_are_json_and_say_everything():
     assert by_subject["actor-1"]["verdict"] == "returned"
     assert by_subject["actor-2"]["verdict"] == "vanished"
     assert by_subject["actor-1"]["hidden"] == 16
+    case = make_case([HERO, FRIEND], [HERO])
+    x0, y0, x1, y1 = case.truth.subjects[0].boxes[by_subject["actor-1"]["reentry"]]
+    height, width = case.sample.prompt.size
+    place = [(x0 + x1) / 2 / width, (y0 + y1) / 2 / height]
+    assert by_subject["actor-1"]["place"] == pytest.approx(place, abs=1e-4)
     assert by_subject["actor-1"]["reentry"] == 30
     assert by_subject["actor-2"]["identity"] is None
     assert by_subject["actor-1"]["path_shift"] == 0
