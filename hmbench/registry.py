@@ -144,6 +144,8 @@ def find_factory(name: str) -> tuple[Factory, dict[str, Any]]:
     Raises:
         UserError: If nothing goes by that name; the hint lists what does.
     """
+    if name.startswith(("http://", "https://", "command:")):
+        return _as_factory(name, MODELS.load("hmbench.run.elsewhere:elsewhere")(name)), {}
     folder = Path(name)
     known = model_names()
     if name not in known and folder.is_dir():

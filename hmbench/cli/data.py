@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, cast, get_args
 
 import typer
 
@@ -14,6 +14,7 @@ def register(app: typer.Typer) -> None:
     app.command("show")(show_command)
     app.command("check")(check_command)
     app.command("card")(card_command)
+    app.command("prompts")(prompts_command)
 
 
 Folder = Annotated[str, typer.Argument(help="'mini', or a folder in HM-World's layout.")]
@@ -42,6 +43,42 @@ def import_examples_command(
         )
     ids = import_examples(source, target, context_frames=context_frames, target_frames=target_frames)
     out.print(f"{len(ids)} samples in {target}: {', '.join(ids)}", highlight=False)
+
+
+def prompts_command(
+    data: Annotated[str, typer.Argument(help="'mini', or a folder in HM-World's layout.")],
+    out: Annotated[Path, typer.Argument(help="Folder to write, one folder a sample.")],
+    split: Annotated[str, typer.Option(help="Split of the data.")] = "all",
+    limit: Annotated[int | None, typer.Option(min=1, help="The first so many samples.")] = None,
+    cameras: Annotated[
+        str, typer.Option(help="Convention: opencv, opencv-w2c, opengl, unreal, ...; -cm or -m after it.")
+    ] = "opencv",
+    origin: Annotated[
+        str, typer.Option(help="Where the cameras' world begins: first-target or world.")
+    ] = "first-target",
+    camera_file: Annotated[str, typer.Option(help="npz, json, or colmap (lines of images.txt).")] = "npz",
+    fps: Annotated[float | None, typer.Option(help="The model's rate, if not the data's.")] = None,
+    frames: Annotated[int | None, typer.Option(min=1, help="Target frames that the model makes, if not all.")] = None,
+) -> None:
+    """Write what a model that lives elsewhere is given: context, caption and cameras of each sample, and no target."""
+    from hmbench.cli.console import open_shown
+    from hmbench.cli.console import out as screen
+    from hmbench.data.prompts import CameraFile, Origin, PromptForm, write_prompts
+    from hmbench.errors import UserError, did_you_mean
+
+    for name, value, known in (
+        ("origin", origin, get_args(Origin)),
+        ("camera-file", camera_file, get_args(CameraFile)),
+    ):
+        if value not in known:
+            raise UserError(f"--{name} cannot be {value!r}.", did_you_mean(value, known))
+    form = PromptForm(cameras=cameras, origin=cast(Any, origin), file=cast(Any, camera_file), fps=fps, frames=frames)
+    source = open_shown(data)
+    ids = source.ids(split)[:limit]
+    done = write_prompts(source, ids, out, form)
+    screen.print(
+        f"{len(done)} new prompts of {len(ids)} in {out}; README.txt there says what to do with them.", highlight=False
+    )
 
 
 def card_command(
