@@ -103,8 +103,11 @@ def _agreement(moved: list[tuple[Picture, NDArray[np.bool_]]]) -> tuple[Picture,
         count += both
         known |= covered
     window = (WINDOW, WINDOW)
-    total, count = (cv2.boxFilter(part, -1, window, borderType=cv2.BORDER_REFLECT) for part in (total, count))
-    return colours, np.where(count > 1e-6, total / np.maximum(count, 1e-6), np.float32(255))
+    differ, seen = (
+        np.asarray(cv2.boxFilter(part, -1, window, borderType=cv2.BORDER_REFLECT), np.float32)
+        for part in (total, count)
+    )
+    return colours, np.where(seen > 1e-6, differ / np.maximum(seen, 1e-6), np.float32(255))
 
 
 def _seen(prompt: Prompt, t: int, view: int, inverse: float) -> tuple[Picture, NDArray[np.bool_]]:
