@@ -17,6 +17,8 @@ PageClips = Annotated[int | None, typer.Option("--clips", "-n", min=1, help="So 
 PageSeed = Annotated[int, typer.Option("--seed", min=0, help="Seed of clips, order and sides.")]
 PageRepeats = Annotated[int, typer.Option("--repeats", min=0, help="Clips asked twice, sides swapped.")]
 ChoicesAndRuns = Annotated[list[Path], typer.Argument(help="Files of choices (.json), and the page's two run folders.")]
+SomeRuns = Annotated[list[Path], typer.Argument(help="Scored run folders of the same clips: tricks, models, bounds.")]
+OrderingOut = Annotated[Path | None, typer.Option("--out", "-o", help="Folder for ordering.json and ordering.md.")]
 AgreementOut = Annotated[Path | None, typer.Option("--out", "-o", help="Folder for agreement.json and agreement.md.")]
 
 
@@ -25,6 +27,7 @@ def register(app: typer.Typer) -> None:
     app.command("coverage")(coverage)
     app.command("page")(page)
     app.command("agreement")(agreement)
+    app.command("ordering")(ordering)
 
 
 def coverage(repeats: Repeats = 1000, out: SimulationOut = Path("coverage"), seed: SimulationSeed = 0) -> None:
@@ -95,3 +98,20 @@ def agreement(targets: ChoicesAndRuns, out: AgreementOut = None) -> None:
     if out is not None:
         write_json(out / "agreement.json", agreement_record(found))
         write_text(out / "agreement.md", "\n".join(table.markdown() for table in tables))
+
+
+def ordering(runs: SomeRuns, out: OrderingOut = None) -> None:
+    """Whether the score is in order: tricks at nothing, the truth at the top, what remembers above every trick."""
+    from hmbench.cli.compare import screen_table
+    from hmbench.cli.console import out as screen
+    from hmbench.files import write_json, write_text
+    from hmbench.study.ordering import demands, ordering_record, ordering_table, read_placed
+
+    placed = read_placed(runs)
+    asked, table = demands(placed), ordering_table(placed)
+    lines = [f"{'met' if d.met else 'NOT met'}: {d.text} ({d.worst})" for d in asked]
+    screen.print(screen_table(table))
+    screen.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
+    if out is not None:
+        write_json(out / "ordering.json", ordering_record(placed, asked))
+        write_text(out / "ordering.md", table.markdown() + "\n" + "\n".join(f"* {line}" for line in lines) + "\n")

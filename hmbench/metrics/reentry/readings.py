@@ -158,14 +158,14 @@ READINGS = (
         "verdict_returned",
         lambda r: float(r.verdict == "returned"),
         "nothing wrong with the event",
-        version=6,
+        version=7,
         headline=True,
     ),
     _share(
         "reentry_success",
         lambda r: r.success,
         "product of all factors, 0 at the best memoryless prediction",
-        version=4,
+        version=5,
         headline=True,
     ),
 )
