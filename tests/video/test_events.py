@@ -37,6 +37,15 @@ def test_slivers_and_flicker_do_not_count_as_visible() -> None:
     assert "".join(".#"[int(v)] for v in got) == ".######........."
 
 
+def test_the_edges_of_the_rule() -> None:
+    """A share that is just reached counts; a run of just `min_run` frames stays, one shorter is merged."""
+    area = np.array([9, 10, 11, 10, 0, 0, 0, 10, 10, 0, 0, 10, 10, 10], dtype=float)
+    got = visible_frames(area, 1000, share=0.01, min_run=3)
+    assert "".join(".#"[int(v)] for v in got) == ".###...#######"
+    got = visible_frames(area, 1000, share=0.01, min_run=2)
+    assert "".join(".#"[int(v)] for v in got) == ".###...##..###"
+
+
 def test_visibility_of_a_constant_clip() -> None:
     assert visible_frames(np.zeros(5), 100).sum() == 0
     assert visible_frames(np.full(5, 100.0), 100).sum() == 5
