@@ -51,6 +51,13 @@ def test_a_stray_track_costs_detection_only():
     assert idf1(overlaps([still(0)], [still(0), still(80)], T)) == pytest.approx(2 / 3)
 
 
+def test_an_overlap_that_just_reaches_a_threshold_matches():
+    """IoU 10 / 20 is 0.5, the tenth of nineteen thresholds, as TrackEval counts it; IDF1's own threshold too."""
+    found = overlaps([still(0, size=20.0)], [still(0, size=10.0)], T)
+    assert hota(found).deta == pytest.approx(10 / 19)
+    assert idf1(found) == pytest.approx(1)
+
+
 def test_loose_boxes_match_at_low_thresholds_only():
     shifted = still(5)  # IoU 5 / 15
     got = hota(overlaps([still(0)], [shifted], T))
