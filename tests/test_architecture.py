@@ -18,7 +18,7 @@ FLOORS = (
     {"_moved"},
     {"errors"},
     {"durable"},
-    {"files", "flags", "prefixes"},
+    {"files", "flags", "prefixes", "described"},
     {"types", "workers"},
     {"case", "protocols", "registry", "cache", "digests", "streams"},
     {"video", "results"},

@@ -11,6 +11,7 @@ import sys
 
 import typer
 
+from hmbench.cli.common import dress, root
 from hmbench.cli.console import errors, show_error
 from hmbench.cli.stopping import sentence, stopped_by_signals
 from hmbench.durable import storage_error
@@ -54,6 +55,8 @@ for _names, _target in ((ROOT_MODULES, app), (DATA_MODULES, data_app), (STUDY_MO
         importlib.import_module(f"hmbench.cli.{_name}").register(_target)
 for _name in COMMANDS.points():
     COMMANDS.find(_name)(app)
+app.callback(invoke_without_command=True)(root)
+dress(app)
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,6 +34,13 @@ Out = Annotated[
 Videos = Annotated[
     int, typer.Option("--videos", help="Side-by-side videos of so many most different clips.", rich_help_panel=FILES)
 ]
+By = Annotated[
+    str,
+    typer.Option(
+        "--by",
+        help="Also by kinds of clips, with commas: cell, camera, subjects, category, hidden (time out of sight).",
+    ),
+]
 VideosBy = Annotated[
     str | None, typer.Option("--videos-by", help="Metric that finds these clips; the first.", rich_help_panel=FILES)
 ]
@@ -47,6 +55,7 @@ def compare(
     typed: Typed,
     targets: Targets,
     metrics: Metrics = "headline",
+    by: By = "",
     all_pairs: AllPairs = False,
     pool_seeds: PoolSeeds = False,
     out: Out = None,
@@ -68,7 +77,8 @@ def compare(
         metrics=wanted, pairs="all" if all_pairs else "first", pool_seeds=pool_seeds, seed=request.seed
     )
     comparison = compare_runs(folders, settings)
-    _show(comparison)
+    kinds = [name.strip() for name in by.split(",") if name.strip()]
+    _show(comparison, kinds)
     if out is not None:
         _write(comparison, out, videos, videos_by)
 
@@ -95,30 +105,49 @@ def _run_folder(target: str, request: EvalRequest) -> Path:
 
 def screen_table(text: TextTable) -> Table:
     """A text table for the terminal, its notes below."""
+    from rich.box import SIMPLE_HEAD
     from rich.markup import escape
     from rich.table import Table
 
     table = Table(
-        title=escape(text.title), title_justify="left", caption=escape("\n".join(text.notes)), caption_justify="left"
+        title=escape(text.title),
+        title_justify="left",
+        caption=escape("\n".join(text.notes)),
+        caption_justify="left",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
     )
-    for column, name in enumerate(text.header):
-        table.add_column(escape(name), justify="left" if column < text.text_columns else "right")
+    for column, name in enumerate(text.header):  # names are never cut, on a narrow screen numbers are folded
+        first = column < text.text_columns
+        table.add_column(escape(name), justify="left" if first else "right", no_wrap=first, overflow="fold")
     for r, row in enumerate(text.rows):
         cells = [escape(cell) for cell in row]
         table.add_row(*(f"[bold]{cell}[/]" if (r, c) in text.bold else cell for c, cell in enumerate(cells)))
     return table
 
 
-def _show(comparison: Comparison) -> None:
+def _show(comparison: Comparison, by: Sequence[str]) -> None:
     from rich.markup import escape
 
+    from hmbench.cli.console import MODE, errors, show_json
     from hmbench.cli.console import out as screen
-    from hmbench.report.compare_report import report_tables
+    from hmbench.report.compare_report import comparison_record, screen_tables
 
-    for warning in comparison.warnings:
-        screen.print(f"[bold yellow]Note:[/] {escape(warning)}", highlight=False)
-    for text in report_tables(comparison):
+    tables = screen_tables(comparison, by)
+    if MODE.json:
+        show_json(comparison_record(comparison))
+        return
+    if not MODE.quiet:
+        for warning in comparison.warnings:
+            errors.print(f"[bold yellow]Note:[/] {escape(warning)}", highlight=False, soft_wrap=True)
+    for text in tables:
         screen.print(screen_table(text))
+    if comparison.breakdowns and not by and not MODE.quiet:
+        kinds = ", ".join(dict.fromkeys(b.by for b in comparison.breakdowns))
+        errors.print(
+            f"By kinds of clips: --by {kinds}. Everything in files: --out DIR.", highlight=False, soft_wrap=True
+        )
 
 
 def _write(comparison: Comparison, out: Path, videos: int, videos_by: str | None) -> None:

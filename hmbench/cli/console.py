@@ -67,6 +67,27 @@ out = SafeConsole()
 errors = SafeConsole(stderr=True)
 
 
+class Mode:
+    """How much is said, and in what form; ``--quiet`` and ``--json`` set it (`hmbench.cli.common`)."""
+
+    quiet = False
+    """No bars and no notes."""
+    json = False
+    """The result as JSON on stdout, everything else on stderr."""
+
+
+MODE = Mode()
+
+
+def show_json(content: Any) -> None:
+    """A result as JSON, one object; what is no number is null."""
+    import json
+
+    from hmbench.files import plain
+
+    print(json.dumps(plain(content), indent=1, allow_nan=False, default=str))  # noqa: T201
+
+
 def show_error(error: UserError) -> None:
     """A user's mistake: what happened, and what to do about it."""
     errors.print(f"[bold red]Error:[/] {escape(error.what)}", soft_wrap=True, highlight=False)
@@ -88,6 +109,7 @@ def progress_bar() -> Progress:
         ),
         console=errors,
         expand=True,
+        disable=MODE.quiet,
     )
 
 
@@ -106,6 +128,8 @@ def show_notes(folder: Path, manifest: RunManifest, said: set[str]) -> None:
     """What a reader must know beside the table of a run, except what stands on the screen already."""
     from hmbench.results.notes import run_notes
 
+    if MODE.quiet or MODE.json:
+        return
     notice = manifest.model_info.get("notice")
     for text in dict.fromkeys([*([notice] if notice else []), *run_notes(folder, manifest)]):
         if text not in said:
@@ -139,7 +163,7 @@ class RichReporter:
         """Starts a new bar; a note says how many samples were complete already."""
         self._task = self._progress.add_task(name, total=total, completed=done, note="")
         self._pace, self._stage = Pace(done), (name, done, total)
-        if done:
+        if done and not MODE.quiet:
             self._progress.console.print(f"{name}: {done} of {total} were complete already")
 
     def advance(self, sample_id: str) -> None:
@@ -149,7 +173,7 @@ class RichReporter:
         self._stage = (name, done + 1, total)
         pace = self._pace.words(done + 1, total)
         self._progress.update(self._task, advance=1, note=f"{pace}  {harmless(sample_id)}".strip())
-        if not errors.is_terminal and self._pace.due():
+        if not (errors.is_terminal or MODE.quiet) and self._pace.due():
             errors.print(f"{name}: {done + 1} of {total}, {pace}", highlight=False, soft_wrap=True)
 
     def progress(self, progress: Progressed) -> None:
@@ -163,7 +187,7 @@ class RichReporter:
             self._pace = Pace(done)
         note = ", ".join([*counts, *filter(None, [self._pace.words(done, progress.total)])])
         self._progress.update(self._task, completed=done, note=note)
-        if (self._verbose or not errors.is_terminal) and self._pace.due():
+        if (self._verbose or not errors.is_terminal) and not MODE.quiet and self._pace.due():
             errors.print(f"{progress.total} clips: {note}", highlight=False, soft_wrap=True)
             for line in progress.workers if self._verbose else ():
                 errors.print(f"  {line}", highlight=False, soft_wrap=True)
@@ -175,7 +199,7 @@ class RichReporter:
 
     def notice(self, text: str) -> None:
         """Prints what the reader must know, once."""
-        if text in self.said:
+        if text in self.said or MODE.quiet:
             return
         self.said.add(text)
         self._progress.console.print(f"[bold yellow]Note:[/] {escape(text)}", highlight=False, soft_wrap=True)

@@ -7,6 +7,9 @@ from typing import Annotated, Any, cast, get_args
 
 import typer
 
+from hmbench.cli.completion import samples, sources
+from hmbench.prefixes import whole_id
+
 
 def register(app: typer.Typer) -> None:
     """Adds the commands to ``hmbench data``."""
@@ -17,7 +20,7 @@ def register(app: typer.Typer) -> None:
     app.command("prompts")(prompts_command)
 
 
-Folder = Annotated[str, typer.Argument(help="'mini', or a folder in HM-World's layout.")]
+Folder = Annotated[str, typer.Argument(help="'mini', or a folder in HM-World's layout.", autocompletion=sources)]
 Split = Annotated[str, typer.Option(help="Split of the data.")]
 
 
@@ -103,7 +106,10 @@ def card_command(
 
 def show_command(
     data: Folder,
-    sample: Annotated[str | None, typer.Argument(help="Show this sample in detail.")] = None,
+    sample: Annotated[
+        str | None,
+        typer.Argument(help="Show this sample in detail; the beginning of its id is enough.", autocompletion=samples),
+    ] = None,
     split: Split = "all",
 ) -> None:
     """Tell what is in a folder, or in one of its samples."""
@@ -111,6 +117,8 @@ def show_command(
     from hmbench.data.overview import dataset_table, sample_table
 
     source = open_shown(data)
+    if sample:
+        sample = whole_id(sample, source.ids("all"), source.name)
     out.print(sample_table(source.load(sample)) if sample else dataset_table(source, split))
 
 

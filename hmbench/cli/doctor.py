@@ -20,7 +20,7 @@ def doctor_command(
     from rich.markup import escape
     from rich.table import Table
 
-    from hmbench.cli.console import out
+    from hmbench.cli.console import MODE, out, show_json
     from hmbench.run.doctor import examine
 
     checks = examine(weights=weights)
@@ -28,6 +28,9 @@ def doctor_command(
     table = Table(show_header=False, box=None)
     for check in checks:
         table.add_row(f"[{colours[check.verdict]}]{check.verdict}[/]", check.name, escape(check.found))
-    out.print(table)
+    if MODE.json:
+        show_json([{"verdict": c.verdict, "what": c.name, "found": c.found} for c in checks])
+    else:
+        out.print(table)
     if any(check.verdict == "problem" for check in checks):
         raise typer.Exit(1)

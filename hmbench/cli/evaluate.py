@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,7 @@ from hmbench.run.request import OWN, SCORING, EvalRequest, Reporter
 from hmbench.run.workers_request import SHARING
 
 if TYPE_CHECKING:
+    from hmbench.results.records import RunManifest
     from hmbench.run.evaluate import EvalResult
 
 RunToScore = Annotated[Path | None, typer.Option("--run", help="A run folder of `hmbench generate` or `eval`.")]
@@ -104,6 +106,8 @@ def generate_command(
     screen.print(
         f"{len(manifest.samples) - len(missing)} of {len(manifest.samples)} videos in {request.out}/predictions"
     )
+    for path in joined_videos(manifest, request.out):
+        screen.print(f"Context and continuation in one video: {path}", highlight=False, soft_wrap=True)
     if missing and request.shard == (0, 1):
         raise typer.Exit(1)
 
@@ -201,19 +205,64 @@ def _finish(result: EvalResult, folder: Path, all_metrics: bool, said: set[str])
     """Prints the table, what was skipped and why, and where the files are; exits non-zero if a sample failed."""
     from rich.markup import escape
 
-    from hmbench.cli.console import errors, show_notes
+    from hmbench.cli.console import MODE, errors, show_json, show_notes
     from hmbench.cli.console import out as screen
     from hmbench.report.run_tables import screen_table, skipped_reasons
 
-    screen.print(screen_table(result.manifest, result.summary, headline_only=not all_metrics))
-    for reason, names in skipped_reasons(result.summary).items():
+    if MODE.json:
+        show_json(_as_json(result, folder))
+    else:
+        screen.print(screen_table(result.manifest, result.summary, headline_only=not all_metrics))
+    for reason, names in skipped_reasons(result.summary).items() if not (MODE.quiet or MODE.json) else ():
         shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
         errors.print(f"[dim]skipped: {escape(shown)}: {escape(reason)}[/]", highlight=False, soft_wrap=True)
     show_notes(folder, result.manifest, said)
+    if MODE.json:
+        screen = errors
     if result.missing:
         screen.print(f"{len(result.missing)} samples are left to others, or to the same command again.")
-    screen.print(f"Rows, events and tables: {folder}", highlight=False, soft_wrap=True)
+    for path in joined_videos(result.manifest, folder):
+        screen.print(f"Context and continuation in one video: {path}", highlight=False, soft_wrap=True)
+    if not MODE.quiet:
+        screen.print(f"Rows, events and tables: {folder}", highlight=False, soft_wrap=True)
     if result.failures:
         counts = f"{len(result.failures)} of {len(result.manifest.samples)}"
         errors.print(f"[bold red]{counts} samples failed[/], wholly or in part (see {folder}/errors)", soft_wrap=True)
         raise typer.Exit(1)
+
+
+def _as_json(result: EvalResult, folder: Path) -> dict[str, Any]:
+    """What ``--json`` prints: where the run is, and every metric's mean."""
+    manifest = result.manifest
+    return {
+        "run": str(folder),
+        "model": manifest.model_info["name"],
+        "data": manifest.data_name,
+        "data_revision": manifest.data_revision,
+        "samples": len(manifest.samples),
+        "metrics": {name: asdict(one) for name, one in result.summary.items()},
+        "failures": result.failures,
+        "missing": list(result.missing),
+    }
+
+
+def joined_videos(manifest: RunManifest, folder: Path) -> list[Path]:
+    """Of somebody's own video: what it showed and how the model continues it, as one mp4 a clip in ``RUN/videos``."""
+    if manifest.data != "own-video":
+        return []
+    import numpy as np
+
+    from hmbench.data.dataset import open_dataset
+    from hmbench.results.run_folder import RunFolder
+    from hmbench.video.files import read_video, write_video
+
+    data, run, made = open_dataset(manifest.data, options=manifest.data_options), RunFolder(folder), []
+    for sample in manifest.samples:
+        if not run.prediction(sample).is_file():
+            continue
+        path = folder / "videos" / f"{sample}.mp4"
+        prompt = data.load(sample).prompt
+        whole = np.concatenate([prompt.context, read_video(run.prediction(sample))])
+        write_video(path, whole, fps=prompt.fps)
+        made.append(path)
+    return made

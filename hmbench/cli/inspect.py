@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from hmbench.errors import UserError, did_you_mean
+from hmbench.cli.completion import runs, samples
+from hmbench.errors import UserError
+from hmbench.prefixes import whole_id
 
 if TYPE_CHECKING:
     from hmbench.results.records import RunManifest
     from hmbench.results.run_folder import RunFolder
 
-Run = Annotated[Path, typer.Argument(help="Folder of a scored run.")]
-SampleId = Annotated[str, typer.Argument(help="Id of a sample of that run.")]
+Run = Annotated[Path, typer.Argument(help="Folder of a scored run.", autocompletion=runs)]
+SampleId = Annotated[str, typer.Argument(help="Id of a sample of that run, or its beginning.", autocompletion=samples)]
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the pictures; RUN/inspect/SAMPLE.")]
 Data = Annotated[str | None, typer.Option("--data", "-d", help="Where the data are now, if they moved.")]
 COLUMNS = {
@@ -53,6 +55,7 @@ def inspect_command(run: Run, sample: SampleId, out: Out = None, data: Data = No
 
     folder = RunFolder(run)
     manifest = folder.read_manifest()
+    sample = whole_id(sample, manifest.samples, f"The run {folder.path}")
     content, tracked = _records(folder, manifest, sample)
     clip = open_dataset(data or manifest.data, options=None if data else manifest.data_options).load(sample)
     path = stored_prediction(folder, manifest, sample)
@@ -74,8 +77,6 @@ def _records(folder: RunFolder, manifest: RunManifest, sample: str) -> tuple[dic
     """Scores and tracks of a sample, as the run stored them."""
     from hmbench.files import read_sealed
 
-    if sample not in manifest.samples:
-        raise UserError(f"The run {folder.path} has no sample {sample!r}.", did_you_mean(sample, manifest.samples))
     scores, tracks = folder.scores(sample), folder.tracks(sample)
     if not scores.is_file():
         raise UserError(f"{sample} has not been scored in {folder.path}.", "Run the same `hmbench eval` again.")

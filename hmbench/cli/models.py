@@ -7,17 +7,21 @@ from typing import Annotated, Any
 
 import typer
 
+from hmbench.cli import completion
 from hmbench.cli.options import Typed, takes_request
 from hmbench.errors import UserError
+from hmbench.prefixes import whole_id
 
-Name = Annotated[str | None, typer.Argument(help="Show this model's options.")]
+Name = Annotated[str | None, typer.Argument(help="Show this model's options.", autocompletion=completion.models)]
 Cost = Annotated[bool, typer.Option("--cost", help="Cost cards: tokens, parameters, operations, time, memory.")]
 Preset = Annotated[str, typer.Option("--preset", help="Size of the cost cards: mini, nano or paper.")]
 Measure = Annotated[
     bool, typer.Option("--measure/--no-measure", help="Also time and memory of a denoising step (a minute or more).")
 ]
 CostOut = Annotated[Path | None, typer.Option("--out", "-o", help="Folder for cost.json, .md, .csv and .tex.")]
-SampleId = Annotated[str, typer.Option("--sample", help="Which clip.")]
+SampleId = Annotated[
+    str, typer.Option("--sample", help="Which clip, by its id or a beginning of it.", autocompletion=completion.samples)
+]
 PictureOut = Annotated[Path, typer.Option("--out", "-o", help="Folder for retrieval.json and retrieval.png.")]
 
 
@@ -48,7 +52,6 @@ def retrieval(typed: Typed, sample: SampleId, out: PictureOut) -> None:
     """Show which parts of the past each target frame retrieved, as data and as a picture."""
     from hmbench.cli.console import out as screen
     from hmbench.data.dataset import open_dataset
-    from hmbench.errors import did_you_mean
     from hmbench.insight.retrieval import trace_retrieval
     from hmbench.insight.retrieval_picture import write_retrieval
     from hmbench.registry import create_model
@@ -56,8 +59,7 @@ def retrieval(typed: Typed, sample: SampleId, out: PictureOut) -> None:
     request = typed.request(out=out)
     assert request.model is not None, "the option is required"
     clips = open_dataset(request.data)
-    if sample not in (known := clips.ids("all")):
-        raise UserError(f"{clips.name} has no sample {sample!r}.", did_you_mean(sample, known))
+    sample = whole_id(sample, clips.ids("all"), clips.name)
     built = create_model(request.model, profile=request.profile, device=request.device, options=request.options)
     clip = clips.load(sample)
     trace = trace_retrieval(built, clip.prompt, seed=request.seed)
@@ -80,21 +82,32 @@ def _list_models() -> None:
     from rich.markup import escape
     from rich.table import Table
 
+    from hmbench.cli.console import MODE, show_json
     from hmbench.cli.console import out as screen
     from hmbench.registry import model_names
 
-    table = Table("model", "what it does", "from")
-    for name, point in model_names().items():
-        table.add_row(escape(name), escape(_description(name)), point.value.partition(":")[0])
+    found = {name: (_description(name, point.value), point.value) for name, point in model_names().items()}
+    if MODE.json:
+        show_json([{"model": n, "description": what, "from": value} for n, (what, value) in found.items()])
+        return
+    table = Table(header_style="bold")
+    table.add_column("model", no_wrap=True)
+    table.add_column("what it does")
+    for name, (what, _) in found.items():
+        table.add_row(escape(name), escape(what))
     screen.print(table)
-    screen.print("Options of one: `hmbench models NAME`. What memories cost: `hmbench models --cost`.")
+    if not MODE.quiet:
+        screen.print("Options of one: `hmbench models NAME`. What memories cost: `hmbench models --cost`.")
 
 
-def _description(name: str) -> str:
+def _description(name: str, value: str | None = None) -> str:
     import inspect
 
+    from hmbench.described import described
     from hmbench.registry import find_factory
 
+    if value is not None and (found := described(value)):
+        return found
     try:
         factory, _ = find_factory(name)
     except UserError as error:
@@ -106,10 +119,15 @@ def _show_options(name: str) -> None:
     from rich.markup import escape
     from rich.table import Table
 
+    from hmbench.cli.console import MODE, show_json
     from hmbench.cli.console import out as screen
     from hmbench.registry import factory_options, find_factory
 
     factory, implied = find_factory(name)
+    if MODE.json:
+        own = {o: _type_name(p.annotation) for o, p in factory_options(factory).items()}
+        show_json({"model": name, "description": _description(name), "options": own})
+        return
     table = Table("--option", "type", "default", title=f"{name}: {_description(name)}", title_justify="left")
     for option, parameter in factory_options(factory).items():
         default = implied.get(option, parameter.default)
@@ -136,12 +154,16 @@ def _show_cost(preset: str, device: str, measure: bool, out: Path | None) -> Non
     from dataclasses import asdict
 
     from hmbench.cli.compare import screen_table
+    from hmbench.cli.console import MODE, show_json
     from hmbench.cli.console import out as screen
     from hmbench.files import write_json, write_text
     from hmbench.insight.cost import cost_cards, cost_table
     from hmbench.run.request import checked_device
 
     cards = cost_cards(preset=preset, device=checked_device(device), measure=measure)
+    if MODE.json:
+        show_json([asdict(card) for card in cards])
+        return
     table = cost_table(cards)
     screen.print(screen_table(table))
     if out is not None:

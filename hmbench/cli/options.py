@@ -10,8 +10,9 @@ from typing import Annotated, Any
 
 import typer
 
+from hmbench.cli.completion import FIELDS
 from hmbench.flags import Asked, asked_by, from_typed
-from hmbench.run.request import EvalRequest, check_names, default_out
+from hmbench.run.request import EvalRequest, check_metrics, check_names, default_out
 
 __all__ = ["Typed", "default_out", "takes_request"]
 
@@ -49,6 +50,7 @@ class Typed:
         values = {**self.values, **changes}
         profile = None if self.command == "retrieval" else values.get("profile")  # models know profiles of their own
         check_names(model=values.get("model"), data=values.get("data"), profile=profile)
+        check_metrics(values.get("metrics") or ())
         others = {name: value for name, value in changes.items() if name not in self.values}
         if self.on_workers:  # what this machine has says nothing of theirs
             others["device"], values["device"] = values["device"], "cpu"
@@ -99,7 +101,13 @@ def _parameter(asked: Asked, command: str, hints: Mapping[str, Any]) -> inspect.
 def _annotation(asked: Asked, hints: Mapping[str, Any]) -> Any:
     kind = asked.flag.typed or hints[asked.name]
     names = asked.flag.names or (f"--{asked.name.replace('_', '-')}",)
-    found = typer.Option(*names, help=asked.flag.help, rich_help_panel=asked.flag.panel, min=asked.flag.minimum)
+    found = typer.Option(
+        *names,
+        help=asked.flag.help,
+        rich_help_panel=asked.flag.panel,
+        min=asked.flag.minimum,
+        autocompletion=FIELDS.get(asked.name),
+    )
     return Annotated[kind, found]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -33,15 +33,20 @@ def check_command(
     For example: hmbench check-predictions my-videos mini --match '{id}_seed0.mp4'. Exits with 1 if something does not
     fit.
     """
-    from hmbench.cli.console import open_shown
+    from hmbench.cli.console import MODE, open_shown, show_json
     from hmbench.cli.console import out as screen
     from hmbench.run.predictions_check import check_predictions
 
     asked = typed.fields()
     clips = open_shown(data)
     checked = check_predictions(clips, clips.ids(split), folder, match=asked["match"], reading=asked["reading"])
-    show(checked)
     good = sum(look.plan is not None for look in checked.looks)
+    if MODE.json:
+        show_json(_as_json(checked))
+        if good < len(checked.looks):
+            raise typer.Exit(1)
+        return
+    show(checked)
     screen.print(f"{good} of {len(checked.looks)} predictions can be scored.", highlight=False)
     hints = dict.fromkeys(look.hint for look in checked.looks if look.hint)
     for hint in list(hints)[:3]:
@@ -73,3 +78,18 @@ def show(checked: Checked) -> None:
     if len(kinds) > SHOWN:
         table.add_row(f"and {len(kinds) - SHOWN} more kinds")
     screen.print(table)
+
+
+def _as_json(checked: Checked) -> dict[str, Any]:
+    """What ``--json`` prints: every prediction with what it is and whether it fits."""
+    from hmbench.run.predictions_check import kind_of
+
+    names = ("frames", "rate", "size", "lasts", "stored_as", "verdict")
+    return {
+        "predictions": [
+            {"sample": look.sample, "fits": look.plan is not None, "hint": look.hint or None}
+            | dict(zip(names, kind_of(look), strict=True))
+            for look in checked.looks
+        ],
+        "others": list(checked.others),
+    }

@@ -6,7 +6,7 @@ signature of `CardSource`; `hmbench models --cost` prints them all.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -47,6 +47,24 @@ class CostCard:
     """Device, threads and number format of the measurement, or why there is none."""
 
 
+Column = tuple[str, Callable[[CostCard], str]]
+COUNTED: tuple[Column, ...] = (
+    ("method", lambda card: card.method),
+    ("memory", lambda card: f"{card.memory_tokens:,}"),
+    ("seen", lambda card: f"{card.tokens_seen:,}"),
+    ("noise", lambda card: "yes" if card.noise_reaches_context else "no"),
+    ("params", lambda card: f"{card.parameters / 1e6:,.2f} M"),
+    ("added", lambda card: f"{card.parameters_added / 1e6:,.3f} M"),
+    ("GFLOP", lambda card: f"{card.attention_flops / 1e9:,.1f}"),
+    ("evals", lambda card: str(card.evaluations)),
+)
+"""Headings short enough for a screen of 80 columns; the notes say what they are."""
+MEASURED: tuple[Column, ...] = (
+    ("seconds", lambda card: "–" if card.seconds is None else f"{card.seconds:.2f}"),
+    ("MiB", lambda card: "–" if card.peak_bytes is None else f"{card.peak_bytes / 2**20:,.0f}"),
+)
+
+
 class CardSource(Protocol):
     """What the entry point names."""
 
@@ -68,40 +86,16 @@ def cost_cards(*, preset: str, device: str, measure: bool) -> list[CostCard]:
 
 
 def cost_table(cards: Sequence[CostCard]) -> TextTable:
-    """Cards as a table, a row a method."""
+    """Cards as a table, a row a method; columns that nothing was measured for are left out."""
+    columns = [*COUNTED, *(MEASURED if any(card.seconds is not None for card in cards) else ())]
     return TextTable(
         title=f"Cost of one denoising step, {cards[0].preset}: {cards[0].clip}",
-        header=[
-            "method",
-            "tokens of memory",
-            "tokens seen",
-            "noise in context",
-            "parameters",
-            "added",
-            "attention GFLOP",
-            "evaluations",
-            "seconds",
-            "peak MiB",
-        ],
-        rows=[_row(card) for card in cards],
+        header=[name for name, _ in columns],
+        rows=[[cell(card) for _, cell in columns] for card in cards],
         notes=[
-            "Tokens: keys and values that a target frame sees. Attention: one evaluation, all layers. Peak: what the "
+            "Memory, seen: keys and values that a target frame sees of the past, and in all. Noise: whether it reaches "
+            "the context. GFLOP: self-attention of one evaluation, all layers. Evals: evaluations a step. MiB: what a "
             "step adds to weights and inputs.",
             *dict.fromkeys(f"Time and memory: {card.measured_on}." for card in cards),
         ],
     )
-
-
-def _row(card: CostCard) -> list[str]:
-    return [
-        card.method,
-        f"{card.memory_tokens:,}",
-        f"{card.tokens_seen:,}",
-        "yes" if card.noise_reaches_context else "no",
-        f"{card.parameters:,}",
-        f"{card.parameters_added:,}",
-        f"{card.attention_flops / 1e9:,.1f}",
-        str(card.evaluations),
-        "–" if card.seconds is None else f"{card.seconds:.2f}",
-        "–" if card.peak_bytes is None else f"{card.peak_bytes / 2**20:,.0f}",
-    ]

@@ -26,8 +26,8 @@ from hmbench.report.compare_inputs import (
     ComparedRun,
     RunRows,
     check_comparable,
-    check_versions,
     choose_metrics,
+    comparable_metrics,
     load_runs,
     metric_info,
     pool_runs,
@@ -163,13 +163,15 @@ def compare_runs(folders: Sequence[Path], settings: CompareSettings | None = Non
     samples = shared_samples(runs)
     rows: list[RunRows] = [rows_by_metric(run, set(samples)) for run in runs]
     names = choose_metrics(runs, rows, settings.metrics)
-    check_versions(runs, rows, names)
+    by_name = settings.metrics not in ("headline", "all")
+    names, left_out = comparable_metrics(runs, rows, names, asked=by_name)
     if settings.pool_seeds:
         runs, rows, said = pool_runs(runs, rows)
         if len(runs) < 2:
             raise UserError("All runs are seeds of one model.", "Give runs of two models, or leave --pool-seeds out.")
         warnings = list(dict.fromkeys(run.notice for run in runs if run.notice)) + said
     table = _Table(runs=runs, rows=rows, samples=samples, seed=settings.seed)
+    warnings += left_out
     differences = _differences(table, names, settings.pairs)
     warnings += _without_p(differences)
     warnings += _too_few(differences)
@@ -316,6 +318,7 @@ def _breakdowns(table: _Table, names: Sequence[str], metadata: Mapping[str, Mapp
             kind = kind_of(metadata.get(sample, {}))
             if kind is not None:
                 groups.setdefault(kind, []).append(sample)
+        groups = {kind: members for kind, members in groups.items() if len(members) > 1}  # one clip is no kind
         if len(groups) < 2:
             continue
         for value, metric in itertools.product(sorted(groups), names):

@@ -20,11 +20,12 @@ from hmbench.results.seeds import pool_seeds
 
 RunRows = Mapping[str, Mapping[str, Row]]
 """Metric to sample to row."""
-MUST_AGREE = {
-    "profile": "profiles",
-    "tracker": "trackers",
-}
+MUST_AGREE = {"profile": "profiles"}
 """Fields of a run's manifest that must be equal, and what to call them."""
+TRACKED = frozenset({"tracks", "events"})
+"""Needs of a metric whose numbers rest on the tracker."""
+LABELLED = frozenset({"labels", "separate", "events", "tracks"})
+"""Needs of a metric whose numbers rest on how subjects were told apart."""
 FIRST_RIGHT_PYAV = 17
 """Earlier versions ignore the colour matrix that a file names."""
 HIDDEN_BINS = ((1, 15, "1 to 15 frames"), (16, 30, "16 to 30 frames"), (31, math.inf, "over 30 frames"))
@@ -113,15 +114,8 @@ def check_comparable(runs: Sequence[ComparedRun]) -> list[str]:
     first = runs[0]
     for run in runs[1:]:
         for key, noun in MUST_AGREE.items():
-            ours, theirs = getattr(first.manifest, key), getattr(run.manifest, key)
-            if ours != theirs:
-                raise UserError(
-                    f"{first.label} and {run.label} cannot be compared: they used different {noun} "
-                    f"({key} {_short(ours)} and {_short(theirs)}).",
-                    "Evaluate both in the same way, for example with `hmbench compare MODEL MODEL --data ...`.",
-                )
+            _must_agree(first, run, key, noun)
     _check_data(runs)
-    _check_told_apart(runs)
     warnings = [run.notice for run in runs if run.notice]
     warnings += _decoders(runs)
     settings = [dict(run.manifest.model_info.get("settings") or {}) for run in runs]
@@ -134,6 +128,59 @@ def check_comparable(runs: Sequence[ComparedRun]) -> list[str]:
     if len(seeds) > 1:
         warnings.append(f"The runs used different seeds ({', '.join(map(str, seeds))}): chance differs between them.")
     return list(dict.fromkeys(warnings))
+
+
+def _must_agree(first: ComparedRun, run: ComparedRun, key: str, noun: str) -> None:
+    ours, theirs = getattr(first.manifest, key), getattr(run.manifest, key)
+    if ours != theirs:
+        raise UserError(
+            f"{first.label} and {run.label} cannot be compared: they used different {noun} "
+            f"({key} {_short(ours)} and {_short(theirs)}).",
+            "Evaluate both in the same way, for example with `hmbench compare MODEL MODEL --data ...`.",
+        )
+
+
+def comparable_metrics(
+    runs: Sequence[ComparedRun], rows: Sequence[RunRows], names: Sequence[str], *, asked: bool
+) -> tuple[list[str], list[str]]:
+    """Metrics whose numbers mean the same in all runs, and what is left out: PSNR needs no equal tracker.
+
+    Args:
+        runs: The runs.
+        rows: Their rows.
+        names: The metrics.
+        asked: They were asked for by name: one that cannot be compared is an error.
+
+    Returns:
+        The metrics that stay, and a sentence a reason for the others.
+
+    Raises:
+        UserError: If one that was asked for cannot be compared, or none can.
+    """
+    kept, refused = [], dict[str, list[str]]()
+    first: UserError | None = None
+    for name in names:
+        try:
+            _check_metric(runs, rows, name)
+            kept.append(name)
+        except UserError as error:
+            if asked:
+                raise
+            first = first or error
+            refused.setdefault(error.what.partition(" cannot be compared: ")[2].replace(name, "it"), []).append(name)
+    if not kept and first is not None:
+        raise first
+    return kept, [f"Left out, since {why.rstrip('.')}: {', '.join(left)}." for why, left in refused.items()]
+
+
+def _check_metric(runs: Sequence[ComparedRun], rows: Sequence[RunRows], name: str) -> None:
+    needs = metric_info(runs, name).get("needs")  # earlier versions did not say: it may rest on anything
+    if needs is None or TRACKED & set(needs):
+        for run in runs[1:]:
+            _must_agree(runs[0], run, "tracker", "trackers")
+    if needs is None or LABELLED & set(needs):
+        _check_told_apart(runs)
+    check_versions(runs, rows, [name])
 
 
 def _decoders(runs: Sequence[ComparedRun]) -> list[str]:

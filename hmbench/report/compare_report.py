@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from hmbench.errors import UserError, did_you_mean
 from hmbench.files import write_json, write_text
 from hmbench.report.compare import Breakdown, Comparison, Difference, Estimate, MetricMeans
+from hmbench.report.compare_inputs import KINDS
 from hmbench.report.forest_plot import write_forest
 from hmbench.report.ranking import first_and_second
 from hmbench.report.text_table import TextTable, number, p_value, to_csv
-
-if TYPE_CHECKING:
-    pass
 
 SIGNIFICANT = 0.05
 """Corrected p-value below which a difference stands out."""
@@ -49,6 +49,51 @@ def report_tables(comparison: Comparison) -> list[TextTable]:
         differences_table(comparison),
         *(breakdown_table(comparison, by) for by in kinds),
     ]
+
+
+def screen_tables(comparison: Comparison, by: Sequence[str] = ()) -> list[TextTable]:
+    """What fits on one screen: for two runs a single table, for more the means and the differences; then breakdowns.
+
+    Args:
+        comparison: What was compared.
+        by: Breakdowns to show, of `hmbench.report.compare_inputs.KINDS`.
+
+    Raises:
+        UserError: If there is no such breakdown.
+    """
+    there = list(dict.fromkeys(b.by for b in comparison.breakdowns))
+    by = [next((kind for kind in KINDS if kind.startswith(name)), name) for name in by]  # camera: camera path
+    for name in by:
+        if name not in KINDS:
+            raise UserError(f"Clips are not divided by {name!r}.", did_you_mean(name, KINDS))
+        if name not in there:
+            raise UserError(f"All clips are of one kind by {name!r}, or single.", f"There is: {', '.join(there)}.")
+    tables = [pair_table(comparison)] if len(comparison.runs) == 2 else report_tables(comparison)[:2]
+    return [*tables, *(breakdown_table(comparison, name) for name in by)]
+
+
+def pair_table(comparison: Comparison) -> TextTable:
+    """Two runs, a row a metric: both means, the difference with its interval, and the corrected p-value."""
+    names, differences = labels(comparison), {d.metric: d for d in comparison.differences}
+    shown = [m for m in comparison.means if m.clips and differences[m.metric].test is not None]
+    rows, bold = [], set[tuple[int, int]]()
+    for i, m in enumerate(shown):
+        d = differences[m.metric]
+        assert d.test is not None, d
+        means = [number(e.mean if e else None) for e in m.runs]
+        estimate = Estimate(mean=d.test.difference, low=d.test.low, high=d.test.high)
+        rows.append([_metric_name(m), *means, _estimate(estimate), p_value(d.p_holm)])
+        bold |= {(i, 3)} if d.p_holm is not None and d.p_holm < SIGNIFICANT else set()
+    clips = {m.clips for m in shown}
+    counted = f"{clips.pop()} clips" if len(clips) == 1 else f"up to {len(comparison.samples)} clips"
+    scenes = max((d.test.scenes for d in comparison.differences if d.test), default=0)
+    return TextTable(
+        title=f"{names[1]} − {names[0]}",
+        header=["metric", *names, "difference [95 %]", "p (Holm)"],
+        rows=rows,
+        notes=[f"On {counted} of {scenes} scenes; bold: corrected p < {SIGNIFICANT}.", *_notes(comparison)],
+        bold=frozenset(bold),
+    )
 
 
 def means_table(comparison: Comparison) -> TextTable:

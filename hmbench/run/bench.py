@@ -72,7 +72,8 @@ class Bench:
 
     def model_info(self) -> dict[str, Any]:
         """What the model says of itself; of videos that exist, what is known of them."""
-        return videos_info(self.request.predictions) if self.request.predictions else asdict(self.model.info)
+        request = self.request
+        return videos_info(request.predictions, request.name) if request.predictions else asdict(self.model.info)
 
     def scoring(self, manifest: RunManifest | None = None) -> tuple[Scorer, RunManifest]:
         """Metrics and tracker, and the manifest that records them.
@@ -157,8 +158,12 @@ def _message(path: Path) -> str:
         return "its record was damaged"
 
 
-def videos_info(folder: Path) -> dict[str, Any]:
+def videos_info(folder: Path, name: str | None = None) -> dict[str, Any]:
     """What is known of videos that no model of ours made.
+
+    Args:
+        folder: Where they are.
+        name: What tables call whoever made them; None for the folder's name.
 
     Raises:
         UserError: If there is no such folder.
@@ -167,4 +172,4 @@ def videos_info(folder: Path) -> dict[str, Any]:
         raise UserError(
             f"There is no folder of predictions {folder}.", "Give the folder that holds <sample>.mp4 files."
         )
-    return asdict(ModelInfo(name=folder.name, description="videos from a folder"))
+    return asdict(ModelInfo(name=name or folder.resolve().name, description="videos from a folder"))

@@ -203,7 +203,7 @@ def run_to_score(request: EvalRequest, data: Dataset) -> RunManifest:
     """
     run = RunFolder(request.out)
     if request.predictions is not None:
-        return open_run(request, data, select_samples(data, request), videos_info(request.predictions))
+        return open_run(request, data, select_samples(data, request), videos_info(request.predictions, request.name))
     manifest = run.read_manifest()
     if data.revision(manifest.samples) != manifest.data_revision:
         raise UserError(

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from hmbench.errors import UserError, did_you_mean
 from hmbench.flags import flag, part
+from hmbench.metrics.names import metric_names
 from hmbench.registry import DATA as DATA_SOURCES
-from hmbench.registry import MODELS, model_names
+from hmbench.registry import METRICS, MODELS, model_names
 from hmbench.results.predictions import EXACT, FITTING, Reading
 from hmbench.run.place import place_of
 from hmbench.run.workers_request import SHARING, Workers
@@ -128,6 +129,10 @@ class EvalRequest:
         None, "Anyone's videos: a folder of SAMPLE.mp4, the target alone or context and target.", commands="score"
     )
     """Folder of ``<sample>.mp4`` to score instead of generating."""
+    name: str | None = flag(
+        None, "What tables call whoever made the videos; by default the folder's name.", commands="score"
+    )
+    """What tables call whoever made the predictions; None for their folder's name."""
     match: str | None = flag(
         None,
         "How files are named: a pattern such as '{id}_seed0.mp4', or a CSV of id and file.",
@@ -285,6 +290,21 @@ def check_names(*, model: str | None, data: str | None, profile: str | None) -> 
             f"There is no data folder {data!r}.",
             f"{did_you_mean(data, known)} Or give a folder in HM-World's layout, or module:NAME.",
         )
+
+
+def check_metrics(names: Sequence[str]) -> None:
+    """Refuses metrics that nobody offers, before anything heavy is imported.
+
+    Raises:
+        UserError: If there is no such metric. Installed ones may offer several each, and are looked at later.
+    """
+    installed = METRICS.points()
+    if installed:
+        return
+    known = metric_names()
+    for name in names:
+        if ":" not in name and name not in known:
+            raise UserError(f"There is no metric {name!r}.", f"{did_you_mean(name, known)} Or give module:NAME.")
 
 
 def default_out(model: str, data: str, seed: int) -> Path:

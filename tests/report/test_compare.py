@@ -235,17 +235,54 @@ def test_refusals(tmp_path) -> None:
     assert data.hint == "Evaluate both on the same data."
     profile = refusal(a, make_run(tmp_path / "c", "c", profile="paper"))
     assert "they used different profiles (profile mini and paper)" in profile.what
-    tracker = refusal(a, make_run(tmp_path / "d", "d", tracker="oracle"))
+    tracker = refusal(a, make_run(tmp_path / "d", "d", tracker="oracle"))  # nobody says what these metrics need
     assert "different trackers (tracker none and oracle)" in tracker.what
-    newer = {**METRICS, "psnr": {**METRICS["psnr"], "version": 7}}
-    version = refusal(a, make_run(tmp_path / "e", "e", metrics=newer))
-    assert "different versions of psnr (1 and 7)" in version.what
-    other = {**METRICS, "lpips": {**METRICS["lpips"], "backbone": "vgg"}}
-    backbone = refusal(a, make_run(tmp_path / "f", "f", metrics=other))
-    assert "different backbones for lpips (alex and vgg)" in backbone.what
     assert "needs at least two runs" in refusal(a).what
     (tmp_path / "empty").mkdir()
     assert "is not a run" in refusal(a, tmp_path / "empty").what
+
+
+def test_metrics_that_mean_something_else_are_left_out_or_refused_by_name(tmp_path) -> None:
+    a = make_run(tmp_path / "a", "a")
+    newer = {**METRICS, "psnr": {**METRICS["psnr"], "version": 7}}
+    other = {**METRICS, "lpips": {**METRICS["lpips"], "backbone": "vgg"}}
+    for name, metrics, why in (
+        ("psnr", newer, "they used different versions of it (1 and 7)"),
+        ("lpips", other, "they used different backbones for it (alex and vgg)"),
+    ):
+        run = make_run(tmp_path / name, name, metrics=metrics)
+        comparison = compare_runs([a, run])
+        assert name not in {m.metric for m in comparison.means} and len(comparison.means) == 2
+        assert f"Left out, since {why}: {name}." in comparison.warnings
+        with pytest.raises(UserError, match=f"cannot be compared: they used different .* {name}"):
+            compare_runs([a, run], CompareSettings(metrics=[name]))
+
+
+def test_fidelity_needs_no_equal_tracker(tmp_path) -> None:
+    needs = {name: {**about, "needs": ["truth"]} for name, about in METRICS.items()}
+    needs["return_delay"] = {**METRICS["return_delay"], "needs": ["truth", "labels", "events", "tracks"]}
+    runs = [make_run(tmp_path / t, t, metrics=needs, tracker=t) for t in ("botsort", "oracle")]
+    comparison = compare_runs(runs)
+    assert [m.metric for m in comparison.means] == ["psnr", "lpips"]
+    assert any("different trackers" in w and "return_delay" in w for w in comparison.warnings)
+    with pytest.raises(UserError, match="different trackers"):
+        compare_runs(runs, CompareSettings(metrics=["return_delay"]))
+
+
+def test_one_screen_for_two_runs(tmp_path) -> None:
+    from hmbench.report.compare_report import screen_tables
+
+    comparison = compare_runs([make_run(tmp_path / "a", "a"), make_run(tmp_path / "b", "b", 1.0)])
+    (table,) = screen_tables(comparison)
+    assert table.header == ["metric", "a", "b", "difference [95 %]", "p (Holm)"] and len(table.rows) == 3
+    psnr = next(d for d in comparison.differences if d.metric == "psnr")
+    assert table.rows[0][3].startswith(f"{psnr.test.difference:.3f} [")
+    cells = screen_tables(comparison, ["hidden"])[1]
+    assert cells.title == "By hidden"
+    with pytest.raises(UserError, match=r"Clips are not divided by 'sell'\. Did you mean 'cell'"):
+        screen_tables(comparison, ["sell"])
+    with pytest.raises(UserError, match="All clips are of one kind by 'camera path'"):
+        screen_tables(comparison, ["camera"])
 
 
 def test_other_seeds_are_warned_of(tmp_path) -> None:
@@ -431,7 +468,7 @@ def test_command(tmp_path) -> None:
     runs = [str(make_run(tmp_path / "a", "a")), str(make_run(tmp_path / "bb", "bb", 3.0))]
     result = run_cli(*runs, "--out", str(tmp_path / "out"))
     assert result.exit_code == 0, result.output
-    assert "Paired differences" in result.output
+    assert "bb − a" in result.output and "difference [95 %]" in result.output
     assert (tmp_path / "out" / "compare.md").is_file()
 
 
@@ -491,7 +528,10 @@ def test_runs_that_looked_through_other_weights_are_not_compared(tmp_path: Path)
     a = make_run(tmp_path / "a", "a", metrics=looked("1" * 64))
     b = make_run(tmp_path / "b", "b", metrics=looked("2" * 64))
     with pytest.raises(UserError, match=r"lpips looked through different weights \(alexnet/alexnet-owt"):
-        compare_runs([a, b], CompareSettings(metrics="all"))
+        compare_runs([a, b], CompareSettings(metrics=["lpips"]))
+    some = compare_runs([a, b], CompareSettings(metrics="all"))
+    assert "lpips" not in {m.metric for m in some.means} and len(some.means) == 3
+    assert any("looked through different weights" in w and w.endswith(": lpips.") for w in some.warnings)
     assert compare_runs([a, b], CompareSettings(metrics=("psnr",))).means[0].metric == "psnr"
     same = make_run(tmp_path / "c", "c", metrics=looked("1" * 64))
     assert compare_runs([a, same], CompareSettings(metrics="all")).means

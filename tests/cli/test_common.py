@@ -1,0 +1,118 @@
+"""What every command has: an example that parses, --quiet, --json where it says so, completion, quick answers."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from hmbench.cli import app
+from hmbench.cli import completion as shell
+from hmbench.cli.common import EXAMPLES, JSON, leaves
+
+ROOT = Path(__file__).resolve().parents[2]
+LEAVES = leaves(app)
+
+
+def run(*arguments: str, cwd: Path | None = None, torch: bool = True) -> subprocess.CompletedProcess[str]:
+    block = "" if torch else "sys.modules['torch'] = None; sys.modules['scipy'] = None; sys.modules['pandas'] = None; "
+    code = f"import sys; {block}from hmbench.cli import main; sys.argv[0] = 'hmbench'; main()"
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_every_command_has_an_example() -> None:
+    own = {words for words in LEAVES if not words.startswith("leaderboard")}
+    assert own - set(EXAMPLES) == set()
+    assert set(EXAMPLES) - set(LEAVES) <= {"leaderboard"}
+    assert set(JSON) <= set(LEAVES)
+
+
+@pytest.mark.parametrize("words", sorted(set(EXAMPLES) & set(LEAVES)))
+def test_examples_name_options_that_exist(words: str) -> None:
+    typed = shlex.split(EXAMPLES[words])
+    assert typed[: 1 + len(words.split())] == ["hmbench", *words.split()]
+    command = typer.main.get_command(app)
+    for word in words.split():
+        command = command.commands[word]
+    known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    assert {one for one in typed if one.startswith("-")} <= known
+    required = {p.opts[0] for p in command.params if p.required and p.param_type_name == "option"}
+    assert required <= set(typed)
+
+
+def test_version_and_module() -> None:
+    found = subprocess.run(
+        [sys.executable, "-m", "hmbench", "--version"], env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert found.stdout == "hmbench 0.1.0\n"
+
+
+def test_help_shows_flags_and_example() -> None:
+    shown = CliRunner().invoke(app, ["eval", "--help"]).output
+    assert "--quiet" in shown and "--json" in shown and "Example: hmbench eval" in shown
+
+
+def test_typos_and_lists_need_neither_torch_nor_scipy() -> None:
+    done = run("eval", "--model", "hydra", "--metric", "psrn", torch=False)
+    assert done.returncode == 2 and "no metric 'psrn'" in done.stderr and "Did you mean 'psnr'?" in done.stderr
+    listed = run("models", "--json", torch=False)
+    found = {one["model"]: one["description"] for one in json.loads(listed.stdout)}
+    assert "Repeats the last context frame." in found["copy-last"] and "HyDRA" in found["hydra"]
+    assert not [name for name, text in found.items() if not text or "cannot be loaded" in text]
+
+
+def test_models_are_never_cut_at_80_columns() -> None:
+    from hmbench.registry import model_names
+
+    shown = run("models").stdout
+    assert all(f" {name} " in shown for name in model_names())
+    assert max(len(line) for line in shown.splitlines()) <= 80 and "…" not in shown
+
+
+def test_json_and_quiet(tmp_path) -> None:
+    arguments = ("eval", "--model", "copy-last", "--data", "disc", "--limit", "1", "--metric", "psnr", "--no-tracking")
+    done = run(*arguments, "--json", "--quiet", cwd=tmp_path)
+    assert done.returncode == 0 and done.stderr == ""
+    found = json.loads(done.stdout)
+    assert found["run"] == "runs/copy-last-disc-seed0" and found["samples"] == 1
+    assert 20 < found["metrics"]["psnr"]["mean"] < 60
+    shown = run("inspect", "runs/copy-last-disc-seed0", "000", cwd=tmp_path)  # the beginning of an id
+    assert "Pictures: runs/copy-last-disc-seed0/inspect/00000_Dawn" in " ".join(shown.stdout.split())
+
+
+def test_metric_names_are_those_of_the_metrics() -> None:
+    from hmbench.metrics.names import current_names, metric_names
+
+    assert list(metric_names()) == current_names(), "run: python -m hmbench.metrics.names"
+
+
+def test_completion(tmp_path, monkeypatch, disc_folder) -> None:
+    from hmbench.data.hm_world import HMWorld
+
+    class Context:
+        def __init__(self, **params: str) -> None:
+            self.params = params
+
+    assert shell.models("copy") == ["copy-last"] and "psnr_subject" in shell.metrics("psnr")
+    monkeypatch.chdir(disc_folder.parent)
+    assert shell.sources("dis") == ["disc", "discs"]
+    ids = HMWorld(disc_folder).ids("all")
+    discs = Context(data="discs")
+    assert shell.samples(discs, "") == list(ids) and shell.samples(discs, "00001") == [ids[1]]
+    assert shell.splits(discs, "a") == ["all"]
+    assert shell.samples(Context(run="discs"), "") == []
