@@ -1,0 +1,63 @@
+"""Hooks of the documents' site: pages made from the code, and links to files that are no pages."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = "https://github.com/hmbench/hmbench/blob/main/"
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
+    """Links to files of the repository lead to it; the page of commands is made from the commands."""
+    if page.file.src_uri == "reference/commands.md":
+        markdown += commands()
+    here = (ROOT / "docs" / page.file.src_uri).parent
+
+    def lead(found: re.Match[str]) -> str:
+        target = (here / found[1]).resolve()
+        inside = target.is_relative_to(ROOT / "docs") and target.suffix in (".md", ".png", ".webp", ".svg", ".jpg")
+        if "://" in found[1] or inside or not target.exists():
+            return found[0]
+        return f"]({REPOSITORY}{target.relative_to(ROOT).as_posix()})"
+
+    return re.sub(r"\]\(([^)#\s]+)\)", lead, markdown)
+
+
+def commands() -> str:
+    """Every command with its arguments, options and example, as Markdown."""
+    import typer
+
+    from hmbench.cli import app
+    from hmbench.cli.common import EXAMPLES, leaves
+
+    parts = []
+    root = typer.main.get_command(app)
+    for words in leaves(app):
+        command: Any = root
+        for word in words.split():
+            command = command.commands[word]
+        text = " ".join((command.help or "").split())
+        lines = [f"\n## hmbench {words}\n", text, ""]
+        if words in EXAMPLES:
+            lines += ["```", EXAMPLES[words], "```", ""]
+        rows = [row for row in map(_row, command.params) if row]
+        if rows:
+            lines += ["| option | what it does | default |", "|---|---|---|", *rows]
+        parts.append("\n".join(lines) + "\n")
+    return "\n".join(parts)
+
+
+def _row(parameter: Any) -> str:
+    """A line of the table of options."""
+    names = [*parameter.opts, *parameter.secondary_opts]
+    if "--help" in names:
+        return ""
+    option = parameter.param_type_name == "option"
+    name = ", ".join(f"`{one}`" for one in names) if option else f"`{parameter.name.upper()}`"
+    help = " ".join((getattr(parameter, "help", None) or "").split()).replace("|", "\\|")
+    default = parameter.default
+    shown = "" if default in (None, False, ()) or callable(default) or not option else f"`{default}`"
+    return f"| {name} | {help} | {'required' if parameter.required else shown} |"
