@@ -315,6 +315,15 @@ def _taken(path: Path) -> int | None:
 
 
 def _discard(path: Path) -> None:
+    """Removes a temporary; a signal that comes meanwhile waits until it is gone."""
+    try:
+        _remove(path)
+    except BaseException:
+        _remove(path)
+        raise
+
+
+def _remove(path: Path) -> None:
     with suppress(OSError):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)

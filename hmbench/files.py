@@ -96,7 +96,7 @@ def read_json(path: Path, *, kind: type | tuple[type, ...] = object, limits: Jso
 def parse_json(text: str, source: str, *, kind: type | tuple[type, ...] = object, limits: JsonLimits = LIMITS) -> Any:
     """JSON from text; `source` is what the message calls it. See `read_json`."""
     try:
-        content = json.loads(text, parse_constant=_refuse_constant)
+        content = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_object)
         _check_within(content, limits)
     except (ValueError, RecursionError) as error:
         why = "it is nested too deep" if isinstance(error, RecursionError) else str(error).rstrip(".")
@@ -173,6 +173,16 @@ def _check_within(content: Any, limits: JsonLimits) -> None:
             return
         level = below
     raise ValueError(f"it is nested more than {limits.depth} deep")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object; a key that comes twice would hide one of its values."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise ValueError(f"it has {twice[:60]!r} twice in one object")
+    return found
 
 
 def _refuse_constant(name: str) -> Any:

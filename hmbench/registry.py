@@ -180,6 +180,22 @@ def create_model(name: str, *, profile: str, device: str, options: Mapping[str, 
     return _checked(name, factory(**{**common, **given}))
 
 
+def called(what: str, name: str, make: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    """What a named function gives; one that cannot be called so is a user's mistake, an error inside it is not.
+
+    Raises:
+        UserError: If it takes other arguments.
+    """
+    try:
+        return make(*arguments, **named)
+    except TypeError as error:
+        if error.__traceback__ is not None and error.__traceback__.tb_next is not None:
+            raise  # inside it
+        raise UserError(
+            f"{name!r} is no {what}: {error}.", f"See docs/architecture.md, 'To add X, touch Y', for what a {what} is."
+        ) from error
+
+
 def factory_options(factory: Factory) -> dict[str, inspect.Parameter]:
     """The arguments of a factory that are its own options, annotations resolved."""
     hints = _hints(factory)

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from hmbench.cli.console import harmless
 from hmbench.errors import UserError
 from hmbench.results.run_folder import RunFolder
 from leaderboard.rescore import described, mark_verified, rescore, videos_fit
@@ -23,6 +24,12 @@ Runs = Annotated[list[Path] | None, typer.Option("--run", help="Run folder with 
 WhichVideos = Annotated[str, typer.Option("--videos", help="Clips that get videos: none, all or worst:N.")]
 MaxSize = Annotated[str, typer.Option("--max-size", help="Refuse to start if it would take more, for example 30MB.")]
 Data = Annotated[str | None, typer.Option("--data", "-d", help="The clips themselves, for context and target.")]
+
+
+def _say(text: str, *, err: bool = False, nl: bool = True) -> None:
+    """Prints a line of strangers' words: control characters are shown, not sent to the terminal."""
+    typer.echo(harmless(text), err=err, nl=nl)
+
 
 app = typer.Typer(help="Accept runs, check entries, print tables, write the site, publish.", no_args_is_help=True)
 
@@ -44,7 +51,7 @@ def add(
     results: Results = RESULTS,
 ) -> None:
     """Check a run and accept it: refuses untrained, incomplete and changed ones."""
-    typer.echo(f"Accepted: {accept(run, name=name, link=link, results=results, replace=replace)}")
+    _say(f"Accepted: {accept(run, name=name, link=link, results=results, replace=replace)}")
 
 
 @app.command()
@@ -62,9 +69,9 @@ def check(
     entries = read_entries(results, lambda path, error: refused.append(f"REFUSED {path.name}: {error.what}"))
     for entry in entries:
         size = f"{len(entry.samples)} clips, {len(entry.metrics)} metrics, format {entry.format}"
-        typer.echo(f"ok {entry.name} ({size}, {described(entry)})")
+        _say(f"ok {entry.name} ({size}, {described(entry)})")
     for line in refused:
-        typer.echo(line)
+        _say(line)
     make_boards(entries, rank_by=RANK_BY.split(","))
     if rescored:
         _rescore(entries, results, run or [], data, weights)
@@ -82,7 +89,7 @@ def documents(
 
     entries = _entries(results)
     for path in paths:
-        typer.echo(f"{path}: {'updated' if update_document(path, entries) else 'up to date'}")
+        _say(f"{path}: {'updated' if update_document(path, entries) else 'up to date'}")
 
 
 @app.command()
@@ -95,10 +102,10 @@ def table(
     boards = make_boards(_entries(results), rank_by=rank_by.split(","))
     reported = published_table(PUBLISHED)
     if form is Format.csv:
-        typer.echo("\n".join(board_csv(board) for board in boards), nl=False)
+        _say("\n".join(board_csv(board) for board in boards), nl=False)
         return
     tables = [*(board_table(board) for board in boards), reported]
-    typer.echo("\n".join(t.latex() if form is Format.latex else t.markdown() for t in tables), nl=False)
+    _say("\n".join(t.latex() if form is Format.latex else t.markdown() for t in tables), nl=False)
 
 
 @app.command()
@@ -129,7 +136,7 @@ def site(
     wanted = Videos(which=videos if runs else "none", max_bytes=parse_size(max_size))
     with SiteProgress() as watcher:
         size = write_site(content, out, videos=wanted, open_data=lambda b: board_data(b, data), watcher=watcher)
-    typer.echo(f"Wrote {out / 'index.html'} ({size / 1e6:.1f} MB)")
+    _say(f"Wrote {out / 'index.html'} ({size / 1e6:.1f} MB)")
 
 
 @app.command()
@@ -159,7 +166,7 @@ def push(
             private=private,
         )
     for address in addresses:
-        typer.echo(address)
+        _say(address)
 
 
 def _rescore(entries: list[Entry], results: Path, runs: list[Path], data: str | None, weights: Path | None) -> None:
@@ -182,15 +189,13 @@ def _rescore(entries: list[Entry], results: Path, runs: list[Path], data: str | 
                 wrong += [f"{entry.name}: {text}" for text in differing]
                 continue
             mark_verified(results / f"{entry.name}.json", entry)
-            typer.echo(f"verified {entry.name}: all values follow from its videos")
+            _say(f"verified {entry.name}: all values follow from its videos")
     for line in wrong:
-        typer.echo(f"NOT {line}")
+        _say(f"NOT {line}")
     if wrong:
         raise UserError(f"{len(wrong)} values do not follow from their videos.", "These entries are not verified.")
 
 
 def _entries(results: Path) -> list[Entry]:
     """Entries that hold; the others are named on the error stream, since one bad file must not hide all others."""
-    return read_entries(
-        results, lambda path, error: typer.echo(f"Left out {path.name}: {error.what} {error.hint}", err=True)
-    )
+    return read_entries(results, lambda path, error: _say(f"Left out {path.name}: {error.what} {error.hint}", err=True))

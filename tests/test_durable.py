@@ -179,6 +179,7 @@ BAD_JSON = {
     "nan": ('{"a": NaN}', "NaN"),
     "infinity": ("[-Infinity]", "Infinity"),
     "overflow": ("[1e999]", "beyond"),
+    "a key twice": ('{"a": [{"b": 1, "c": 2, "b": 3}]}', "it has 'b' twice"),
     "cut off": ('{"a": [1, 2', "no valid JSON"),
     "empty": ("", "no valid JSON"),
     "list for object": ("[1]", "holds an array, expected an object"),

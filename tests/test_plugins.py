@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from hmbench.data.dataset import open_dataset
 from hmbench.errors import UserError
-from hmbench.registry import DATA, METRICS, MODELS, create_model, find_factory
+from hmbench.metrics.plugins import Setting, named_metrics
+from hmbench.registry import DATA, METRICS, MODELS, called, create_model, find_factory
 
 PACKAGE = '''
 import dataclasses
@@ -150,6 +152,21 @@ def test_names_that_nobody_offers_are_answered_without_torch(tmp_path) -> None:
         )
         assert done.returncode == 2
         assert words in " ".join((done.stdout + done.stderr).split()), done.stdout + done.stderr
+
+
+def test_functions_that_take_something_else_are_no_source_and_no_metric(tmp_path) -> None:
+    """What is raised inside somebody's own function keeps its traceback."""
+    setting = Setting(profile="mini", weights=None, device="cpu", backbones={})
+    with pytest.raises(UserError, match=r"'json:loads' is no data source: .*missing 1 required"):
+        open_dataset("json:loads")
+    with pytest.raises(UserError, match="'os:system' is no metric: "):
+        named_metrics(["os:system"], setting)
+    with pytest.raises(TypeError, match="inside"):
+        called("metric", "x", lambda: _breaks())
+
+
+def _breaks() -> None:
+    raise TypeError("inside")
 
 
 def test_what_is_no_model_is_said(tmp_path, monkeypatch) -> None:

@@ -14,6 +14,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    Task,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
@@ -95,6 +96,16 @@ def show_error(error: UserError) -> None:
         errors.print(f"  {escape(error.hint)}", soft_wrap=True, highlight=False)
 
 
+class _Note(TextColumn):
+    """A column for names of strangers: control characters are shown, and it stays one line."""
+
+    def render(self, task: Task) -> Text:
+        """The note, harmless."""
+        text = super().render(task)
+        text.plain = harmless(text.plain).replace("\n", "\\n")
+        return text
+
+
 def progress_bar() -> Progress:
     """A bar with count, elapsed and remaining time, on stderr; where the screen is narrow, the note is cut first."""
     return Progress(
@@ -104,9 +115,7 @@ def progress_bar() -> Progress:
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
-        TextColumn(
-            "{task.fields[note]}", markup=False, table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")
-        ),
+        _Note("{task.fields[note]}", markup=False, table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
         console=errors,
         expand=True,
         disable=MODE.quiet,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from hmbench.errors import UserError, did_you_mean
-from hmbench.registry import DATA
+from hmbench.registry import DATA, called
 from hmbench.types import Sample
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def open_dataset(spec: str, on_clip: OnClip | None = None, options: Mapping[str,
     anything = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in accepted.values())
     if not anything and (unknown := sorted(set(given) - set(accepted))):
         raise UserError(f"The data source {spec!r} has no option {unknown[0]!r}.", did_you_mean(unknown[0], accepted))
-    found = factory(**given)
+    found = called("data source", spec, factory, **given)
     if not (callable(getattr(found, "ids", None)) and callable(getattr(found, "load", None))):
         raise UserError(
             f"What {spec!r} gives is no data source: {type(found).__name__} has no ids and load.",

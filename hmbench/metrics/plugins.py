@@ -18,7 +18,7 @@ from hmbench.errors import UserError
 from hmbench.metrics.needs import TRUTH
 from hmbench.networks.backbones import Backbones
 from hmbench.protocols import Metric, MetricInfo
-from hmbench.registry import METRICS
+from hmbench.registry import METRICS, called
 from hmbench.types import Score
 
 
@@ -95,7 +95,7 @@ def metrics_of(name: str, found: Any, setting: Setting) -> tuple[Metric, ...]:
         if not inspect.isclass(found) and [one.name for one in parameters] == ["case"]:
             return (FunctionMetric(found),)
         if len(parameters) <= 1:
-            found = found(setting) if parameters else found()
+            found = called("metric", name, found, *([setting] if parameters else []))
     given = found if isinstance(found, Iterable) else (found,)
     metrics = tuple(given)
     if not metrics or not all(_is_metric(one) for one in metrics):

@@ -12,6 +12,8 @@ from hmbench.types import Intrinsics, Poses
 
 Array = NDArray[np.float64]
 
+HUGE = 1e12
+"""No camera is so far away, in any unit."""
 RIGID_TOLERANCE = 1e-3
 """Largest entry of ``R R^T - I`` accepted as a rotation; HM-World stores 32-bit floats as text, 1e-6 off."""
 
@@ -42,6 +44,8 @@ def pose_problem(poses: Poses) -> str | None:
     if not finite.all():
         return f"the pose of frame {int(np.argmin(finite))} has a NaN or infinite entry"
     rotation = poses[:, :3, :3]
+    if np.abs(poses).max() > HUGE:
+        return f"the pose of frame {int(np.argmax(np.abs(poses).max(axis=(1, 2)) > HUGE))} has a number beyond {HUGE:g}"
     error = np.abs(rotation @ np.swapaxes(rotation, 1, 2) - np.eye(3)).max(axis=(1, 2))
     if error.max() > RIGID_TOLERANCE:
         frame = int(np.argmax(error > RIGID_TOLERANCE))

@@ -23,6 +23,16 @@ def test_on_a_narrow_screen_the_note_is_cut_and_nothing_else(monkeypatch) -> Non
     assert max(len(line) for line in shown.splitlines()) <= 80
 
 
+def test_a_name_on_a_progress_bar_is_text_on_one_line(monkeypatch) -> None:
+    screen = Console(file=io.StringIO(), width=120, force_terminal=True)
+    monkeypatch.setattr(console, "errors", screen)
+    bar = console.progress_bar()
+    bar.add_task("check", total=2, note="a\x1b[31mb\u202ec\nd[/]")
+    screen.print(bar.get_renderable())
+    shown = screen.file.getvalue()
+    assert "a\\x1b[31mb\\u202ec\\nd[/]" in shown and "\x1b[31mb" not in shown and shown.count("\n") == 1
+
+
 def test_control_characters_of_strangers_are_shown_and_not_sent(capsys: pytest.CaptureFixture[str]) -> None:
     from rich.table import Table
 

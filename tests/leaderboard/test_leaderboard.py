@@ -339,6 +339,13 @@ def test_one_bad_entry_hides_no_other(tmp_path) -> None:
     assert "Left out short.json" in table.stderr
 
 
+def test_names_of_files_reach_no_terminal_as_they_are(tmp_path) -> None:
+    (tmp_path / "a\x1b]0;t\x07.json").write_text("{}")
+    for command in ("check", "table"):
+        done = CliRunner().invoke(app, [command, "--results", str(tmp_path)])
+        assert "a\\x1b]0;t\\x07.json" in done.output and "\x1b]0" not in done.output
+
+
 def test_metrics_keep_their_order(tmp_path) -> None:
     fill(tmp_path)
     columns = board_table(boards_of(tmp_path, ("lpips",))[0]).header

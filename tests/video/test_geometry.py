@@ -1,3 +1,5 @@
+import warnings
+
 import numpy as np
 import pytest
 
@@ -57,6 +59,14 @@ def test_yaw_turns_right() -> None:
     pose[0, 0] = pose[2, 2] = np.cos(0.3)
     pose[0, 2], pose[2, 0] = np.sin(0.3), -np.sin(0.3)
     assert yaw(pose) == pytest.approx(np.degrees(0.3))
+
+
+def test_a_camera_beyond_all_measure_is_named_without_a_warning() -> None:
+    poses = np.tile(np.eye(4), (3, 1, 1))
+    poses[1, 0, 3] = -1e200
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert pose_problem(poses) == "the pose of frame 1 has a number beyond 1e+12"
 
 
 def test_bad_paths_are_told_apart() -> None:
