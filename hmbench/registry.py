@@ -28,6 +28,7 @@ import sys
 import types
 import typing
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -96,9 +97,10 @@ class Kind:
             UserError: If the module cannot be imported or has no such name.
         """
         module_name, _, attribute = value.partition(":")
-        here = str(Path.cwd())
-        if here not in sys.path:
-            sys.path.append(here)
+        with suppress(OSError):  # the working folder may be gone
+            here = str(Path.cwd())
+            if here not in sys.path:
+                sys.path.append(here)
         try:
             module = importlib.import_module(module_name)
         except ModuleNotFoundError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import io
 import sys
+import unicodedata
 
 _PLAIN = {
     "↑": "^", "↓": "v", "→": "->", "←": "<-", "–": "-", "—": "-", "−": "-", "±": "+-", "×": "x", "…": "...", "≥": ">=",
@@ -26,3 +27,13 @@ def _nearest(error: UnicodeError) -> tuple[str, int]:
         raise error
     lacking = error.object[error.start : error.end]
     return "".join(_PLAIN.get(letter, "?") for letter in lacking), error.end
+
+
+def harmless(text: str) -> str:
+    """Text with control characters (C0 but for tabs and new lines, C1, changes of direction) made visible."""
+    if text.isprintable():
+        return text
+    return "".join(c if c in "\n\t" or unicodedata.category(c) not in _CONTROLS else repr(c)[1:-1] for c in text)
+
+
+_CONTROLS = {"Cc", "Cf", "Cs", "Co"}

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from hmbench.cli.console import harmless
 from hmbench.errors import UserError
 from hmbench.results.run_folder import RunFolder
+from hmbench.streams import harmless
 from leaderboard.rescore import described, mark_verified, rescore, videos_fit
 from leaderboard.submission import RESULTS, Entry, accept, read_entries
 from leaderboard.tables import PUBLISHED, board_csv, board_table, make_boards, published_table

@@ -203,7 +203,7 @@ def read_entry(path: Path) -> Entry:
     Raises:
         UserError: If it was changed by hand or written by another version.
     """
-    record = dict(read_json(path))
+    record: dict[str, Any] = read_json(path, kind=dict)
     digest = record.pop("digest", None)
     if record.get("format") not in FORMATS:
         raise UserError(f"{path} has format {record.get('format')}, expected 1 or 2.", "Submit the run again.")

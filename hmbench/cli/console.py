@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +24,7 @@ from rich.text import Text
 
 from hmbench.cli.pace import Pace
 from hmbench.errors import UserError
+from hmbench.streams import harmless
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,16 +54,8 @@ def _own_tags(text: str) -> str:
     return _TAG.sub(lambda found: found[0] if found[1] in _TAGS else f"\\{found[0]}", text)
 
 
-def harmless(text: str) -> str:
-    """Text with control characters (C0 but for tabs and new lines, C1, changes of direction) made visible."""
-    if text.isprintable():
-        return text
-    return "".join(c if c in "\n\t" or unicodedata.category(c) not in _CONTROLS else repr(c)[1:-1] for c in text)
-
-
 _TAG = re.compile(r"(?<!\\)\[([a-z@/][^\[\]]*)\]")
 _TAGS = {"bold", "bold red", "bold yellow", "red", "green", "yellow", "dim", "/"}
-_CONTROLS = {"Cc", "Cf", "Cs", "Co"}
 out = SafeConsole()
 errors = SafeConsole(stderr=True)
 

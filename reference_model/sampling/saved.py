@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import json
 import re
 import struct
 import warnings
@@ -18,20 +17,30 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from diffusers import ModelMixin
+from diffusers import FlowMatchEulerDiscreteScheduler, ModelMixin
 from diffusers.utils import logging as diffusers_logging
 
 from hmbench.files import parse_json, read_json
 from hmbench.networks.untrusted import check_finite, check_weight_file, check_weight_files
+from reference_model.model.codec import MiniVideoCodec
+from reference_model.model.text import HashedTextEncoder
 from reference_model.model.transformer import HydraTransformer3DModel
 from reference_model.sampling.digests import known_digest
 from reference_model.sampling.pipeline import HydraPipeline
+from reference_model.sampling.setting_kinds import check_kinds
 
 NAMES_OF_0_1 = ("reference_model.codec", "reference_model.text", "reference_model.transformer")
 """Modules that ``model_index.json`` of older models names; diffusers loads only what was imported before."""
 
 _PACKAGES = ("reference_model", "baselines", "diffusers", "transformers")
 """Packages whose classes a saved pipeline may name."""
+_MAKERS: dict[str, dict[str, Any]] = {
+    "transformer": {"HydraTransformer3DModel": HydraTransformer3DModel},
+    "vae": {"MiniVideoCodec": MiniVideoCodec},
+    "text_encoder": {"HashedTextEncoder": HashedTextEncoder},
+    "scheduler": {"FlowMatchEulerDiscreteScheduler": FlowMatchEulerDiscreteScheduler},
+}
+"""Classes of each part whose settings are looked at before they are made."""
 _FORMATS = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
 
@@ -51,12 +60,13 @@ def load_saved(
         parts: Components to use instead of those in the folder.
 
     Raises:
-        ValueError: If the transformer has settings that this version does not know: diffusers would leave them out.
+        ValueError: If the transformer has settings that this version does not know (diffusers would leave them out),
+            or if settings are of other kinds than their classes take.
     """
     check_weight_files(folder)
     _check_digests(folder)
     _check_index(folder)
-    _check_settings(folder)
+    _check_settings(folder, kind)
     for name in NAMES_OF_0_1:
         importlib.import_module(name)
     stored = {part.name: found for part in sorted(folder.iterdir()) if (found := stored_format(part)) is not None}
@@ -117,11 +127,19 @@ def _check_tensors(folder: Path, pipeline: HydraPipeline) -> None:
         check_finite(network.state_dict(), folder / part)
 
 
-def _check_settings(folder: Path) -> None:
+def _check_settings(folder: Path, kind: type[HydraPipeline]) -> None:
+    index = read_json(folder / "model_index.json", kind=dict)
+    check_kinds({k: v for k, v in index.items() if not isinstance(v, list)}, kind.__init__, "model_index.json")
+    for part, makers in _MAKERS.items():
+        for name in ("config.json", "scheduler_config.json"):
+            path = folder / part / name
+            named = index.get(part)
+            if path.is_file() and isinstance(named, list) and named and named[-1] in makers:
+                check_kinds(read_json(path, kind=dict), makers[named[-1]].__init__, path)
     path = folder / "transformer" / "config.json"
     if not path.is_file():
         return
-    stored = json.loads(path.read_text(encoding="utf-8"))
+    stored = read_json(path, kind=dict)
     known = inspect.signature(HydraTransformer3DModel.__init__).parameters
     if unknown := sorted(name for name in stored if not name.startswith("_") and name not in known):
         raise ValueError(f"{path} has settings that this version of hmbench does not know: {', '.join(unknown)}")

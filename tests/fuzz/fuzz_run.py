@@ -152,7 +152,7 @@ def _one(target: Target, folder: Path, seed: int, index: int, report: Report, fa
                 problem = target.after(folder, command, done, odd)
             if problem:
                 report.findings.append(f"{where}\n{problem}")
-            elif time.process_time() - started > LIMIT_S / 3:
+            elif time.process_time() - started > LIMIT_S / 2:
                 report.findings.append(f"{where}\nSLOW: {time.process_time() - started:.0f} s of processor time")
             report.refused[target.name] += done.code != 0
 

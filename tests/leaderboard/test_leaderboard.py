@@ -339,6 +339,15 @@ def test_one_bad_entry_hides_no_other(tmp_path) -> None:
     assert "Left out short.json" in table.stderr
 
 
+@pytest.mark.parametrize(
+    "content", ["7", '"../../etc/passwd"', "null", "[1]", "[[1, 2], [3, 4]]", "{}", '{"format": 2}']
+)
+def test_json_that_is_no_entry_is_left_out(tmp_path, content) -> None:
+    (tmp_path / "bad.json").write_text(content)
+    done = CliRunner().invoke(app, ["table", "--results", str(tmp_path)])
+    assert done.exit_code == 0 and "Left out bad.json" in done.output, done.output
+
+
 def test_names_of_files_reach_no_terminal_as_they_are(tmp_path) -> None:
     (tmp_path / "a\x1b]0;t\x07.json").write_text("{}")
     for command in ("check", "table"):

@@ -282,6 +282,25 @@ def test_a_configuration_imports_nothing_of_a_stranger(model: Path, tmp_path: Pa
     assert not ran.exists()
 
 
+WRONG_KINDS = (
+    ("model_index.json", "guidance", "high"), ("model_index.json", "steps", None), ("model_index.json", "width", True),
+    ("model_index.json", "steps", 10**30), ("model_index.json", "negative_prompt", 7),
+    ("transformer/config.json", "depths", [0.0, "\x1b[31m"]), ("transformer/config.json", "patch_size", [1, 2]),
+    ("transformer/config.json", "eps", "small"), ("transformer/config.json", "positions", 3),
+    ("vae/config.json", "encoder_depth", "2"), ("scheduler/scheduler_config.json", "shift", [5.0]),
+    ("scheduler/scheduler_config.json", "num_train_timesteps", "many"), ("text_encoder/config.json", "dim", {}),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("file", "key", "value"), WRONG_KINDS, ids=lambda v: str(v)[:20])
+def test_settings_of_another_kind_are_refused_before_anything_is_made(model: Path, file: str, key: str, value) -> None:
+    content = json.loads((model / file).read_text())
+    assert key in content, sorted(content)
+    (model / file).write_text(json.dumps({**content, key: value}))
+    with pytest.raises(UserError, match=f"no usable pipeline.*: {key} is .*expected"):
+        hydra(checkpoint=model)
+
+
 def test_auto_map_and_custom_code_are_not_followed(model: Path, tmp_path: Path, monkeypatch) -> None:
     ran = strange_module(tmp_path, monkeypatch)
     (model / "pipeline.py").write_text(STRANGE)
