@@ -153,8 +153,7 @@ def build_cache(
     Raises:
         TrainingStoppedError: If the folder holds a cache of something else.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    _check_key(folder, key)
+    check_key(folder, key)
     if (folder / MANIFEST).is_file():
         return LatentCache(folder)
     ids = source.ids()
@@ -177,6 +176,48 @@ def build_cache(
             on_clip(start + len(part))
     write_atomically(folder / MANIFEST, {"key": asdict(key), "text_length": text_length, "shards": shards})
     return LatentCache(folder)
+
+
+def encode_share(
+    folder: Path,
+    source: ClipSource,
+    encoders: Encoders,
+    share: tuple[int, int],
+    on_clip: Callable[[int], None] | None = None,
+) -> None:
+    """Encodes one process's shards, so that `build_cache` finds them: every n-th, and only what is missing.
+
+    Args:
+        folder: Where the cache lives, seen by all processes.
+        source: Clips.
+        encoders: Codec and text encoder.
+        share: Number of this process and how many there are.
+        on_clip: Told how many clips of all are done, counting this share for all of them.
+
+    Whoever shares the work checks the key first, once (`check_key`).
+    """
+    number, count = share
+    if (folder / MANIFEST).is_file():
+        return
+    ids = source.ids()
+    shards = range(0, len(ids), CLIPS_A_SHARD)
+    for place, start in enumerate(shards):
+        if place % count != number:
+            continue
+        name, part = f"shard-{place:05d}", ids[start : start + CLIPS_A_SHARD]
+        if not (folder / f"{name}.json").is_file():
+            _write_shard(folder, name, part, source, encoders)
+        if on_clip:
+            on_clip(min(len(ids), (place + 1) * CLIPS_A_SHARD))
+
+
+def shards_missing(folder: Path, clips: int) -> int:
+    """How many clips of a cache have no shard yet."""
+    if (folder / MANIFEST).is_file():
+        return 0
+    starts = range(0, clips, CLIPS_A_SHARD)
+    missing = [s for place, s in enumerate(starts) if not (folder / f"shard-{place:05d}.json").is_file()]
+    return sum(min(CLIPS_A_SHARD, clips - start) for start in missing)
 
 
 def _write_shard(folder: Path, name: str, ids: tuple[str, ...], source: ClipSource, encoders: Encoders) -> None:
@@ -225,7 +266,13 @@ def _last_row(text: Tensor) -> int:
     return int(used.max()) + 1 if len(used) else 1
 
 
-def _check_key(folder: Path, key: CacheKey) -> None:
+def check_key(folder: Path, key: CacheKey) -> None:
+    """Makes the folder a cache's own.
+
+    Raises:
+        TrainingStoppedError: If it holds a cache of something else.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
     path = folder / "key.json"
     asked = json.loads(json.dumps(asdict(key)))
     if not path.is_file():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import shutil
 from dataclasses import asdict
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from accelerate import Accelerator
 from torch import Tensor
 
 from reference_model.model.codec import MiniVideoCodec
@@ -17,7 +19,15 @@ from reference_model.model.text import CLEANING, HashedTextEncoder
 from reference_model.released.checkpoint import state_digest
 from reference_model.sampling.pipeline import HydraPipeline, build_pipeline
 from reference_model.training.base import CODEC_REPORT, continue_from
-from reference_model.training.cache import CacheKey, Encoders, LatentCache, build_cache
+from reference_model.training.cache import (
+    CacheKey,
+    Encoders,
+    LatentCache,
+    build_cache,
+    check_key,
+    encode_share,
+    shards_missing,
+)
 from reference_model.training.codec_checkpoints import CodecCheckpoints
 from reference_model.training.codec_training import CodecDivergedError, CodecReport, build_codec, train_codec
 from reference_model.training.disk import write_atomically
@@ -27,26 +37,42 @@ from reference_model.training.request import TrainingRequest, differences
 from reference_model.training.start import start_with_a_copy
 from reference_model.training.stop import TrainingStoppedError
 
+TYPICAL_WORDS = 128
+"""Rows of text tokens that a caption of HM-World takes, of the 512 that UMT5 gives (assumed)."""
+SPARE = 2 * 2**30
+"""Bytes of the disk left free."""
 
-def prepare(
+
+def prepare_parts(
     request: TrainingRequest, device: torch.device, listener: Listener
-) -> tuple[HydraPipeline, LatentCache, dict[str, Any]]:
-    """The pipeline at its starting weights, the cache, and what is known of the codec.
+) -> tuple[HydraPipeline, dict[str, Any]]:
+    """The pipeline at its starting weights, and what is known of the codec, which is trained first where it is missing.
 
     Raises:
         TrainingStoppedError: If the folder of prepared things holds others.
     """
-    config, source = request.config, request.source
-    if config.model.codec.kind == "mini":
-        pipeline = build_pipeline(config.model, request.seed)
-        codec, report = _codec(request, device, listener)
-        pipeline.register_modules(vae=codec)
-        if request.base is not None:
-            continue_from(pipeline, request.base)
-        elif config.start == "copy":
-            start_with_a_copy(pipeline.transformer, request.seed)
-    else:
-        pipeline, report = paper_parts(config.model, request.base), {}
+    config = request.config
+    if config.model.codec.kind != "mini":
+        return paper_parts(config.model, request.base), {}
+    pipeline = build_pipeline(config.model, request.seed)
+    codec, report = _codec(request, device, listener)
+    pipeline.register_modules(vae=codec)
+    if request.base is not None:
+        continue_from(pipeline, request.base)
+    elif config.start == "copy":
+        start_with_a_copy(pipeline.transformer, request.seed)
+    return pipeline, report
+
+
+def prepare_latents(
+    request: TrainingRequest, pipeline: HydraPipeline, accelerator: Accelerator, listener: Listener
+) -> LatentCache:
+    """The latents of all clips: every process encodes its share of what is missing, and all read all of it.
+
+    Raises:
+        TrainingStoppedError: If the disk is too small, or the folder holds latents of something else.
+    """
+    config, source, device = request.config, request.source, accelerator.device
     key = CacheKey(
         data=source.name,
         revision=source.revision(),
@@ -54,18 +80,79 @@ def prepare(
         text=_text_identity(config.model),
         size=(config.model.width, config.model.height),
     )
-    pipeline.vae.to(device)
-    if not isinstance(pipeline.text_encoder, HashedTextEncoder):
-        pipeline.text_encoder.to(device)
-    encoders = Encoders(
-        video=lambda half: pipeline.codec.encode(half.to(device, pipeline.vae.dtype)),
-        text=pipeline.encode_text,
-        time_stride=pipeline.codec.time_stride,
-    )
-    count = len(source.ids())
+    folder, count = request.latents_folder, len(source.ids())
+    missing = shards_missing(folder, count)
+    if accelerator.is_main_process:
+        check_disk(folder, config.model, missing, listener)
     listener.stage("latents", count, 0)
-    cache = build_cache(request.latents_folder, source, key, encoders, lambda done: listener.advance(done, ""))
-    return pipeline, cache, report
+    if missing:
+        pipeline.vae.to(device)
+        if not isinstance(pipeline.text_encoder, HashedTextEncoder):
+            pipeline.text_encoder.to(device)
+        encoders = Encoders(
+            video=lambda half: pipeline.codec.encode(half.to(device, pipeline.vae.dtype)),
+            text=pipeline.encode_text,
+            time_stride=pipeline.codec.time_stride,
+        )
+        share = (accelerator.process_index, accelerator.num_processes)
+        with accelerator.main_process_first():  # and all have seen what is missing before anything is written
+            check_key(folder, key)
+        encode_share(folder, source, encoders, share, lambda done: listener.advance(done, ""))
+        accelerator.wait_for_everyone()
+        free(pipeline, device)
+    with accelerator.main_process_first():
+        # the first process writes what binds the shards together, the others find it
+        return build_cache(folder, source, key, _nothing(pipeline), None)
+
+
+def free(pipeline: HydraPipeline, device: torch.device) -> None:
+    """Takes codec and text encoder off the device, which training needs for itself."""
+    for part in (pipeline.vae, pipeline.text_encoder):
+        cast(torch.nn.Module, part).to("cpu")
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
+def bytes_a_clip(model: HydraConfig) -> int:
+    """What a clip takes in the cache: latents in two bytes a number, text as far as it is not zero."""
+    frames = sum((n - 1) // model.codec.time_stride + 1 for n in (model.context_frames, model.target_frames))
+    stride = model.codec.space_stride
+    latents = model.codec.latent_channels * frames * (model.height // stride) * (model.width // stride)
+    words = TYPICAL_WORDS if model.text.kind == "umt5" else model.text.max_words
+    return 2 * (latents + words * model.text.dim)
+
+
+def check_disk(folder: Path, model: HydraConfig, clips: int, listener: Listener) -> None:
+    """Says what the latents will take, before days of encoding end on a full disk.
+
+    Raises:
+        TrainingStoppedError: If there is not as much room.
+    """
+    needed = clips * bytes_a_clip(model)
+    if not needed:
+        return
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    left = shutil.disk_usage(there).free
+    said = f"latents of {clips:,} clips take about {_size(needed)}, {there} has {_size(left)} free"
+    if needed + SPARE > left and needed > SPARE:
+        raise TrainingStoppedError(f"The disk is too small: {said}.", "Give a --prepared folder on a larger disk.")
+    if needed > SPARE:
+        listener.notice(said)
+
+
+def _size(number: int) -> str:
+    return f"{number / 1e9:,.0f} GB" if number >= 1e9 else f"{number / 1e6:,.0f} MB"
+
+
+def _nothing(pipeline: HydraPipeline) -> Encoders:
+    """Encoders for a cache whose shards are all there: whatever is missing after all is encoded where it is."""
+
+    def video(half: torch.Tensor) -> torch.Tensor:
+        vae = pipeline.vae
+        return pipeline.codec.encode(half.to(vae.device, vae.dtype))
+
+    return Encoders(video=video, text=pipeline.encode_text, time_stride=pipeline.codec.time_stride)
 
 
 def _text_identity(model: HydraConfig) -> str:

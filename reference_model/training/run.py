@@ -15,7 +15,7 @@ from reference_model.training.disk import FAILURES, is_disk_full
 from reference_model.training.export import save_model
 from reference_model.training.loop import TransformerJob, train_transformer
 from reference_model.training.monitor import Listener, Silent, plot_loss
-from reference_model.training.preparing import check_codec, deviations, prepare
+from reference_model.training.preparing import check_codec, deviations, prepare_latents, prepare_parts
 from reference_model.training.processes import make_accelerator
 from reference_model.training.request import TrainingRequest, as_record, check_request, remember
 from reference_model.training.stop import TrainingStoppedError
@@ -53,8 +53,9 @@ def _run(request: TrainingRequest, listener: Listener) -> Path:
     check_codec(request)
     remember(request, accelerator)
     with accelerator.main_process_first():
-        # the first process prepares, the others find it done
-        pipeline, cache, report = prepare(request, accelerator.device, listener)
+        # the first process trains the codec, the others find it done
+        pipeline, report = prepare_parts(request, accelerator.device, listener)
+    cache = prepare_latents(request, pipeline, accelerator, listener)
     if config.flow.subject_weight != 1 and not cache.shows_subjects():
         listener.notice("no clip has a mask that shows a subject: subjects count like everything else")
     train_ids, held_ids = request.split()

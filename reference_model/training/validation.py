@@ -64,7 +64,12 @@ def sample_clip(pipeline: HydraPipeline, clip: LatentBatch, seed: int, steps: in
 def decode(pipeline: HydraPipeline, latents: Tensor) -> Frames:
     """Frames of latents ``[1, C, F, h, w]``, uint8 ``[T, H, W, 3]``."""
     vae = pipeline.vae
-    return as_frames(pipeline.codec.decode(latents.to(vae.device, vae.dtype))[0].float())
+    home = vae.device  # where training leaves it room: it is brought for this once
+    vae.to(latents.device)
+    try:
+        return as_frames(pipeline.codec.decode(latents.to(vae.dtype))[0].float())
+    finally:
+        vae.to(home)
 
 
 def psnr(a: Frames, b: Frames) -> float:

@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 import errno
+import functools
 import json
 import math
+import operator
 from dataclasses import asdict, replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from training_toys import FRAMES, Waves, pico
 
+from reference_model.model.config import hydra_wan_1_3b
 from reference_model.training import cache as cache_module
 from reference_model.training import codec_training as codec_module
-from reference_model.training.cache import CacheKey, Encoders, LatentCache, build_cache
+from reference_model.training import preparing
+from reference_model.training.cache import (
+    CacheKey,
+    Encoders,
+    LatentCache,
+    build_cache,
+    check_key,
+    encode_share,
+    shards_missing,
+)
 from reference_model.training.checkpoints import Checkpoints, is_complete, read_state
 from reference_model.training.clips import as_frames, hold_out
 from reference_model.training.codec_training import build_codec, psnr, spread_evenly, train_codec
 from reference_model.training.disk import write_atomically
+from reference_model.training.monitor import Silent
+from reference_model.training.preparing import bytes_a_clip
 from reference_model.training.stop import TrainingStoppedError
 
 KEY = CacheKey(data="waves", revision="r1", codec="c1", text="hashed 8", size=(32, 16))
@@ -104,6 +119,39 @@ def test_a_killed_cache_goes_on_at_the_missing_shard(tmp_path, encoders, small_s
     assert source.loaded == ["wave-003", "wave-004", "wave-005", "wave-006"], "the first shard was there"
     again = Waves(7)
     assert build_cache(tmp_path, again, KEY, encoders).digest == resumed.digest and again.loaded == []
+
+
+def test_processes_share_out_what_is_missing(tmp_path, encoders, small_shards):
+    """Three processes, one of which was killed: the same cache as one process makes, no clip encoded twice."""
+    alone = build_cache(tmp_path / "alone", Waves(10), KEY, encoders)
+    folder, told = tmp_path / "shared", []
+    check_key(folder, KEY)
+    assert shards_missing(folder, 10) == 10
+    sources = [Waves(10) for _ in range(3)]
+    for number in (2, 0):
+        encode_share(folder, sources[number], encoders, (number, 3), told.append)
+    assert shards_missing(folder, 10) == 3 and told == [9, 3, 10]
+    encode_share(folder, sources[1], encoders, (1, 3))
+    assert sorted(functools.reduce(operator.iadd, (source.loaded for source in sources), [])) == sorted(Waves(10).ids())
+    after = Waves(10)
+    assert build_cache(folder, after, KEY, encoders).digest == alone.digest and after.loaded == []
+    assert shards_missing(folder, 10) == 0
+
+
+def test_the_disk_is_told_before_days_of_encoding(tmp_path, monkeypatch):
+    paper = hydra_wan_1_3b()
+    # 20 + 20 latents of 16 x 60 x 104 and 128 rows of text, two bytes a number
+    assert bytes_a_clip(paper) == 2 * (16 * 40 * 60 * 104 + 128 * 4096)
+    heard, free = Silent(), [600 * 10**9]
+    heard.notice = lambda text: told.append(text)
+    told = []
+    monkeypatch.setattr(preparing.shutil, "disk_usage", lambda path: SimpleNamespace(free=free[0]))
+    preparing.check_disk(tmp_path / "not" / "there", paper, 56_000, heard)
+    assert told == [f"latents of 56,000 clips take about 506 GB, {tmp_path} has 600 GB free"]
+    free[0] = 505 * 10**9
+    with pytest.raises(TrainingStoppedError, match=r"The disk is too small: .* 506 GB, .* has 505 GB free"):
+        preparing.check_disk(tmp_path, paper, 56_000, heard)
+    preparing.check_disk(tmp_path, paper, 0, heard)  # all of it is there
 
 
 def test_a_cache_of_something_else_is_refused(tmp_path, encoders):
