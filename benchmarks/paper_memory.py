@@ -46,14 +46,14 @@ def main() -> None:
 def evaluation_flops(config: HydraConfig) -> int:
     """Floating-point operations (a multiplication and an addition are two) of one evaluation, all blocks."""
     counts = []
-    for layers in (1, 2):  # all blocks are alike
+    for layers in (1, 2):  # all blocks are alike but for the last, which answers the target alone
         with init_empty_weights():
             model = HydraTransformer3DModel(**{**config.transformer_arguments(), "num_layers": layers}).eval()
         nn.Module.to(model, torch.bfloat16)
         latents, cameras, text, level = example_inputs(config, torch.bfloat16)
         counter = FlopCounterMode(display=False)
         with torch.no_grad(), counter:
-            model(latents[0], latents[1], level, text, cameras)
+            model(latents[0], latents[1], level, text, cameras, context_too=False)
         counts.append(counter.get_total_flops())
     block = counts[1] - counts[0]
     return counts[0] + (config.transformer.layers - 1) * block

@@ -18,6 +18,7 @@ def register(app: typer.Typer) -> None:
     app.command("check")(check_command)
     app.command("card")(card_command)
     app.command("prompts")(prompts_command)
+    app.command("export")(export_command)
 
 
 Folder = Annotated[str, typer.Argument(help="'mini', or a folder in HM-World's layout.", autocompletion=sources)]
@@ -46,6 +47,23 @@ def import_examples_command(
         )
     ids = import_examples(source, target, context_frames=context_frames, target_frames=target_frames)
     out.print(f"{len(ids)} samples in {target}: {', '.join(ids)}", highlight=False)
+
+
+def export_command(
+    folder: Annotated[Path, typer.Argument(help="Folder of samples in HM-World's layout.")],
+    out: Annotated[Path, typer.Argument(help="Folder of the shards.")],
+    form: Annotated[str, typer.Option("--format", help="webdataset (tars) or parquet.")] = "webdataset",
+    split: Annotated[str, typer.Option(help="Split of the data.")] = "all",
+) -> None:
+    """Write samples as WebDataset or Parquet shards, which --data reads as it reads the folder."""
+    from hmbench.cli.console import out as screen
+    from hmbench.data.hm_world import HMWorld
+    from hmbench.data.shards import export_shards
+
+    source = HMWorld(folder)
+    ids = source.ids(split)
+    index = export_shards(source, ids, out, cast(Any, form))
+    screen.print(f"{len(ids)} samples as {form} in {out}; {index.name} names their files.", highlight=False)
 
 
 def prompts_command(

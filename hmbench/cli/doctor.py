@@ -15,6 +15,7 @@ def register(app: typer.Typer) -> None:
 
 def doctor_command(
     weights: Annotated[Path | None, typer.Option(help="Folder of backbone weights to look into.")] = None,
+    hub: Annotated[bool, typer.Option("--hub", help="Also ask the Hub whether it can be reached.")] = False,
 ) -> None:
     """Tell what this machine can run; exits 1 if something stops the main job."""
     from rich.markup import escape
@@ -23,7 +24,7 @@ def doctor_command(
     from hmbench.cli.console import MODE, out, show_json
     from hmbench.run.doctor import examine
 
-    checks = examine(weights=weights)
+    checks = examine(weights=weights, hub=hub)
     colours = {"ok": "green", "note": "yellow", "problem": "red"}
     table = Table(show_header=False, box=None)
     for check in checks:

@@ -108,8 +108,9 @@ def _folder(spec: str) -> Dataset:
             f"Give a folder in HM-World's layout, or a source by name: {', '.join(DATA.points())}.",
         )
     from hmbench.data.hm_world import HMWorld
+    from hmbench.data.shards import Shards, is_shards
 
-    return HMWorld(Path(spec))
+    return Shards(Path(spec)) if is_shards(Path(spec)) else HMWorld(Path(spec))
 
 
 def _options_of_0_1(spec: str) -> dict[str, Any]:

@@ -15,6 +15,10 @@ from hmbench.run.environment import environment
 
 GIB = 1024**3
 Verdict = Literal["ok", "note", "problem"]
+HM_WORLD = "KlingTeam/HM-World"
+"""What the Hub is asked for."""
+HUB_SECONDS = 15.0
+"""How long its answer may take."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,13 +33,14 @@ class Check:
     """What was found, and the remedy if there is one."""
 
 
-def examine(*, weights: Path | None = None) -> list[Check]:
-    """Looks at the machine; computes nothing, writes nothing, uses no network.
+def examine(*, weights: Path | None = None, hub: bool = False) -> list[Check]:
+    """Looks at the machine; computes nothing, writes nothing, uses no network unless asked.
 
     Args:
         weights: Folder of backbone weights to look into.
+        hub: Whether to ask the Hub for an answer.
     """
-    return [_software(), *_devices(), _memory(), _disk(), _codecs(), _lap(), _backbones(weights), _hub()]
+    return [_software(), *_devices(), _memory(), _disk(), _codecs(), _lap(), _backbones(weights), _hub(tried=hub)]
 
 
 def _software() -> Check:
@@ -120,10 +125,18 @@ def _backbones(weights: Path | None) -> Check:
     return Check(name="metric weights", verdict="ok", found=f"{weights}: {', '.join(files[:8])}")
 
 
-def _hub() -> Check:
-    from huggingface_hub import constants
+def _hub(*, tried: bool) -> Check:
+    """How the Hub is set up and, if it was tried, whether it answers."""
+    from huggingface_hub import HfApi, constants
 
-    mode = "offline (HF_HUB_OFFLINE)" if constants.HF_HUB_OFFLINE else "online"
-    return Check(
-        name="Hub", verdict="ok", found=f"{mode}, endpoint {constants.ENDPOINT}, cache {constants.HF_HUB_CACHE}"
-    )
+    said = f"endpoint {constants.ENDPOINT}, cache {constants.HF_HUB_CACHE}"
+    if constants.HF_HUB_OFFLINE:
+        return Check(name="Hub", verdict="note", found=f"offline (HF_HUB_OFFLINE), {said}")
+    if not tried:
+        return Check(name="Hub", verdict="note", found=f"not tried (`hmbench doctor --hub` does), {said}")
+    try:
+        HfApi().dataset_info(HM_WORLD, timeout=HUB_SECONDS)
+    except Exception as error:  # noqa: BLE001 - whatever a network or its client raises is the answer
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        return Check(name="Hub", verdict="problem", found=f"{HM_WORLD} cannot be reached: {first}; {said}")
+    return Check(name="Hub", verdict="ok", found=f"{HM_WORLD} answers, {said}")

@@ -1,0 +1,97 @@
+"""Samples in shards are the samples of the folder, under the same revision."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from hmbench.cli import app
+from hmbench.data import shards
+from hmbench.data.dataset import open_dataset
+from hmbench.data.hm_world import HMWorld
+from hmbench.errors import SampleError, UserError
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shards, "CLIPS_A_SHARD", 1)
+
+
+@pytest.mark.parametrize("form", ["webdataset", "parquet"])
+def test_written_and_read(disc_folder: Path, tmp_path: Path, small: None, form: str) -> None:
+    folder = HMWorld(disc_folder)
+    ids = folder.ids("all")
+    shards.export_shards(folder, ids, tmp_path / "out", form)  # type: ignore[arg-type]
+    data = open_dataset(str(tmp_path / "out"))
+    assert isinstance(data, shards.Shards) and data.ids("all") == ids and data.name == folder.name
+    assert data.revision(ids) == folder.revision(ids) and data.revision(ids[:1]) == folder.revision(ids[:1])
+    assert len(list((tmp_path / "out").glob("0*"))) == len(ids)
+    streamed = {sample.id: sample for sample in data.stream()}
+    for name in ids:
+        wanted = folder.load(name)
+        for found in (data.load(name), streamed[name]):
+            np.testing.assert_array_equal(found.prompt.context, wanted.prompt.context)
+            np.testing.assert_array_equal(found.truth.target, wanted.truth.target)
+            np.testing.assert_array_equal(found.truth.target_labels, wanted.truth.target_labels)
+            assert found.prompt.caption == wanted.prompt.caption and found.meta == wanted.meta
+
+
+def test_the_hub_s_own_reader_reads_the_tars(disc_folder: Path, tmp_path: Path) -> None:
+    from datasets import load_dataset
+
+    folder = HMWorld(disc_folder)
+    shards.export_shards(folder, folder.ids("all"), tmp_path / "out", "webdataset")
+    files = str(tmp_path / "out" / "*.tar")
+    rows = list(load_dataset("webdataset", data_files=files, split="train", streaming=True).decode(False))
+    assert [row["__key__"] for row in rows] == list(folder.ids("all"))
+    assert {"cond.mp4", "tgt.mp4", "camera.json", "caption.txt"} <= set(rows[0])
+
+
+def test_a_stream_is_read_forwards_alone(disc_folder: Path, tmp_path: Path) -> None:
+    folder = HMWorld(disc_folder)
+    shards.export_shards(folder, folder.ids("all"), tmp_path / "out", "webdataset")
+
+    class Answer(io.RawIOBase):
+        """Bytes that come once, as over HTTP."""
+
+        def __init__(self, content: bytes) -> None:
+            self._rest = io.BytesIO(content)
+
+        def read(self, size: int = -1) -> bytes:
+            return self._rest.read(min(size, 700) if size > 0 else size)
+
+    found = dict(shards.stream_tar(Answer((tmp_path / "out" / "00000.tar").read_bytes())))
+    assert tuple(found) == folder.ids("all")
+    for name, files in found.items():
+        for path in (disc_folder / name).iterdir():
+            assert files[path.name] == path.read_bytes()
+
+
+def test_what_was_changed_is_refused(disc_folder: Path, tmp_path: Path) -> None:
+    folder = HMWorld(disc_folder)
+    first = folder.ids("all")[0]
+    shards.export_shards(folder, (first,), tmp_path / "out", "webdataset")
+    path = tmp_path / "out" / "00000.tar"
+    with tarfile.open(path) as archive:
+        member = archive.getmember(f"{first}.camera.json")
+    content = bytearray(path.read_bytes())
+    content[member.offset_data] ^= 1
+    path.write_bytes(bytes(content))
+    with pytest.raises(SampleError, match=r"camera.json is not the file that shards.json names"):
+        shards.Shards(tmp_path / "out").load(first)
+    path.unlink()
+    with pytest.raises(SampleError, match="is missing"):
+        shards.Shards(tmp_path / "out").load(first)
+    (disc_folder / first / "more").mkdir()
+    with pytest.raises(UserError, match="has the folder more, which a shard cannot hold"):
+        shards.export_shards(folder, (first,), tmp_path / "other", "parquet")
+
+
+def test_the_command(disc_folder: Path, tmp_path: Path) -> None:
+    run = CliRunner().invoke(app, ["data", "export", str(disc_folder), str(tmp_path / "o"), "--format", "parquet"])
+    assert run.exit_code == 0 and "as parquet" in run.output and (tmp_path / "o" / "00000.parquet").is_file()
