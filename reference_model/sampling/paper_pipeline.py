@@ -20,10 +20,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, UMT5Config, UMT5EncoderModel
 
+from hmbench.digests import content_digest
 from hmbench.durable import replacing
 from hmbench.files import read_json
 from reference_model.model.text import CLEANING, UMT5_LENGTH, encode_umt5
-from reference_model.sampling.digests import known_digest
 from reference_model.sampling.pipeline import HydraPipeline
 from reference_model.sampling.saved import load_saved
 
@@ -159,7 +159,7 @@ def _text_identity(folder: Path, dtype: torch.dtype) -> str:
         digest.update(json.dumps(json.loads(record.read_text())["text_encoder"]["sha256"], sort_keys=True).encode())
     else:
         for path in sorted((folder / "text_encoder").glob("*.safetensors")):
-            digest.update(known_digest(path).encode())
+            digest.update(content_digest(path).encode())
     for path in sorted((folder / "tokenizer").iterdir()):
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()

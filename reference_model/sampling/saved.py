@@ -20,12 +20,12 @@ import torch
 from diffusers import FlowMatchEulerDiscreteScheduler, ModelMixin
 from diffusers.utils import logging as diffusers_logging
 
+from hmbench.digests import content_digest
 from hmbench.files import parse_json, read_json
 from hmbench.networks.untrusted import check_finite, check_weight_file, check_weight_files
 from reference_model.model.codec import MiniVideoCodec
 from reference_model.model.text import HashedTextEncoder
 from reference_model.model.transformer import HydraTransformer3DModel
-from reference_model.sampling.digests import known_digest
 from reference_model.sampling.pipeline import HydraPipeline
 from reference_model.sampling.setting_kinds import check_kinds
 
@@ -88,7 +88,7 @@ def _check_digests(folder: Path) -> None:
     record = folder / "digests.json"
     for name, digest in (read_json(record, kind=dict) if record.is_file() else {}).items():
         path = folder / str(name)
-        if not path.resolve().is_relative_to(folder.resolve()) or not path.is_file() or known_digest(path) != digest:
+        if not path.resolve().is_relative_to(folder.resolve()) or not path.is_file() or content_digest(path) != digest:
             raise ValueError(f"{path} is not the file that {record} records (delete that record if you changed it)")
 
 

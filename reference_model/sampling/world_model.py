@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from safetensors import SafetensorError
 
+from hmbench.digests import content_digest
 from hmbench.errors import SampleError, UserError, did_you_mean
 from hmbench.networks.untrusted import check_finite, check_weight_file
 from hmbench.protocols import ModelInfo
@@ -27,7 +28,6 @@ from reference_model.model.config import RECIPES, HydraConfig
 from reference_model.model.methods import HYDRA
 from reference_model.released.checkpoint import file_digest, load_released, read_weights, state_digest
 from reference_model.sampling.adjusting import change_memory, set_sampler
-from reference_model.sampling.digests import known_digest
 from reference_model.sampling.pipeline import (
     GenerationRequest,
     HydraPipeline,
@@ -347,4 +347,4 @@ def in_a_sentence(folder: Path, load: Callable[[], HydraPipeline]) -> HydraPipel
 
 def weight_digests(folder: Path) -> dict[str, str]:
     """Digests of a saved pipeline's weight files, by their names in the folder."""
-    return {str(file.relative_to(folder)): known_digest(file) for file in sorted(folder.glob("*/*.safetensors"))}
+    return {str(file.relative_to(folder)): content_digest(file) for file in sorted(folder.glob("*/*.safetensors"))}
