@@ -59,3 +59,9 @@ def test_links_of_documents_lead_somewhere() -> None:
         if "://" not in link and not link.startswith("mailto:") and not (page.parent / link).exists()
     ]
     assert broken == []
+
+
+def test_the_readme_is_short() -> None:
+    text = re.sub(r"```.*?```|<!-- results.*?results end -->", "", (ROOT / "README.md").read_text(), flags=re.S)
+    prose = "\n".join(line for line in text.splitlines() if not line.startswith("|"))
+    assert len(re.sub(r"\]\([^)]*\)", "]", prose).split()) < 900
