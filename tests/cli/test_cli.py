@@ -173,7 +173,7 @@ def test_the_commands_are_these() -> None:
 RUN_OPTIONS = {
     "--data", "--split", "--limit", "--sample", "--device", "--profile", "--out", "--help",
     "--shard", "--join", "--workers", "--ray-address", "--gpus-per-worker", "--tries", "--clip-timeout", "--grace",
-    "--verbose",
+    "--verbose", "--quiet",
 }  # fmt: skip
 SCORING_OPTIONS = {
     "--vbench/--no-vbench",
@@ -183,13 +183,13 @@ SCORING_OPTIONS = {
 OWN_VIDEO = {"--video", "--camera", "--caption", "--video-size", "--video-frames", "--fps", "--fov", "--part"}
 FITTING = {"--match", "--align", "--frames", "--fit"}
 OPTIONS = {
-    "eval": {"--model", "--seed", "--option", "--score-workers"} | RUN_OPTIONS | SCORING_OPTIONS | OWN_VIDEO,
+    "eval": {"--model", "--seed", "--option", "--score-workers", "--json"} | RUN_OPTIONS | SCORING_OPTIONS | OWN_VIDEO,
     "generate": {"--model", "--seed", "--option"} | RUN_OPTIONS | OWN_VIDEO,
-    "score": {"--run", "--predictions", *FITTING} | RUN_OPTIONS | SCORING_OPTIONS,
-    "check-predictions": {"--split", "--help", *FITTING},
+    "score": {"--run", "--predictions", "--name", "--json", *FITTING} | RUN_OPTIONS | SCORING_OPTIONS,
+    "check-predictions": {"--split", "--help", "--quiet", "--json", *FITTING},
     "validate-metrics": {
         "--out", "--clips", "--split", "--size", "--strengths", "--oracle", "--cache", "--seed", "--device",
-        "--profile", "--weights", "--processes", "--help",
+        "--profile", "--weights", "--processes", "--help", "--quiet",
     },
 }  # fmt: skip
 
