@@ -45,8 +45,10 @@ def check_weight_file(path: Path) -> None:
 
 
 def check_weight_files(folder: Path) -> None:
-    """`check_weight_file` for every weight file of a folder and those below."""
+    """`check_weight_file` for every weight file of a folder and those below; pipes and devices are refused by name."""
     for path in sorted(folder.rglob("*")):
+        if path.exists() and not path.is_file() and not path.is_dir():  # whoever opens a pipe waits for ever
+            raise UserError(f"{path} is no ordinary file.", "Fetch the model again.")
         if path.suffix in _KINDS and path.is_file():
             check_weight_file(path)
 

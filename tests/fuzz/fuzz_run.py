@@ -26,6 +26,9 @@ from fuzz_targets import Done, Target, targets
 LIMIT_S = 60.0
 """Of processor time for one command; the slowest right ones take 3."""
 
+WAIT_S = 900.0
+"""By the clock: whoever opens a pipe waits without working."""
+
 
 class Hang(BaseException):
     """A command took too long; no ``except Exception`` of the code under test may catch it."""
@@ -198,13 +201,16 @@ def _time_limit(seconds: float) -> Iterator[None]:
     def stop(number: int, frame: FrameType | None) -> None:
         raise Hang
 
-    old = signal.signal(signal.SIGVTALRM, stop)
-    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+    clocks = {signal.ITIMER_VIRTUAL: (signal.SIGVTALRM, seconds), signal.ITIMER_REAL: (signal.SIGALRM, WAIT_S)}
+    old = {number: signal.signal(number, stop) for number, _ in clocks.values()}
+    for clock, (_, limit) in clocks.items():
+        signal.setitimer(clock, limit)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-        signal.signal(signal.SIGVTALRM, old)
+        for clock, (number, _) in clocks.items():
+            signal.setitimer(clock, 0)
+            signal.signal(number, old[number])
 
 
 def _bound_memory(gigabytes: int = 16) -> None:

@@ -205,6 +205,23 @@ def test_a_model_folder_whose_weights_are_none(model: Path, part: str, name: str
         hydra(checkpoint=model)
 
 
+@pytest.mark.parametrize(
+    "file", ["transformer/config.json", "scheduler/scheduler_config.json", "model_index.json", "x"]
+)
+@pytest.mark.parametrize("kind", ["pipe", "device", "pipe behind a link"])
+def test_pipes_and_devices_in_a_model_folder_hang_nothing(model: Path, tmp_path: Path, file: str, kind: str) -> None:
+    (model / file).unlink(missing_ok=True)
+    if kind == "pipe":
+        os.mkfifo(model / file)
+    elif kind == "device":
+        (model / file).symlink_to("/dev/zero")
+    else:
+        os.mkfifo(tmp_path / "pipe")
+        (model / file).symlink_to(tmp_path / "pipe")
+    with pytest.raises(UserError, match=r"no ordinary file|no usable pipeline|cannot be read"):
+        hydra(checkpoint=model)
+
+
 def test_what_a_model_computes_must_be_finite() -> None:
     with pytest.raises(SampleError, match="NaN or infinity"):
         to_video(torch.full((1, 3, 1, 2, 2), float("nan")))
