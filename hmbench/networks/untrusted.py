@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 _HEADER = 100 * 1024**2
 """Bytes of a safetensors header beyond which its own reader refuses it, too."""
+_NO_WEIGHTS = {f"torch.{kind}" for kind in ("bool", "int8", "uint8", "complex64", "complex128")}
+"""Whoever loads these casts them without a word."""
 _KINDS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".mat")
 
 
@@ -64,6 +66,8 @@ def check_finite(tensors: Mapping[str, torch.Tensor], source: object) -> None:
         UserError: With the first such tensor.
     """
     for name, tensor in tensors.items():
+        if str(tensor.dtype) in _NO_WEIGHTS:
+            raise UserError(f"The weights {source} hold {name} as {tensor.dtype}.", "Fetch them in floating point.")
         if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
             count = int((~tensor.isfinite()).sum())
             raise UserError(

@@ -119,9 +119,12 @@ def _check_tensors(folder: Path, pipeline: HydraPipeline) -> None:
         files = sorted((folder / part).glob("*.safetensors"))
         if not isinstance(network, ModelMixin) or not files:
             continue
-        stored = {name for file in files for name in _header(file) if name != "__metadata__"}
-        own = set(network.state_dict())
-        for kind, names in (("does not know", stored - own), ("misses", own - stored)):
+        stored = {name: one for file in files for name, one in _header(file).items() if name != "__metadata__"}
+        own = network.state_dict()
+        for name in sorted(stored.keys() & own.keys()):
+            if own[name].is_floating_point() and stored[name]["dtype"] not in _FORMATS:  # a cast would round them
+                raise ValueError(f"{folder / part}: {name} holds {stored[name]['dtype']}, not {', '.join(_FORMATS)}")
+        for kind, names in (("does not know", stored.keys() - own.keys()), ("misses", own.keys() - stored.keys())):
             if names:
                 raise ValueError(f"{folder / part}: the model {kind} {len(names)} tensors, such as {min(names)}")
         check_finite(network.state_dict(), folder / part)

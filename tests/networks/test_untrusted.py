@@ -222,6 +222,17 @@ def test_pipes_and_devices_in_a_model_folder_hang_nothing(model: Path, tmp_path:
         hydra(checkpoint=model)
 
 
+@pytest.mark.parametrize("kind", [torch.int8, torch.bool, torch.complex64, torch.float8_e4m3fn])
+def test_weights_in_formats_that_a_cast_would_round_are_refused(model: Path, tmp_path: Path, kind) -> None:
+    change(model, "vae", lambda tensors: tensors.update({n: t.to(kind) for n, t in tensors.items()}))
+    with pytest.raises(UserError, match=r"no usable pipeline.* holds "):
+        hydra(checkpoint=model)
+    if kind is not torch.float8_e4m3fn:
+        save_file({"a": torch.ones(3).to(kind)}, tmp_path / "w.safetensors")
+        with pytest.raises(UserError, match=f"hold a as {kind}"):
+            read_state(tmp_path / "w.safetensors")
+
+
 def test_what_a_model_computes_must_be_finite() -> None:
     with pytest.raises(SampleError, match="NaN or infinity"):
         to_video(torch.full((1, 3, 1, 2, 2), float("nan")))
