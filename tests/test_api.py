@@ -46,7 +46,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory, data: hmbench.Data) -> tuple[
 def test_import_is_light() -> None:
     code = (
         "import sys, time; began = time.process_time(); import hmbench; took = time.process_time() - began\n"
-        "assert took < 0.2, took\n"  # measured: 0.01 to 0.02
+        "assert took < 0.2, took\n"  # measured: 0.031 to 0.036
         "heavy = {'torch', 'numpy', 'pandas', 'cv2', 'rich', 'typer'} & set(sys.modules); assert not heavy, heavy\n"
         "hmbench.metrics; hmbench.UserError\n"
         "assert 'torch' not in sys.modules"

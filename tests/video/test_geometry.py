@@ -34,6 +34,9 @@ def test_invert_agrees_with_a_general_inverse() -> None:
 def test_the_anchor_becomes_the_identity() -> None:
     poses = random_poses(5)
     np.testing.assert_allclose(relative_to(poses, poses[2])[2], np.eye(4), atol=1e-12)
+    # a point that the first camera sees is where the anchor's camera coordinates say, by another way
+    point = np.array([0.3, -0.2, 4.0, 1.0])
+    np.testing.assert_allclose(relative_to(poses, poses[2])[0] @ point, np.linalg.inv(poses[2]) @ (poses[0] @ point))
 
 
 def test_projection_by_hand() -> None:
