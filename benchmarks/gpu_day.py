@@ -35,6 +35,7 @@ from reference_model.model import memory as memory_module
 from reference_model.model.clip_state import ClipState
 from reference_model.model.config import HydraConfig, hydra_wan_1_3b
 from reference_model.model.hydra_memory import HydraMemory
+from reference_model.model.retrieval_attention import gathered_attention
 from reference_model.model.rope import Rotation
 from reference_model.model.trainable import freeze
 from reference_model.model.transformer import HydraTransformer3DModel
@@ -240,9 +241,7 @@ class Day:
         given = Inputs(self.config, self.device, self.dtype)
         state = ClipState()
         ours = given.evaluate(model, state)
-        with FlopCounterMode(display=False) as counter:
-            given.evaluate(model, state)
-        tflop = counter.get_total_flops() / 1e12
+        tflop = _tflop(model, given)
         found: dict[str, Any] = {"tflop": tflop, "parameters": sum(p.numel() for p in model.parameters())}
         found["ours_first_s"] = self.seconds(lambda: given.evaluate(model))
         found["ours_s"] = self.seconds(lambda: given.evaluate(model, state))
@@ -263,8 +262,7 @@ class Day:
         model = build(self.config, self.device, self.dtype)
         given, state = Inputs(self.config, self.device, self.dtype), ClipState()
         eager = given.evaluate(model, state)
-        with FlopCounterMode(display=False) as counter:
-            given.evaluate(model, state)
+        tflop = _tflop(model, given)
         began = time.perf_counter()
         model.compile_repeated_blocks(fullgraph=True, dynamic=False, backend="inductor" if self.cuda else "eager")
         first = given.evaluate(model, state)
@@ -273,7 +271,7 @@ class Day:
         found["compiled_s"] = self.seconds(lambda: given.evaluate(model, state))
         found["compiled_gb"] = self.peak(lambda: given.evaluate(model, state))
         found["difference_from_eager"] = _off(first, eager)
-        found["compiled_tflops"] = counter.get_total_flops() / 1e12 / found["compiled_s"]
+        found["compiled_tflops"] = tflop / found["compiled_s"]
         found["graphs"] = int(torch._dynamo.utils.counters["stats"].get("unique_graphs", 0))
         self._utilised(found, "compiled_tflops")
         return found
@@ -329,6 +327,20 @@ class Day:
             "clips_a_second": 1 / taken,
             "gb": torch.cuda.max_memory_allocated() / 1e9 if self.cuda else None,
         }
+
+
+def _tflop(model: HydraTransformer3DModel, given: Inputs) -> float:
+    """Floating-point operations of one step, in 1e12; torch counts the gathering kernels and not all of the others."""
+    memory, state = model.memory, ClipState()
+    assert isinstance(memory, HydraMemory)
+    given.evaluate(model, state)
+    own, memory.attention = memory.attention, gathered_attention
+    try:
+        with FlopCounterMode(display=False) as counter:
+            given.evaluate(model, state)
+    finally:
+        memory.attention = own
+    return float(counter.get_total_flops()) / 1e12
 
 
 def _off(found: Tensor, wanted: Tensor) -> dict[str, float]:
