@@ -50,8 +50,8 @@ class NearestView:
             # the nearest is painted last, over all others; the first of this order also fills what nobody covers
             turn = prompt.context_poses[view, :3, :3].T @ prompt.target_poses[t, :3, :3]
             to_view = lens @ turn @ np.linalg.inv(lens)
-            seen = _warp(np.full((height, width), 255, np.uint8), to_view, cv2.BORDER_CONSTANT) == 255
-            picture = _warp(prompt.context[view], to_view, cv2.BORDER_REPLICATE)
+            seen = warp(np.full((height, width), 255, np.uint8), to_view, cv2.BORDER_CONSTANT) == 255
+            picture = warp(prompt.context[view], to_view, cv2.BORDER_REPLICATE)
             painted[seen] = picture[seen]
             covered |= seen
             if rank == len(views) - 1:
@@ -89,7 +89,7 @@ def spread_views(distance: NDArray[np.float64], between: NDArray[np.float64], co
     return chosen
 
 
-def _warp(picture: NDArray[np.uint8], to_view: NDArray[np.float64], border: int) -> NDArray[np.uint8]:
+def warp(picture: NDArray[np.uint8], to_view: NDArray[np.float64], border: int) -> NDArray[np.uint8]:
     """The picture as the target sees it; `to_view` takes target pixels to the picture's."""
     height, width = picture.shape[:2]
     # hmbench counts pixels from their corners, OpenCV from their centres

@@ -4,7 +4,7 @@ Each target frame is painted from remembered frames at the depth where they agre
 pixel is tried at some twenty distances, each remembered view is moved to the target's camera as if everything stood
 there, and the distance at which the views differ least is taken. What stands still is sharp and in place, also when
 the camera travels, which `nearest_view` cannot. What moves has no depth at which the views agree: it comes back where
-and how it was last seen, frozen, or not at all. It is the archivist of the paper's argument, as good as its cameras.
+and how it was last seen, frozen, in pieces, or not at all. It is the archivist of the paper's argument.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from baselines.nearest_view import spread_views, view_distance
+from baselines.nearest_view import spread_views, view_distance, warp
 from hmbench.protocols import ModelInfo
 from hmbench.types import Prompt, Video
 
@@ -30,7 +30,11 @@ WINDOW = 5
 FARTHER = 0.3
 """Grey levels by which a nearer plane must be better than the next farther one: where nothing tells, it is far."""
 
+AGREE = 16.0
+"""Grey levels by which views may differ at a plane that is not the farthest. What moves has no depth: without this it
+is broken into smaller pieces, each at the depth that happens to fit it best."""
 HALF_A_PIXEL = 0.5
+"""Parallax at the nearest plane below which depth does not matter."""
 _MEAN = np.full(3, 1 / 3, np.float32)
 
 Plane = NDArray[np.float64]
@@ -82,7 +86,7 @@ def paint(prompt: Prompt, t: int, views: list[int]) -> Picture:
         moved = [_seen(prompt, t, view, inverse) for view in views]
         colours, cost = _agreement(moved)
         # the first plane is the one at infinity, which needs no agreement
-        better = cost < best - (FARTHER if rank else 0.0)
+        better = (cost < best - FARTHER) & (cost <= AGREE) if rank else cost < best
         painted[better], best[better] = colours[better], cost[better]
     return painted
 
@@ -117,15 +121,11 @@ def _seen(prompt: Prompt, t: int, view: int, inverse: float) -> tuple[Picture, N
     shift = there[:3, :3].T @ (here[:3, 3] - there[:3, 3])
     lens = prompt.intrinsics.matrix()
     plane: Plane = turn + np.outer(shift, (0.0, 0.0, inverse))
-    # hmbench counts pixels from their corners, OpenCV from their centres
-    half = np.array([[1.0, 0.0, 0.5], [0.0, 1.0, 0.5], [0.0, 0.0, 1.0]])
-    to_view = np.linalg.inv(half) @ lens @ plane @ np.linalg.inv(lens) @ half
+    to_view = lens @ plane @ np.linalg.inv(lens)
     height, width = prompt.size
     corners = np.array([[0, width, 0, width], [0, 0, height, height], [1, 1, 1, 1]], np.float64)
     if (to_view[2] @ corners).min() <= 1e-6:  # a part of the plane is behind the remembered camera
         return np.zeros((height, width, 3), np.uint8), np.zeros((height, width), np.bool_)
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    frame, whole = prompt.context[view], np.full((height, width), 255, np.uint8)
-    picture = cv2.warpPerspective(frame, to_view, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    inside = cv2.warpPerspective(whole, to_view, (width, height), flags=flags, borderMode=cv2.BORDER_CONSTANT)
-    return np.asarray(picture, np.uint8), inside == 255
+    whole = np.full((height, width), 255, np.uint8)
+    picture = warp(prompt.context[view], to_view, cv2.BORDER_REPLICATE)
+    return picture, warp(whole, to_view, cv2.BORDER_CONSTANT) == 255

@@ -1,6 +1,6 @@
 """What a GPU tells of the paper-scale model in a few minutes, with random weights: nothing is downloaded.
 
-    python benchmarks/gpu_day.py --out OUT                    # about 90 s on an H200
+    python benchmarks/gpu_day.py --out OUT                    # not run on a GPU yet
     python benchmarks/gpu_day.py --out OUT --toy              # rehearsal on a CPU, seconds
 
 1. *Parity.* Every fast path against float32 on the CPU (small sizes), and against the released way on the device.
@@ -10,7 +10,7 @@
 4. *Training*: one forward and backward pass of one clip with gradient checkpointing.
 
 Each part is written to ``gpu_day.json`` as soon as it is done, and a part that fails says so and stops no other.
-`docs/paper-scale.md` quotes the file. Training of the small models is `benchmarks/gpu_train.py`.
+Training of the small models is `benchmarks/gpu_train.py`.
 """
 
 from __future__ import annotations
@@ -186,10 +186,10 @@ class Day:
                 times.append(time.perf_counter() - began)
         return sorted(times)[len(times) // 2]
 
-    def peak(self, action: Callable[[], Any]) -> float:
-        """Most memory during an action beyond what is held before, GB; NaN-free: 0 without a GPU is left out."""
+    def peak(self, action: Callable[[], Any]) -> float | None:
+        """Most memory during an action beyond what is held before, GB; None without a GPU: nobody counts there."""
         if not self.cuda:
-            return 0.0
+            return None
         torch.cuda.synchronize()
         torch.cuda.reset_peak_memory_stats()
         held = torch.cuda.memory_allocated()

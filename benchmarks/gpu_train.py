@@ -23,6 +23,7 @@ import math
 import os
 import platform
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--first-slot", type=int, default=0, help="of the worlds' clips: others than an earlier call's")
     parser.add_argument("--processes", type=int, help="that draw clips; all cores but one unless given")
     parser.add_argument("--seconds", type=float, default=480, help="wall time of it all")
-    parser.add_argument("--share", type=float, default=0.5, help="of the time that the base gets; 0: rivals only")
+    parser.add_argument("--share", type=float, default=0.5, help="of the time that the base gets")
     parser.add_argument("--batch", type=int, default=32, help="clips a step")
     parser.add_argument("--clips", type=int, default=12_000, help="most clips that are drawn")
     parser.add_argument("--held", type=int, default=32, help="clips held out, half of them of the easy world")
@@ -188,7 +189,7 @@ class Day:
             flow = replace(flow, levels="per_frame", shift=DFOT_SHIFT)
         return Turn(memory=memory, flow=flow)
 
-    def record(self, name: str, phase: Phase, outcome: Outcome, values: dict[str, float]) -> None:
+    def record(self, name: str, phase: Phase, outcome: Outcome, values: Mapping[str, Any]) -> None:
         """One line of the log."""
         samples = outcome.steps * phase.batch
         self.log["phases"][name] = {
@@ -250,8 +251,6 @@ def base(day: Day) -> dict[str, dict[str, Tensor]]:
         for name, turn in turns.items():
             day.transformer.memory = turn.memory
             day.transformer.load_state_dict(known[name])
-        if not given.share:
-            return known
     before = day.validate(next(iter(turns.values())).memory)
     day.tell(f"at the start {_short(before)}")
     seconds = max(4.0, given.share * day.left())
@@ -261,7 +260,7 @@ def base(day: Day) -> dict[str, dict[str, Tensor]]:
     for name, turn in turns.items():
         found = day.validate(turn.memory, f"{name} ")
         after |= {k: v for k, v in found.items() if k.endswith(" validation")}
-    day.record("base", phase, outcome, {"before": before, "after": after})  # type: ignore[dict-item]
+    day.record("base", phase, outcome, {"before": before, "after": after})
     shared = {f"/{k}": v for k, v in next(iter(outcome.weights.values())).items() if not k.startswith("memory.")}
     added = {
         f"{name}/{k}": v for name, found in outcome.weights.items() for k, v in found.items() if k.startswith("memory.")
@@ -307,8 +306,7 @@ def _called(method: Method, seed: int) -> str:
 
 def steps_each(day: Day, names: list[str]) -> int:
     """Steps that fit for each of these models; time of saving and validation is kept back."""
-    times = day.log.get("step_seconds") or {}
-    mean = 1 / day.log["base_rate"] if "base_rate" in day.log else 0.04
+    times, mean = day.log["step_seconds"], 1 / day.log["base_rate"]
     each = [times.get(name, math.nan) for name in names]
     total = sum(mean if math.isnan(value) else max(value, 0.6 * mean) for value in each)
     spare = 1.5 * len(names) + 12
@@ -333,7 +331,7 @@ def sampling(day: Day) -> None:
             if day.left() < 2:
                 return
             day.pipeline.scheduler = build_scheduler(shift, anew)
-            found = {"mini": [], "easy": []}  # type: ignore[var-annotated]
+            found: dict[str, list[float]] = {"mini": [], "easy": []}
             for k in (*range(min(4, half)), *range(half, half + min(4, half))):
                 clip = day.store.batch(torch.tensor([k], device=day.device))
                 made = sample_clip(day.pipeline, clip, seed=k, steps=steps)
@@ -344,7 +342,7 @@ def sampling(day: Day) -> None:
             day.tell(f"{name} {steps} steps, shift {shift}, anew {anew}: {_short(values)}")
 
 
-def _short(values: dict[str, Any]) -> str:
+def _short(values: Mapping[str, Any]) -> str:
     keep = {k: v for k, v in values.items() if isinstance(v, float) and "/" not in k}
     return ", ".join(f"{k} {v:.4f}" for k, v in keep.items())
 

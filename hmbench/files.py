@@ -12,6 +12,7 @@ import json
 import math
 import re
 import stat
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -179,8 +180,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """An object; a key that comes twice would hide one of its values."""
     found = dict(pairs)
     if len(found) < len(pairs):
-        seen: set[str] = set()
-        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        twice = next(key for key, times in Counter(key for key, _ in pairs).items() if times > 1)
         raise ValueError(f"it has {twice[:60]!r} twice in one object")
     return found
 

@@ -20,11 +20,15 @@ def turned(yaw, at=(0.0, 0.0, 0.0)):
     return pose
 
 
+def rays():
+    """Where each pixel's centre looks in the camera's coordinates, at depth 1, ``[H, W, 3]``."""
+    y, x = np.mgrid[:HEIGHT, :WIDTH] + 0.5
+    return np.stack(((x - WIDTH / 2) / LENS.focal, (y - HEIGHT / 2) / LENS.focal, np.ones_like(x)), -1)
+
+
 def painted(pose):
     """A far panorama: colours are smooth functions of direction, evaluated for each pixel's ray."""
-    y, x = np.mgrid[:HEIGHT, :WIDTH] + 0.5
-    rays = np.stack(((x - WIDTH / 2) / LENS.focal, (y - HEIGHT / 2) / LENS.focal, np.ones_like(x)), -1)
-    world = rays @ pose[:3, :3].T
+    world = rays() @ pose[:3, :3].T
     yaw = np.arctan2(world[..., 0], world[..., 2])
     pitch = np.arctan2(world[..., 1], np.hypot(world[..., 0], world[..., 2]))
     waves = [np.sin(9 * yaw) * np.cos(7 * pitch), np.cos(5 * yaw + 1), np.sin(3 * yaw - 8 * pitch)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any
 
 import typer
@@ -97,10 +97,15 @@ def _with_flags(function: Callable[..., Any], flags: tuple[str, ...]) -> Callabl
             setattr(MODE, flag, bool(values.pop(f"_{flag}", False)))
         return function(**values)
 
-    keyword = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in [*own, *added]]
+    shows(run, [*own, *added])
+    return run
+
+
+def shows(run: Callable[..., Any], parameters: Iterable[inspect.Parameter]) -> None:
+    """Lets Typer see these parameters, by keyword alone, in place of the function's own."""
+    keyword = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in parameters]
     run.__signature__ = inspect.Signature(keyword)  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in keyword}
-    return run
 
 
 def root(

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from hmbench.cli.common import shows
 from hmbench.cli.completion import FIELDS
 from hmbench.flags import Asked, asked_by, from_typed
 from hmbench.run.request import EvalRequest, check_metrics, check_names, default_out
@@ -77,9 +78,7 @@ def takes_request(command: str) -> Callable[[Callable[..., None]], Callable[...,
             function(Typed(command, typed), **values)
 
         run.__name__, run.__doc__, run.__module__ = function.__name__, function.__doc__, function.__module__
-        keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters]
-        run.__signature__ = inspect.Signature(keyword)  # type: ignore[attr-defined]
-        run.__annotations__ = {parameter.name: parameter.annotation for parameter in keyword}
+        shows(run, parameters)
         return run
 
     return decorate

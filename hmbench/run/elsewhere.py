@@ -21,6 +21,7 @@ import time
 import urllib.error
 import urllib.request
 import zipfile
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ AGAIN = (408, 429, 502, 503, 504)
 """HTTP statuses after which the same request is sent again."""
 
 
-class Elsewhere:
+class Elsewhere(ABC):
     """A model behind a process boundary; the transport is `_answer`.
 
     Args:
@@ -66,8 +67,9 @@ class Elsewhere:
             video = read_video(answer, frames=prompt.num_target_frames)
         return video if video.shape[1:3] == prompt.size else resize_video(video, *prompt.size)
 
+    @abstractmethod
     def _answer(self, folder: Path, answer: Path) -> None:
-        raise NotImplementedError
+        """Has the prompt in `folder` answered by a video at `answer`."""
 
 
 class RemoteModel(Elsewhere):

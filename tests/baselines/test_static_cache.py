@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from panorama import HEIGHT, LENS, WIDTH, prompt, turned
+from panorama import HEIGHT, LENS, WIDTH, prompt, rays, turned
 
 from baselines.nearest_view import nearest_view
 from baselines.static_cache import static_cache
@@ -26,10 +26,9 @@ def texture(x, y, seed):
 
 def scene(pose):
     """A wall that is very far, and a nearer one in the lower part, seen by a camera that does not turn."""
-    y, x = np.mgrid[:HEIGHT, :WIDTH] + 0.5
-    rays = np.stack(((x - WIDTH / 2) / LENS.focal, (y - HEIGHT / 2) / LENS.focal, np.ones_like(x)), -1)
-    far = texture(rays[..., 0] * 20, rays[..., 1] * 20, 1)
-    point = pose[:3, 3] + rays * (WALLS[1][0] - pose[2, 3])
+    way = rays()
+    far = texture(way[..., 0] * 20, way[..., 1] * 20, 1)
+    point = pose[:3, 3] + way * (WALLS[1][0] - pose[2, 3])
     near = texture(point[..., 0] * 2, point[..., 1] * 2, 2)
     return np.where((point[..., 1] > WALLS[1][1])[..., None], near, far).round().astype(np.uint8)
 
@@ -77,6 +76,16 @@ def test_what_moved_comes_back_where_it_was_last_seen():
     # the nearest view is painted, moved by what its surroundings were taken for: once, and nowhere else
     shown = [column for column in places if len(pink) and column - 4 <= pink.min() and pink.max() < column + 24]
     assert len(pink) >= 4 and shown
+
+
+def test_where_views_never_agree_nothing_is_broken_into_pieces():
+    """What flickers has no depth at which it fits: it stays as the nearest view shows it."""
+    past = [turned(0.0, (x, 0.0, 0.0)) for x in (-0.9, -0.5, -0.1, 0.3, 0.7)]
+    given, chance = clip(past, [turned(0.0)]), np.random.default_rng(0)
+    for frame in given.context:
+        frame[6:18] = chance.integers(0, 256, (12, WIDTH, 3))
+    made = static_cache().generate(given, seed=0)[0]
+    np.testing.assert_array_equal(made[9:15, 4:-4], given.context[2, 9:15, 4:-4])
 
 
 def test_it_is_a_world_model_and_the_seed_changes_nothing():

@@ -19,8 +19,8 @@ from reference_model.training.adopt import adopt
 from reference_model.training.cache import Encoders, encode_clip
 from reference_model.training.clips import TrainingClip
 from reference_model.training.config import OptimizerConfig, train_nano
-from reference_model.training.flow import Draws, noisy_batch
-from reference_model.training.resident import ClipStore, Drawing, Phase, Turn, train, validation
+from reference_model.training.flow import Draws, LatentBatch, noisy_batch
+from reference_model.training.resident import ClipStore, Drawing, Phase, Turn, _draw, _rate, train, validation
 from reference_model.training.ship import WEIGHTS
 from reference_model.training.stop import TrainingStoppedError
 
@@ -176,6 +176,58 @@ def test_memories_take_turns_and_leave_weights_of_their_own():
     assert not [name for name in outcome.weights["recent-window"] if name.startswith("memory.")]
     assert model.memory is phase.turns["hydra"].memory
     assert set(outcome.step_seconds) == {"hydra", "recent-window", "dfot"}
+
+
+def test_each_step_is_of_the_next_memory_alone(monkeypatch):
+    config, pipeline = toy()
+    store = ClipStore(pipeline, CPU, capacity=1)
+    store.add([clip(0)])
+    model, seen = pipeline.transformer, []
+    real = type(model).forward
+
+    def watched(self, *given):
+        seen.append((type(self.memory).__name__, given[2].ndim))
+        return real(self, *given)
+
+    monkeypatch.setattr(type(model), "forward", watched)
+    phase = Phase(turns=turns(config, HYDRA, RECENT_WINDOW, DFOT), optimizer=RATE, batch=1, seed=0, ema=0.9, steps=6)
+    train(model, phase, store, torch.ones(16))
+    # dfot's levels are of each frame
+    assert seen == [("HydraMemory", 1), ("RecentWindow", 1), ("Dfot", 2)] * 2
+
+
+def test_what_is_left_is_the_average():
+    """Of one step, by the decay of the first: a tenth of the start."""
+    found = {}
+    for ema in (0.0, 0.9):
+        config, pipeline = toy()
+        store = ClipStore(pipeline, CPU, capacity=1)
+        store.add([clip(0)])
+        start = pipeline.transformer.proj_out.weight.detach().clone()
+        phase = Phase(turns=turns(config, RECENT_WINDOW), optimizer=RATE, batch=1, seed=0, ema=ema, steps=1)
+        found[ema] = train(pipeline.transformer, phase, store, torch.ones(16)).weights["recent-window"][
+            "proj_out.weight"
+        ]
+    assert not torch.equal(found[0.0], start)
+    torch.testing.assert_close(found[0.9], 0.1 * start + 0.9 * found[0.0])
+
+
+def test_chance_drops_the_share_that_is_asked():
+    latents = torch.zeros(4000, 1, 2, 1, 1)
+    clips = LatentBatch(context=latents, target=latents, cameras=(latents, latents), text=latents, subjects=latents)
+    flow = replace(train_nano().flow, text_dropout=0.25, camera_dropout=0.5, levels="per_frame")
+    draws = _draw(clips, flow, torch.Generator().manual_seed(0))
+    assert float(draws.text.mean()) == pytest.approx(0.75, abs=0.02)
+    assert float(draws.cameras.mean()) == pytest.approx(0.5, abs=0.02)
+    assert draws.levels.shape == (4000, 4) and 0 <= draws.levels.min() < 5 and 994 < draws.levels.max() < 1000
+    assert draws.history.shape == latents.shape and float(draws.noise.std()) == pytest.approx(1, abs=0.03)
+
+
+def test_the_learning_rate_follows_what_is_over():
+    rates = OptimizerConfig(learning_rate=0.4, warmup=4, final=0.1)
+    assert [_rate(rates, step, 0.0) for step in (0, 1, 3)] == pytest.approx([0.1, 0.2, 0.4])
+    # half of the cosine from 1 to a tenth is 0.55
+    assert [_rate(rates, 4, over) for over in (0.0, 0.5, 1.0)] == pytest.approx([0.4, 0.22, 0.04])
 
 
 def test_a_phase_may_last_a_time():
