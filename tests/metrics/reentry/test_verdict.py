@@ -147,3 +147,30 @@ def test_what_was_not_measured_is_nothing_wrong(name):
 def test_without_a_path_and_without_others_the_numbers_suffice():
     assert decide(replace(BODY, path=None, rank1=None)) == "returned"
     assert decide(replace(BODY, path=None, rank1=None, speed_ratio=0.1)) == "frozen"
+
+
+@pytest.mark.parametrize(
+    ("changes", "verdict"),
+    [
+        ({"offset_frames": Thresholds().first_sight}, "late"),
+        ({"offset_frames": Thresholds().first_sight - 1}, "returned"),
+        ({"offset_frames": -30.0}, "returned"),  # early is a number of its own, and no lateness
+        ({"camera_lag": -Thresholds().camera_lag}, "late"),
+        # where its feet are not known it is judged as if they were near: a missing number excuses nothing
+        ({"feet": math.nan, "scale": 0.4}, "wrong size"),
+        ({"feet": Thresholds().far + 0.01, "scale": 0.4}, "returned"),
+        ({"feet": Thresholds().far, "scale": 0.4}, "wrong size"),
+        ({"double_frames": Thresholds().double_frames}, "duplicated"),
+        ({"double_frames": Thresholds().double_frames - 1}, "returned"),
+        ({"offset": Thresholds().aside + 0.01}, "displaced"),
+        ({"offset": math.nan, "feet": Thresholds().unmeasured + 0.01}, "displaced"),
+        ({"offset": math.nan, "feet": Thresholds().unmeasured}, "returned"),
+        ({"gait": 0.0, "change": 0.0}, "sliding"),
+        ({"gait": 0.0, "change": Thresholds().slides}, "out of step"),
+        ({"rank1": None, "identity": Thresholds().identity - 0.01}, "changed identity"),
+        ({"rank1": True, "identity": Thresholds().resemblance}, "returned"),
+    ],
+)
+def test_the_edge_of_each_rule(changes, verdict):
+    # it stands in the target, so that rules about the way of one who walks do not speak first
+    assert decide(replace(RIGHT, speed_target=0.0, **changes)) == verdict
