@@ -57,6 +57,7 @@ def test_dsc_of_a_perfect_prediction_is_one_though_its_views_differ():
 def test_dsc_calibrated_is_looks_times_coverage():
     half = stage.make_case([HERO], [stage.changed(HERO, again=(39, 60))])  # 9 of 18 frames
     assert dsc("coverage")(half).value == pytest.approx(0.5)
+    assert dsc("ctx")(half).details["coverage"] == pytest.approx(0.5)
     assert dsc("calibrated")(half).value == pytest.approx(0.5, abs=0.01)
 
 
@@ -77,6 +78,15 @@ def test_dsc_is_the_mean_cosine_over_all_pairs_with_the_reference_alone(kind, fr
     shown = views_of(case.prediction, case.tracks[0].boxes)
     by_hand = float((shown @ views_of(*reference).T).mean())
     assert dsc(kind, NOISY)(case).value == pytest.approx(by_hand, abs=1e-5)
+
+
+def test_a_frame_between_two_windows_counts_once():
+    """Seen before its re-entry, too, it plays in the windows before and after; each frame is in one of them."""
+    case = stage.make_case([HERO], [stage.changed(HERO, hidden=(14, 24))])
+    shown = views_of(case.prediction, case.tracks[0].boxes)
+    assert len(shown) == stage.HALF
+    real = views_of(case.truth.target, case.truth.subjects[0].boxes[stage.HALF :])
+    assert dsc("gt", NOISY)(case).value == pytest.approx(float((shown @ real.T).mean()), abs=1e-5)
 
 
 def test_dsc_against_a_context_that_never_shows_the_subject_is_a_skip():

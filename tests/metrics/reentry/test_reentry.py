@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from hmbench.case import Case
 from hmbench.metrics.needs import unmet_need
+from hmbench.metrics.reentry import matching
 from hmbench.metrics.reentry.matching import cast, coherence, parts_of
 from hmbench.metrics.reentry.metrics import ReentryMetric, event_rows
+from hmbench.metrics.reentry.motion import body_height
 from hmbench.metrics.reentry.readings import READINGS
 from hmbench.metrics.reentry.records import event_records, out_of_sight_from
-from hmbench.metrics.tracking import TrackingMetric
+from hmbench.metrics.tracking import TrackingMetric, without
 from hmbench.networks.backbones import Backbone
 from hmbench.subjects.oracle import OracleTracker
-from hmbench.types import Track
+from hmbench.types import Intrinsics, Track
 from tests.metrics import stage
 
 WORST = {
@@ -84,6 +87,53 @@ def test_each_fault_has_its_verdict(fault, verdict):
     got = record(make_case([HERO, FRIEND], [changed(HERO, **fault), FRIEND]))
     assert got.verdict == verdict, got.numbers
     assert got.success < 0.96
+
+
+def test_places_are_in_diagonals_of_the_frame():
+    got = record(make_case([HERO, FRIEND], [changed(HERO, y=HERO.y + 3), FRIEND]))
+    assert got.centre_error == pytest.approx(3 / np.hypot(stage.H, stage.W))
+
+
+@pytest.mark.parametrize(("back", "offset"), [(26, -4), (33, 3)])
+def test_a_delay_is_as_long_as_an_earliness(back, offset):
+    case = make_case([HERO], [changed(HERO, hidden=(14, back))])
+    reading = {r.name: ReentryMetric(r, Backbone(ENCODER.name, lambda: ENCODER)) for r in READINGS}
+    assert reading["return_offset"](case).value == offset
+    assert reading["return_delay"](case).value == abs(offset)
+
+
+def test_a_scale_without_room_is_not_stretched():
+    """Strangers as like as the subject itself would make a hundredth of a cosine the whole scale."""
+    part = replace(parts_of(make_case([HERO], [HERO]), ENCODER)[0], different=0.5, same=0.52)
+    assert part.calibrated(0.52) == pytest.approx(0.4)
+    assert replace(part, same=0.9).calibrated(0.6) == pytest.approx(0.25)
+
+
+def test_looks_beyond_the_subjects_own_buy_no_place(monkeypatch):
+    """A track in place and like the subject goes before one elsewhere that is more like it than itself."""
+    twin = changed(HERO, label=3, y=2.0, x=60)
+    case = make_case([HERO], [HERO, twin])
+    place, looks = iter((1.0, 0.5)), iter((1.0, 2.5))
+    monkeypatch.setattr(matching, "_place", lambda *given: next(place))
+    monkeypatch.setattr(matching, "_looks", lambda *given: next(looks))
+    assert cast(case, ENCODER, 0, stage.HALF).played[1] == (0,)
+
+
+def test_a_body_height_is_read_where_the_frame_cuts_nothing():
+    """In a wide frame the right half is no edge; boxes cut at the right are shorter here and must not count."""
+    subject = make_case([HERO], [HERO]).truth.subjects[0]
+    whole = np.tile(np.float32((80, 10, 90, 34)), (12, 1))
+    cut = np.tile(np.float32((112, 10, stage.W, 20)), (20, 1))
+    known = replace(subject, boxes=np.concatenate([whole, cut]), positions=np.tile((0.0, 0.0, 10.0), (32, 1)))
+    lens = Intrinsics(focal=stage.W, width=stage.W, height=stage.H)
+    poses = np.tile(np.eye(4), (32, 1, 1))
+    assert body_height(known, poses, lens, stage.H) == pytest.approx(10 * 24 / stage.W)
+
+
+def test_a_track_on_a_sliver_and_more_on_a_subject_is_on_the_subject():
+    box, sliver, body = (np.float32([row]) for row in ((0, 0, 10, 10), (0, 0, 10, 5), (0, 0, 10, 9)))
+    np.testing.assert_array_equal(without(box, [sliver], [body]), box)
+    assert np.isnan(without(box, [sliver], [np.float32([(0, 0, 10, 4)])])).all()
 
 
 def test_a_second_copy_is_a_duplicate():
