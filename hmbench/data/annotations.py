@@ -19,6 +19,7 @@ from hmbench.data.characters import CharacterFile, CharacterPath, read_character
 from hmbench.data.check_file import Flags, Who, read_flags
 from hmbench.errors import SampleError, UserError
 from hmbench.files import read_json
+from hmbench.subject_names import NAMES_VERSION, current_name
 from hmbench.types import Category, SubjectTruth
 from hmbench.video.events import visible_frames
 
@@ -115,7 +116,7 @@ def read_annotations(folder: Path, num_context: int, num_target: int) -> Annotat
     truth = folder / "truth.json"
     if truth.is_file():
         content = _json(truth, warnings)
-        return _from_truth(content, {who[-1]: found for who, found in flags.items()}, count, str(truth))
+        return _from_truth(content, {current_name(who[-1]): found for who, found in flags.items()}, count, str(truth))
     character = _json(folder / "character.json", warnings)
     known = read_characters(character, num_context, num_target) if character is not None else CharacterFile()
     if known.problem:
@@ -236,7 +237,8 @@ def _json(path: Path, warnings: list[str]) -> Any:
 def _from_truth(content: Any, flags: dict[str, NDArray[np.bool_]], count: int, where: str) -> Annotations:
     """Our own file; it is written by hmbench, so anything unexpected in it is an error."""
     try:
-        notes = {int(entry["label"]): _note(entry, count) for entry in content["subjects"]}
+        renamed = content.get("names", 1) < NAMES_VERSION
+        notes = {int(entry["label"]): _note(entry, count, renamed) for entry in content["subjects"]}
         return Annotations(
             notes=notes,
             names=tuple(note.name for note in notes.values()),
@@ -257,7 +259,7 @@ def _focal(value: Any) -> float:
     return focal
 
 
-def _note(entry: dict[str, Any], count: int) -> SubjectNote:
+def _note(entry: dict[str, Any], count: int, renamed: bool) -> SubjectNote:
     arrays = {
         key: np.asarray(entry[key], dtype=np.float64) if entry.get(key) is not None else None
         for key in ("positions", "amodal_area")
@@ -268,7 +270,7 @@ def _note(entry: dict[str, Any], count: int) -> SubjectNote:
     if entry["category"] not in get_args(Category):
         raise ValueError(f"unknown category {entry['category']!r}")
     return SubjectNote(
-        name=str(entry["name"]),
+        name=current_name(str(entry["name"])) if renamed else str(entry["name"]),
         category=cast(Category, entry["category"]),
         positions=arrays["positions"],
         amodal_area=arrays["amodal_area"],

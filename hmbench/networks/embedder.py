@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from hmbench.networks.encoders import cut_out, shortest_side
 from hmbench.networks.files import read_card, read_shipped
+from hmbench.subject_names import current_name
 from hmbench.types import Boxes, Video
 
 SIDE = 64
@@ -110,7 +111,7 @@ class MiniEncoder:
 def load_embedder(device: str) -> MiniEncoder:
     """The shipped embedder."""
     card, state = read_card("reid"), read_shipped("reid")
-    gallery = dict(zip(card["gallery"], state.pop("gallery").float(), strict=True))
+    gallery = dict(zip(map(current_name, card["gallery"]), state.pop("gallery").float(), strict=True))
     model = Embedder()
     model.load_state_dict({key: value.float() if value.is_floating_point() else value for key, value in state.items()})
     return MiniEncoder(model.to(device), different=card["different"], gallery=gallery)

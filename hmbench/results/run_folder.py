@@ -11,6 +11,7 @@ from hmbench.digests import file_digest
 from hmbench.errors import UserError
 from hmbench.files import SEAL, file_name, parse_json, read_json, read_sealed, write_sealed
 from hmbench.results.records import FORMATS, Row, RunManifest, check_fields, read_rows
+from hmbench.subject_names import current_name
 
 SEALED_BY_SUMMARY = ("rows.jsonl", "events.jsonl", "samples.jsonl")
 """Files whose digests stand in ``summary.json``."""
@@ -104,6 +105,8 @@ class RunFolder:
     def lines(self, name: str) -> Iterator[dict[str, Any]]:
         """Objects of ``events.jsonl`` or ``samples.jsonl``; none where there is no such file.
 
+        Subjects of the mini world have today's names, whatever they were called when the run was made.
+
         Raises:
             UserError: If the file was changed since the run was scored, or a line is damaged.
         """
@@ -112,7 +115,10 @@ class RunFolder:
         if path.is_file():
             with path.open(encoding="utf-8", errors="replace") as lines:
                 for number, line in enumerate(lines, 1):
-                    yield parse_json(line, f"{path}, line {number}", kind=dict)
+                    found = parse_json(line, f"{path}, line {number}", kind=dict)
+                    if isinstance(found.get("subject"), str):
+                        found["subject"] = current_name(found["subject"])
+                    yield found
 
     def write_summary(self, content: dict[str, Any]) -> None:
         """Writes ``summary.json``, with the digests of the files that the run's readers read."""

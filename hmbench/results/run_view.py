@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hmbench.errors import UserError
-from hmbench.files import parse_json, read_json
+from hmbench.files import read_json
 from hmbench.results.records import RunManifest
 from hmbench.results.run_folder import RunFolder
 
@@ -141,8 +141,7 @@ class Run:
         path = self.path / name
         if not path.is_file():
             raise UserError(f"{self.path} has not been scored.", f"Run: hmbench score --run {self.path}")
-        text = path.read_text(encoding="utf-8").splitlines()
-        found = [parse_json(line, f"{path}, line {n}", kind=dict) for n, line in enumerate(text, 1)]
+        found = list(self.folder.lines(name))
         others = list(dict.fromkeys(key for one in found for key in one if key not in first))
         return pd.DataFrame(found, columns=[*first, *others])
 

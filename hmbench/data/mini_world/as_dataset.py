@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hmbench.errors import UserError
+from hmbench.subject_names import current_name
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -46,7 +47,7 @@ def _row(path: Path) -> dict[str, Any]:
         "id": path.parent.name,
         "cell": truth["cell"],
         "scene": truth["scene"],
-        "subjects": truth["looks"],
+        "subjects": [current_name(name) for name in truth["looks"]],
         "subject_path": truth["subject_path"],
         "camera_path": truth["camera_path"],
         "caption": truth["captions"]["full"],

@@ -25,6 +25,7 @@ from hmbench.data.cameras import parse_cameras
 from hmbench.durable import replacing_folder, write_bytes
 from hmbench.errors import UserError, did_you_mean
 from hmbench.files import read_json, write_json, write_text
+from hmbench.subject_names import current_name
 from hmbench.types import Video
 from hmbench.video.files import read_labels, write_video
 
@@ -218,7 +219,7 @@ def _walkers(truth: dict[str, Any], form: HMWorldForm, clip: str) -> list[_Walke
         late = np.clip(np.arange(len(points)) - form.lag, 0, len(points) - 1)
         numbers = points[late][:, order] * np.array(signs) * (100.0 if form.unit == "cm" else 1.0)
         yaw = np.degrees(np.array(subject["yaw"], np.float64))
-        character = truth["subjects"][0]["name"] if form.same_character else subject["name"]
+        character = current_name((truth["subjects"][0] if form.same_character else subject)["name"])
         found.append(_Walker(f"actor_{subject['label']}", character, np.round(numbers, 4), yaw))
     return found
 

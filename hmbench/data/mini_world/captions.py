@@ -6,7 +6,7 @@ begin after it has left the view), and by the metres it really walks: a slow one
 
 from typing import NamedTuple
 
-from hmbench.data.mini_world.look import Look
+from hmbench.data.mini_world.look import Look, garment
 from hmbench.data.mini_world.looks import LOOKS
 from hmbench.data.mini_world.motion import CAMERA_MOTIONS, CAMERA_SWEEPS, FRAMES, Walk
 from hmbench.data.mini_world.rng import Stream
@@ -65,9 +65,8 @@ def describe(look: Look) -> str:
     pattern = "" if look.pattern == "plain" else f"{look.pattern} "
     extra = next((f" with {_EXTRAS[e]}" for e in look.extras if e in _EXTRAS), "")
     if look.body == "person":
-        garment = "coat" if "coat" in look.extras else "top"
         below = "skirt" if "skirt" in look.extras else "trousers"
-        return f"a {look.kind} in a {pattern}{look.top} {garment} and {look.bottom} {below}{extra}"
+        return f"a {look.kind} in a {pattern}{look.top} {garment(look)} and {look.bottom} {below}{extra}"
     if look.body == "quadruped":
         return f"{_article(pattern + look.top)} {look.kind} with {look.bottom} legs"
     if look.body == "bird":

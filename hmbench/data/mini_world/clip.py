@@ -21,6 +21,7 @@ from hmbench.data.mini_world.probes import Instance, Probe, Switch, instances, s
 from hmbench.data.mini_world.renderer import Renderer, focal_length
 from hmbench.data.mini_world.scenes import build_scene
 from hmbench.data.mini_world.spec import ClipSpec, make_plan
+from hmbench.subject_names import DUPLICATE
 from hmbench.types import Category, LabelMaps, Poses, Video
 
 SUPERSAMPLE = 2
@@ -214,7 +215,7 @@ class _Book:
             out.append(
                 SubjectRecord(
                     label=label,
-                    name=look.name + ("Duplicate" if twin else ""),
+                    name=look.name + (DUPLICATE if twin else ""),
                     category=category(look),  # type: ignore[arg-type]
                     positions=self.positions[k],
                     feet=self.feet[k],

@@ -16,8 +16,11 @@ from hmbench.files import read_sealed, write_sealed
 DEFAULT_CLIPS = 16
 """Four of each test cell."""
 DEFAULT_SIZE = (224, 128)
-CHOICE = 2
-"""Raised whenever the set has other clips. 1: the first slots of the test split, nine scenes; 2: eleven scenes."""
+CHOICE = 3
+"""Raised whenever the set has other files, though the generator is the same.
+
+1: the first slots of the test split, nine scenes; 2: eleven scenes; 3: the clips of 2, subjects named by their clothes.
+"""
 COMPLETE = "complete"
 _OF_ALL = ("caption.txt", "splits.json", "mini.json")
 _OF_A_CLIP = (

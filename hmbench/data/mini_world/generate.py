@@ -25,6 +25,7 @@ from hmbench.data.mini_world.writer import sample_id, write_captions, write_clip
 from hmbench.durable import flush_folder, own_folder
 from hmbench.errors import UserError
 from hmbench.files import read_json, write_text
+from hmbench.subject_names import NAMES_VERSION
 from hmbench.workers.spread import spread
 
 MAX_ATTEMPTS = 400
@@ -257,7 +258,7 @@ def _check_folder(config: GenerateConfig) -> None:
     """Refuse to mix: a folder holds one generator version, size, split, seed and length, and nothing else."""
     asked = {
         "version": version_of(config.split), "generator": GENERATOR, "split": config.split, "seed": config.seed,
-        "size": list(config.size), "crf": config.crf, "half": config.half,
+        "size": list(config.size), "crf": config.crf, "half": config.half, "names": NAMES_VERSION,
     }  # fmt: skip
     path = config.out / "mini.json"
     config.out.mkdir(parents=True, exist_ok=True)
@@ -270,10 +271,10 @@ def _check_folder(config: GenerateConfig) -> None:
                 "Take a new or empty folder.",
             )
         _publish(path, json.dumps(asked, indent=1))
-    found = _read_options(path)
+    found = {"names": 1} | _read_options(path)
     wrong = [f"{key} {found.get(key)} (asked: {value})" for key, value in asked.items() if found.get(key) != value]
     if wrong:
-        old = found.get("version") != asked["version"] or found.get("generator") != GENERATOR
+        old = any(found.get(key) != asked[key] for key in ("version", "generator", "names"))
         raise UserError(
             f"{config.out} already holds other clips: {', '.join(wrong)}.",
             "Another version of hmbench made them: take an empty folder."

@@ -25,7 +25,7 @@ class Look(NamedTuple):
     """Everything that identifies a subject."""
 
     name: str
-    """Unique name, for example ``RedWoman``."""
+    """Unique name: pattern, main colour, what a person wears, and kind, for example ``StripedRedCoatWoman``."""
     body: str
     """person, robot, quadruped, bird, cart or drone."""
     kind: str
@@ -44,6 +44,11 @@ class Look(NamedTuple):
     """Of the main surface."""
     extras: tuple[str, ...] = ()
     """hat, cap, pack, skirt, coat, long, bald, dark, tan, horns, mane..."""
+
+
+def garment(look: Look) -> str:
+    """Return what a person wears in the main colour."""
+    return "coat" if "coat" in look.extras else "top"
 
 
 def flat(color: Vec, gloss: float = 0.0, emission: float = 0.0) -> Paint:

@@ -9,9 +9,9 @@ import math
 from hmbench.data.mini_world.look import PALETTE, Look
 
 LOOKS = (
-    Look("StripedBlackWoman", "person", "woman", 1.77, 1.02, "black", "red", "red", "striped", ("hat",)),
+    Look("StripedBlackTopWoman", "person", "woman", 1.77, 1.02, "black", "red", "red", "striped", ("hat",)),
     Look(
-        "WhiteChild",
+        "WhiteTopChild",
         "person",
         "child",
         1.13,
@@ -23,7 +23,7 @@ LOOKS = (
         ("skirt", "tan", "long"),
     ),
     Look(
-        "CheckedYellowMan",
+        "CheckedYellowTopMan",
         "person",
         "man",
         1.87,
@@ -35,7 +35,7 @@ LOOKS = (
         ("pack", "dark", "helmet"),
     ),
     Look(
-        "CheckedBlueChild",
+        "CheckedBlueCoatChild",
         "person",
         "child",
         1.14,
@@ -47,7 +47,7 @@ LOOKS = (
         ("coat", "cap"),
     ),
     Look(
-        "CamouflageYellowWoman",
+        "CamouflageYellowTopWoman",
         "person",
         "woman",
         1.74,
@@ -58,9 +58,9 @@ LOOKS = (
         "camouflage",
         ("hat",),
     ),
-    Look("SkyWoman", "person", "woman", 1.77, 0.9, "sky", "yellow", "red", "plain", ("helmet",)),
+    Look("SkyTopWoman", "person", "woman", 1.77, 0.9, "sky", "yellow", "red", "plain", ("helmet",)),
     Look(
-        "DottedRedChild",
+        "DottedRedCoatChild",
         "person",
         "child",
         1.29,
@@ -72,7 +72,7 @@ LOOKS = (
         ("coat", "tan", "hat"),
     ),
     Look(
-        "DottedTealWoman",
+        "DottedTealTopWoman",
         "person",
         "woman",
         1.72,
@@ -84,7 +84,7 @@ LOOKS = (
         ("skirt", "tan", "long"),
     ),
     Look(
-        "CheckedYellowChild",
+        "CheckedYellowCoatChild",
         "person",
         "child",
         1.14,
@@ -96,7 +96,7 @@ LOOKS = (
         ("coat", "dark"),
     ),
     Look(
-        "BlackMan",
+        "BlackTopMan",
         "person",
         "man",
         1.91,
@@ -108,7 +108,7 @@ LOOKS = (
         ("pack", "dark", "beard"),
     ),
     Look(
-        "CheckedRedMan",
+        "CheckedRedCoatMan",
         "person",
         "man",
         1.72,
@@ -120,7 +120,7 @@ LOOKS = (
         ("coat", "dark", "cap"),
     ),
     Look(
-        "ZigzagGreenChild",
+        "ZigzagGreenTopChild",
         "person",
         "child",
         1.29,
@@ -132,7 +132,7 @@ LOOKS = (
         ("pack", "dark", "hat"),
     ),
     Look(
-        "CheckedBlueMan",
+        "CheckedBlueTopMan",
         "person",
         "man",
         1.84,
@@ -143,10 +143,10 @@ LOOKS = (
         "checked",
         ("pack", "dark", "bald"),
     ),
-    Look("DottedWhiteMan", "person", "man", 1.72, 0.98, "white", "black", "grey", "dotted", ("pack", "tan")),
-    Look("TealChild", "person", "child", 1.19, 1.1, "teal", "white", "gold", "plain", ("tan", "cap")),
+    Look("DottedWhiteTopMan", "person", "man", 1.72, 0.98, "white", "black", "grey", "dotted", ("pack", "tan")),
+    Look("TealTopChild", "person", "child", 1.19, 1.1, "teal", "white", "gold", "plain", ("tan", "cap")),
     Look(
-        "StripedPinkMan",
+        "StripedPinkCoatMan",
         "person",
         "man",
         1.72,
@@ -158,7 +158,7 @@ LOOKS = (
         ("coat", "tan", "beard"),
     ),
     Look(
-        "DottedBlackChild",
+        "DottedBlackTopChild",
         "person",
         "child",
         1.14,
@@ -169,10 +169,10 @@ LOOKS = (
         "dotted",
         ("dark", "cap"),
     ),
-    Look("DottedPurpleMan", "person", "man", 1.87, 1.24, "purple", "teal", "black", "dotted", ("pack", "beard")),
-    Look("RedChild", "person", "child", 1.18, 1.04, "red", "navy", "orange", "plain", ("long",)),
+    Look("DottedPurpleTopMan", "person", "man", 1.87, 1.24, "purple", "teal", "black", "dotted", ("pack", "beard")),
+    Look("RedTopChild", "person", "child", 1.18, 1.04, "red", "navy", "orange", "plain", ("long",)),
     Look(
-        "StripedPurpleChild",
+        "StripedPurpleTopChild",
         "person",
         "child",
         1.14,
@@ -183,9 +183,9 @@ LOOKS = (
         "striped",
         ("dark", "helmet"),
     ),
-    Look("StripedRedWoman", "person", "woman", 1.61, 0.96, "red", "white", "white", "striped", ("pack", "long")),
+    Look("StripedRedTopWoman", "person", "woman", 1.61, 0.96, "red", "white", "white", "striped", ("pack", "long")),
     Look(
-        "YellowMan",
+        "YellowTopMan",
         "person",
         "man",
         1.72,
@@ -197,7 +197,7 @@ LOOKS = (
         ("pack", "dark", "beard"),
     ),
     Look(
-        "StripedYellowChild",
+        "StripedYellowTopChild",
         "person",
         "child",
         1.16,
@@ -209,7 +209,7 @@ LOOKS = (
         ("pack", "tan", "hat"),
     ),
     Look(
-        "ZigzagPurpleWoman",
+        "ZigzagPurpleCoatWoman",
         "person",
         "woman",
         1.76,
@@ -220,7 +220,7 @@ LOOKS = (
         "zigzag",
         ("coat", "tan", "long"),
     ),
-    Look("DottedGreenMan", "person", "man", 1.72, 0.97, "green", "yellow", "grey", "dotted", ("pack", "bald")),
+    Look("DottedGreenTopMan", "person", "man", 1.72, 0.97, "green", "yellow", "grey", "dotted", ("pack", "bald")),
     Look("StripedBlueRobot", "robot", "robot", 1.93, 0.95, "blue", "white", "lime", "striped", ()),
     Look("CheckedGoldRobot", "robot", "robot", 1.43, 0.99, "gold", "navy", "sky", "checked", ("dome",)),
     Look("HazardBlackRobot", "robot", "robot", 1.89, 1.03, "black", "red", "yellow", "hazard", ("dome",)),

@@ -29,7 +29,7 @@ EASY_SCENES = (
     "TempleCourt", "StationHall", "ContainerHarbour", "GreenVillage", "GoldenForest",
 )  # fmt: skip
 EASY_SUBJECTS = (
-    "StripedBlackWoman", "CamouflageYellowWoman", "CheckedRedMan", "DottedTealWoman",
+    "StripedBlackTopWoman", "CamouflageYellowTopWoman", "CheckedRedCoatMan", "DottedTealTopWoman",
     "StripedBlueRobot", "HazardRedRobot", "FurryWhiteBear", "BrownDog",
 )  # fmt: skip
 EASY_PATHS = ("Straight", "ArcLeft", "ArcRight", "Weave")
@@ -38,7 +38,7 @@ EASY_LEAST_SHARE = 0.02
 
 HELD_OUT_SCENES = ("FountainPlaza", "Warehouse", "SnowVillage")
 HELD_OUT_SUBJECTS = (
-    "CheckedYellowMan", "SkyWoman", "StripedPinkMan", "ZigzagPurpleWoman", "StripedYellowChild",
+    "CheckedYellowTopMan", "SkyTopWoman", "StripedPinkCoatMan", "ZigzagPurpleCoatWoman", "StripedYellowTopChild",
     "HazardBlackRobot", "ZigzagOrangeCat", "PinkOstrich", "StripedRedBuggy",
 )  # fmt: skip
 

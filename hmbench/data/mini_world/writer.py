@@ -23,6 +23,7 @@ from hmbench.data.mini_world.scenes import SCENES
 from hmbench.data.mini_world.spec import GENERATOR, VERSION, ClipSpec
 from hmbench.durable import flush_folder, flush_tree, own_folder, storing
 from hmbench.files import write_text
+from hmbench.subject_names import NAMES_VERSION
 from hmbench.video.events import find_events, visible_frames
 from hmbench.video.files import write_labels, write_video
 
@@ -142,6 +143,7 @@ def truth_json(clip: RenderedClip, cell: str) -> dict[str, Any]:
     return {
         "version": VERSION,
         "generator": GENERATOR,
+        "names": NAMES_VERSION,
         "spec": clip.spec.to_json(),
         "probe": None if clip.probe is None else {"kind": clip.probe.kind, "strength": clip.probe.strength},
         "switch": None if clip.switch is None else clip.switch.frame,

@@ -10,6 +10,7 @@ from typing import Any
 from hmbench.errors import UserError
 from hmbench.report.pages.words import shown
 from hmbench.results.run_folder import RunFolder
+from hmbench.subject_names import current_name
 
 WHOLE = ("label", "exit", "reentry")
 """Fields that must be whole numbers from 0 up."""
@@ -49,6 +50,8 @@ def checked_event(event: Any) -> dict[str, Any]:
     found: dict[str, Any] = {"sample": event["sample"], **whole, "hidden": max(0, whole["reentry"] - whole["exit"])}
     for key in ("subject", "category", "verdict"):
         found[key] = None if event.get(key) is None else shown(event[key])
+    if found["subject"] is not None:
+        found["subject"] = current_name(found["subject"])
     found["window"] = _numbers(event.get("window"), 2, int)
     found["place"] = _numbers(event.get("place"), 2, float)
     tracks = event.get("tracks") or ()
