@@ -41,6 +41,14 @@ By = Annotated[
         help="Also by kinds of clips, with commas: cell, camera, subjects, category, hidden (time out of sight).",
     ),
 ]
+Columns = Annotated[
+    str,
+    typer.Option(
+        "--columns",
+        help="Metrics of the LaTeX table, in order, with commas; NAME=TITLE gives a heading. Needs --out.",
+        rich_help_panel=FILES,
+    ),
+]
 VideosBy = Annotated[
     str | None, typer.Option("--videos-by", help="Metric that finds these clips; the first.", rich_help_panel=FILES)
 ]
@@ -59,6 +67,7 @@ def compare(
     all_pairs: AllPairs = False,
     pool_seeds: PoolSeeds = False,
     out: Out = None,
+    columns: Columns = "",
     videos: Videos = 0,
     videos_by: VideosBy = None,
 ) -> None:
@@ -70,6 +79,8 @@ def compare(
 
     if videos and out is None:
         raise UserError("--videos needs a folder to write to.", "Give --out DIR.")
+    if columns and out is None:
+        raise UserError("--columns is of the LaTeX table, which needs a folder to stand in.", "Give --out DIR.")
     request = typed.request(out=Path(), data=typed["data"] or "")
     folders = [_run_folder(target, request) for target in targets]
     wanted = metrics if metrics in {"headline", "all"} else tuple(name.strip() for name in metrics.split(","))
@@ -80,7 +91,7 @@ def compare(
     kinds = [name.strip() for name in by.split(",") if name.strip()]
     _show(comparison, kinds)
     if out is not None:
-        _write(comparison, out, videos, videos_by)
+        _write(comparison, out, columns, (videos, videos_by))
 
 
 def _run_folder(target: str, request: EvalRequest) -> Path:
@@ -150,13 +161,14 @@ def _show(comparison: Comparison, by: Sequence[str]) -> None:
         )
 
 
-def _write(comparison: Comparison, out: Path, videos: int, videos_by: str | None) -> None:
+def _write(comparison: Comparison, out: Path, columns: str, filmed: tuple[int, str | None]) -> None:
     from hmbench.cli.console import out as screen
     from hmbench.report.compare_report import write_report
     from hmbench.report.side_by_side import most_different, write_side_by_side
 
-    paths = write_report(comparison, out)
+    paths = write_report(comparison, out, columns)
+    videos, by = filmed
     if videos:
-        metric = videos_by or comparison.means[0].metric
+        metric = by or comparison.means[0].metric
         paths += write_side_by_side(comparison, most_different(comparison, metric, videos), out / "videos")
     screen.print(f"Wrote {', '.join(path.name for path in paths)} to {out}", highlight=False, soft_wrap=True)

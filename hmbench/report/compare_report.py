@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from hmbench.errors import UserError, did_you_mean
 from hmbench.files import write_json, write_text
+from hmbench.registry import model_names
 from hmbench.report.compare import Breakdown, Comparison, Difference, Estimate, MetricMeans
 from hmbench.report.compare_inputs import KINDS
 from hmbench.report.forest_plot import write_forest
+from hmbench.report.paper_table import LABEL, chosen_columns, paper_table, properly_named
 from hmbench.report.ranking import first_and_second
 from hmbench.report.text_table import TextTable, number, p_value, to_csv
 
@@ -21,15 +23,24 @@ MARK = "†"
 """Beside models that are not ranked."""
 
 
-def write_report(comparison: Comparison, out: Path) -> list[Path]:
+def write_report(comparison: Comparison, out: Path, columns: str = "") -> list[Path]:
     """Writes ``compare.json``, ``compare.md``, ``compare.tex``, ``means.csv``, ``differences.csv``, ``breakdowns.csv``
     and the figure as ``compare.pdf``, ``.svg`` and ``.png``; returns their paths.
+
+    Args:
+        comparison: What was compared.
+        out: The folder.
+        columns: Metrics of the table in ``compare.tex`` (`hmbench.report.paper_table.chosen_columns`).
+
+    Raises:
+        UserError: If one of the columns was not compared.
     """  # noqa: D205
+    latex = latex_text_of(comparison, columns)
     tables = report_tables(comparison)
     texts = {
         "compare.md": "\n".join(["# Comparison\n", *(f"* {w}" for w in comparison.warnings), ""])
         + "\n".join(table.markdown() for table in tables),
-        "compare.tex": "\n".join(table.latex() for table in tables),
+        "compare.tex": latex,
         "means.csv": _means_csv(comparison),
         "differences.csv": _differences_csv(comparison),
         "breakdowns.csv": _breakdowns_csv(comparison),
@@ -41,13 +52,39 @@ def write_report(comparison: Comparison, out: Path) -> list[Path]:
     return [*(out / name for name in (*texts, "compare.json")), *figures]
 
 
+def latex_text_of(comparison: Comparison, columns: str = "") -> str:
+    """``compare.tex``: means with models as rows, differences, and kinds of clips; with names as a paper prints them.
+
+    Args:
+        comparison: What was compared.
+        columns: As `write_report` takes them.
+
+    Raises:
+        UserError: If one of the columns was not compared.
+    """
+    known = model_names()
+    first = paper_table(comparison, chosen_columns(columns, comparison), known)
+    named = properly_named(comparison, known)
+    kinds = {f"{LABEL}-{by.replace(' ', '-')}": breakdown_table(named, by) for by in _kinds(named)}
+    others = {f"{LABEL}-differences": differences_table(named), **kinds}
+    head = (
+        r"% Needs \usepackage{booktabs,graphicx}. Made by hmbench compare; the tables' labels begin with "
+        + LABEL
+        + ".\n"
+    )
+    return head + "\n".join([first, *(replace(table, label=label).latex() for label, table in others.items())])
+
+
+def _kinds(comparison: Comparison) -> list[str]:
+    return list(dict.fromkeys(b.by for b in comparison.breakdowns))
+
+
 def report_tables(comparison: Comparison) -> list[TextTable]:
     """Means, differences and one table a breakdown, as people read them."""
-    kinds = list(dict.fromkeys(b.by for b in comparison.breakdowns))
     return [
         means_table(comparison),
         differences_table(comparison),
-        *(breakdown_table(comparison, by) for by in kinds),
+        *(breakdown_table(comparison, by) for by in _kinds(comparison)),
     ]
 
 
@@ -61,7 +98,7 @@ def screen_tables(comparison: Comparison, by: Sequence[str] = ()) -> list[TextTa
     Raises:
         UserError: If there is no such breakdown.
     """
-    there = list(dict.fromkeys(b.by for b in comparison.breakdowns))
+    there = _kinds(comparison)
     by = [next((kind for kind in KINDS if kind.startswith(name)), name) for name in by]  # camera: camera path
     for name in by:
         if name not in KINDS:

@@ -31,6 +31,8 @@ LATEX_ESCAPES = {
     "↑": r"$\uparrow$",
     "↓": r"$\downarrow$",
 }
+ROWS = 40
+"""Rows of one LaTeX table; more would not fit on a page."""
 LATIN = range(0xA1, 0x180)
 """Characters beyond ASCII that every LaTeX knows."""
 
@@ -74,6 +76,8 @@ class TextTable:
     """Cells (row, column) that come second; LaTeX alone shows it."""
     text_columns: int = 1
     """Leading columns aligned left; the others are numbers and aligned right."""
+    label: str = ""
+    """What LaTeX refers to it by."""
 
     def __post_init__(self) -> None:
         if bad := [list(row) for row in self.rows if len(row) != len(self.header)]:
@@ -92,29 +96,24 @@ class TextTable:
         return "\n\n".join([f"### {self.title}", *notice, "\n".join(lines), *notes]) + "\n"
 
     def latex(self) -> str:
-        """A ``table`` environment for the package booktabs; notes stand in small print below."""
+        r"""``table`` environments for booktabs and graphicx, `ROWS` rows in each; notes stand in small print below.
+
+        A table that is wider than the line is scaled down to it.
+        """
         columns = "l" * self.text_columns + "r" * (len(self.header) - self.text_columns)
         rows = [[self._latex_cell(r, c, cell) for c, cell in enumerate(row)] for r, row in enumerate(self.rows)]
-        lines = [" & ".join(row) + r" \\" for row in [[latex_text(name) for name in self.header], *rows]]
-        caption = latex_text(f"{self.title}. {self.notice}" if self.notice else f"{self.title}.")
-        small = [r"\par\smallskip\footnotesize", *(latex_text(note) + r"\par" for note in self.notes)]
-        return "\n".join(
-            [
-                r"\begin{table}",
-                r"\centering",
-                rf"\caption{{{caption}}}",
-                rf"\begin{{tabular}}{{{columns}}}",
-                r"\toprule",
-                lines[0],
-                r"\midrule",
-                *lines[1:],
-                r"\bottomrule",
-                r"\end{tabular}",
-                *(small if self.notes else []),
-                r"\end{table}",
-                "",
-            ]
-        )
+        head, *lines = [" & ".join(row) + r" \\" for row in [[latex_text(name) for name in self.header], *rows]]
+        caption = f"{self.title}. {self.notice}" if self.notice else f"{self.title}."
+        parts = [lines[i : i + ROWS] for i in range(0, len(lines), ROWS)] or [[]]
+        found = []
+        for k, part in enumerate(parts):
+            inside = [rf"\begin{{tabular}}{{@{{}}{columns}@{{}}}}", r"\toprule", head, r"\midrule", *part]
+            body = fitted("\n".join([*inside, r"\bottomrule", r"\end{tabular}"]))
+            told = f"{caption} Part {k + 1} of {len(parts)}." if len(parts) > 1 else caption
+            label = f"{self.label}-{k + 1}" if k and self.label else self.label
+            last = k == len(parts) - 1
+            found.append(latex_float(body, caption=told, label=label, notes=self.notes if last else ()))
+        return "\n".join(found)
 
     def _latex_cell(self, row: int, column: int, cell: str) -> str:
         text = latex_text(cell)
@@ -125,6 +124,32 @@ class TextTable:
     def csv(self) -> str:
         """Header and cells; no title, no notes."""
         return to_csv(self.header, self.rows)
+
+
+def fitted(tabular: str) -> str:
+    r"""A ``tabular`` that is scaled down to the width of the line if it is wider (graphicx)."""
+    wide = r"\ifdim\wd0>\linewidth\resizebox{\linewidth}{!}{\usebox0}\else\usebox0\fi"
+    return f"\\sbox0{{%\n{tabular}}}%\n{wide}"
+
+
+def latex_float(body: str, *, caption: str, label: str = "", notes: Sequence[str] = ()) -> str:
+    r"""A ``table`` environment around LaTeX that is ready.
+
+    Args:
+        body: What stands between caption and notes.
+        caption: As a reader sees it.
+        label: What ``\ref`` takes; none if empty.
+        notes: Sentences in small print, as a reader sees them.
+    """
+    small = [r"\par\smallskip\footnotesize\raggedright", *(latex_text(note) + r"\par" for note in notes)]
+    lines = [
+        r"\begin{table}",
+        r"\centering",
+        r"\emergencystretch=3em\hbadness=10000",
+        rf"\caption{{{latex_text(caption)}}}",
+    ]
+    lines += [rf"\label{{{label}}}"] if label else []
+    return "\n".join([*lines, body, *(small if notes else []), r"\end{table}", ""])
 
 
 def to_csv(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -403,7 +403,9 @@ def test_report_files(tmp_path) -> None:
     record = json.loads((tmp_path / "out" / "compare.json").read_text())
     assert record["runs"][1]["ranked"] is False
     assert record["differences"][0]["test"]["p"] < 0.01
-    assert r"a\_b" in (tmp_path / "out" / "compare.tex").read_text()
+    latex = (tmp_path / "out" / "compare.tex").read_text()
+    assert r"a\_b" in latex and r"bb$^\dagger$" in latex and r"$\dagger$ bb is not ranked" not in latex
+    assert latex.count(r"\label{tab:hmbench}") == 1 and r"\label{tab:hmbench-differences}" in latex
     header, *lines = (tmp_path / "out" / "differences.csv").read_text().splitlines()
     assert all(line.count(",") == header.count(",") for line in lines)
     assert (tmp_path / "out" / "compare.png").read_bytes()[:4] == b"\x89PNG"

@@ -93,16 +93,15 @@ def test_standings_share_ranks_and_say_who_cannot_be_told_from_the_first() -> No
     assert standings([None], [[None]], ["s"], higher_is_better=True) == [None]
 
 
-def compiled(body: str, folder) -> str:
-    """The text of the PDF."""
+def compiled(body: str, folder, *, letters: str = "T1", kind: str = "article") -> str:
+    """The text of the PDF; nothing in it is wider than the text or higher than the page."""
     latex = shutil.which("pdflatex")
     if latex is None:
         pytest.skip("there is no LaTeX: apt-get install texlive-latex-recommended")
     head = [
-        r"\documentclass{article}",
-        r"\usepackage[T1]{fontenc}",
-        r"\usepackage{booktabs}",
-        r"\pdfpagewidth=100cm\textwidth=90cm\hoffset=-1in\oddsidemargin=1cm",  # wide tables stay on the page
+        rf"\documentclass{{{kind}}}",
+        rf"\usepackage[{letters}]{{fontenc}}",
+        r"\usepackage{booktabs,graphicx}",
         r"\begin{document}",
     ]
     document = "\n".join([*head, body, r"\end{document}"])
@@ -115,6 +114,9 @@ def compiled(body: str, folder) -> str:
         check=False,
     )
     assert done.returncode == 0, done.stdout[-2000:]
+    log = (folder / "t.log").read_text(errors="replace")
+    wrong = [line for line in log.splitlines() if re.search("Overfull|too large|multiply", line)]
+    assert not wrong, wrong
     reader = shutil.which("pdftotext")
     if reader is None:
         return ""
@@ -125,6 +127,8 @@ def compiled(body: str, folder) -> str:
 
 def test_latex_compiles_whatever_the_cells_say(tmp_path) -> None:
     text = compiled(TABLE.latex(), tmp_path)
+    with pytest.raises(AssertionError, match="Overfull"):
+        compiled(TABLE.latex().replace(r"\resizebox{\linewidth}{!}{\usebox0}", r"\usebox0"), tmp_path)
     if text:
         assert "[bracket" in text
         assert "[U+001B][31m" in text
