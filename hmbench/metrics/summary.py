@@ -23,6 +23,9 @@ EXPONENT = 0.5
 """Of the power mean: one memory alone is worth ``0.5 ** (1 / EXPONENT)``, a quarter."""
 
 
+NOT_JUDGED = "no event is judged: the tracker does not find even the real subject returned, or no memory gets as much"
+
+
 class MemoryScore:
     """Power mean of `background_fidelity` and `reentry_success`.
 
@@ -35,7 +38,7 @@ class MemoryScore:
         self.background = BackgroundFidelity()
         self.info = MetricInfo(
             name="memory_score",
-            version=6,
+            version=7,
             higher_is_better=True,
             bounds=(0.0, 1.0),
             needs=frozenset({TRUTH, LABELS, SEPARATE, EVENTS, TRACKS, encoder.name}),
@@ -44,11 +47,14 @@ class MemoryScore:
         )
 
     def __call__(self, case: Case) -> Score:
-        """The score; skipped without the encoder's weights."""
+        """The score; skipped without the encoder's weights, and where no event is judged."""
         if self.encoder.missing:
             return Score.skipped(self.encoder.missing)
         static = self.background(case)
-        dynamic = float(np.mean([r.success for r in records_of(case, self.encoder.get())]))
+        judged = [r.success for r in records_of(case, self.encoder.get()) if r.judged]
+        if not judged:
+            return Score.skipped(NOT_JUDGED)
+        dynamic = float(np.mean(judged))
         if static.reason:
             return Score(dynamic, details={"static": None, "dynamic": dynamic, "static_skipped": static.reason})
         return Score(power_mean(static.value, dynamic), details={"static": static.value, "dynamic": dynamic})

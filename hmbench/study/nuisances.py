@@ -1,5 +1,7 @@
 """Changes that nobody minds and that no metric should punish much, each at a strength in (0, 1].
 
+`LEVELS` are further strengths that are always shown, some of them beyond what nobody minds.
+
 crf         H.264 at a worse quality, 28 at full strength
 shift       all frames moved by two pixels to the right
 brightness  a tenth brighter
@@ -32,6 +34,22 @@ Nuisance = Literal[
 NUISANCES: tuple[Nuisance, ...] = get_args(Nuisance)
 CRF, GAIN, PIXELS, LATE, ZOOM, SIGMA, GAMMA, GRAIN = 28, 0.1, 2.0, 2, 0.02, 1.0, 0.15, 5.0
 """Full strength of each."""
+LEVELS: tuple[tuple[Nuisance, float], ...] = (
+    ("late", 1 / LATE),
+    ("late", 5 / LATE),
+    ("crf", (23 - 17) / (CRF - 17)),
+    ("crf", (35 - 17) / (CRF - 17)),
+)
+"""One and five frames late, crf 23 and 35."""
+LIMITS: dict[tuple[Nuisance, float], float] = {
+    **{(kind, 1.0): 0.93 for kind in NUISANCES},
+    ("late", 1 / LATE): 0.95,
+    ("late", 1.0): 0.95,
+    ("late", 5 / LATE): 0.7,
+    ("crf", (23 - 17) / (CRF - 17)): 0.93,
+    ("rate", 1.0): 0.9,
+}
+"""Nuisance and strength to the least `memory_score` that is asked of it."""
 
 
 def disturbed(video: Video, kind: Nuisance, strength: float, *, fps: float) -> Video:

@@ -42,7 +42,7 @@ from hmbench.errors import UserError
 from hmbench.files import read_json, write_text
 from hmbench.study.body_faults import BODY_FAULTS, PAINTED, applies, painted
 from hmbench.study.body_faults import drawn as drawn_fault
-from hmbench.study.nuisances import NUISANCES, disturbed
+from hmbench.study.nuisances import LEVELS, NUISANCES, disturbed
 from hmbench.study.tricks import TRICKS, memoryless
 from hmbench.types import Category, Intrinsics, LabelMaps, Meta, Prompt, Sample, Truth, Video
 from hmbench.video.events import find_events, visible_frames
@@ -134,10 +134,10 @@ def shown_variants(
     yield from _body_variants(source, spec, sample, strengths)
     for trick in TRICKS:
         yield Shown(Variant(trick, strengths[-1]), memoryless(sample, trick), None)
-    for kind in NUISANCES:
-        for strength in strengths:
-            video = disturbed(truth.target, kind, strength, fps=sample.prompt.fps)
-            yield Shown(Variant(kind, strength), video, None)
+    shown = [(kind, strength) for kind in NUISANCES for strength in strengths]
+    for kind, strength in dict.fromkeys([*shown, *LEVELS]):
+        video = disturbed(truth.target, kind, strength, fps=sample.prompt.fps)
+        yield Shown(Variant(kind, strength), video, None)
 
 
 def _body_variants(

@@ -6,6 +6,9 @@ backwards, again  the context in another order; fast: backwards at one and a hal
 turned, mirrored-edge, moved  the last frame seen from where the camera looks, its border repeated or mirrored; or
                 moved round
 pinned          turned, with what the last frame that shows a subject shows of it, at its place in the world
+halved          turned, the right half being that of the first context frame
+shuffled        the context in a random order
+noise           random colours
 stuck           means of rows with the same subject, where it was in the picture; gated: while the camera looks there
 
 The study sees masks, so that it cuts subjects out better than a model could.
@@ -24,7 +27,7 @@ from hmbench.types import LabelMaps, Prompt, Sample, Video
 
 Trick = Literal[
     "first", "last", "blurred", "flat", "rows", "mean", "backwards", "again", "fast",
-    "turned", "mirrored-edge", "moved", "pinned", "stuck", "gated",
+    "turned", "mirrored-edge", "moved", "pinned", "halved", "shuffled", "noise", "stuck", "gated",
 ]  # fmt: skip
 TRICKS: tuple[Trick, ...] = get_args(Trick)
 NEAR = 15.0
@@ -45,6 +48,12 @@ def memoryless(sample: Sample, trick: Trick) -> Video:
         return context[camera_blind(len(context), steps)[_ORDERS[trick]]]
     if trick in _TURNED:
         return turned_last_frame(prompt)[_TURNED[trick]]
+    if trick in ("shuffled", "noise"):
+        return _random(context, steps, trick)
+    if trick == "halved":
+        video = turned_last_frame(prompt)["last frame turned, edge"].copy()
+        video[:, :, video.shape[2] // 2 :] = context[0][:, video.shape[2] // 2 :]
+        return video
     rows = np.broadcast_to(context.mean(axis=(0, 2))[:, None], context.shape[1:])
     stills = {
         "first": context[0],
@@ -77,6 +86,14 @@ def _pasted(prompt: Prompt, labels: LabelMaps, trick: Trick, rows: Video) -> Vid
     away = np.degrees(np.arccos(np.clip(ahead, -1, 1)))
     when = away <= NEAR if trick == "gated" else np.ones(len(away), np.bool_)
     return np.where((shown[None] > 0)[..., None] & when[:, None, None, None], picture[None], rows)
+
+
+def _random(context: Video, steps: int, trick: Trick) -> Video:
+    draws = np.random.default_rng(11)
+    if trick == "noise":
+        return draws.integers(0, 256, (steps, *context.shape[1:]), np.uint8)
+    order = np.concatenate([draws.permutation(len(context)) for _ in range(-(-steps // len(context)))])
+    return np.asarray(context[order[:steps]], np.uint8)
 
 
 def _repeated(picture: NDArray[np.generic], steps: int) -> Video:

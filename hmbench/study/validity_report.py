@@ -53,11 +53,16 @@ def summarise_study(study: Study) -> dict[str, Any]:
 
 
 def verdicts(study: Study) -> dict[str, dict[str, int]]:
-    """Variant at full strength to the verdicts of the faulty subject (clean and nuisances: of all subjects)."""
+    """Variant at full strength to the verdicts of the faulty subject (clean and nuisances: of all subjects).
+
+    Events that are not judged count for nobody.
+    """
     out: dict[str, dict[str, int]] = {}
     full = study.config.strengths[-1]
     for row in study.events:
         kind = row["kind"]
+        if row["verdict"] == "not judged":
+            continue
         if row["strength"] in (0.0, full) and (row["probed"] or kind not in (*PROBE_KINDS, *BODY_FAULTS)):
             out.setdefault(kind, Counter())[str(row["verdict"])] += 1
     return {kind: dict(Counter(counts).most_common()) for kind, counts in out.items()}

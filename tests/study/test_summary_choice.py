@@ -122,13 +122,38 @@ METRICS = {
 
 def test_only_what_no_nuisance_moves_may_see_a_fault():
     assert quiet_metrics(METRICS) == ["return_recall", "identity_rank1", "verdict_returned"]
-    found = targets(study(), METRICS, {"frozen": {"frozen": 3, "late": 2}})
+    found = targets(study(), METRICS, {"frozen": {"frozen": 4, "late": 1}})
     assert found["faults"]["frozen"] == {"auc": 0.97, "best": ["verdict_returned"], "met": True}
     assert [found["clean"][name]["met"] for name in found["clean"]] == [True, False, True]
-    assert found["verdicts"]["frozen"] == {"right": 3, "events": 5, "most": "frozen", "met": True}
+    assert found["verdicts"]["frozen"] == {"right": 4, "events": 5, "most": "frozen", "met": True}
+    fewer = targets(study(), METRICS, {"frozen": {"frozen": 3, "late": 1}})["verdicts"]["frozen"]
+    assert fewer == {"right": 3, "events": 4, "most": "frozen", "met": False}
     text = "\n".join(target_lines(found))
-    assert "* frozen: named rightly 3 of 5, most often frozen (met)" in text
+    assert "* frozen: named rightly 4 of 5, most often frozen (met)" in text
     assert "`identity_rank1`: 0.900, asked 0.95 (not met)" in text
+
+
+def test_nuisances_keep_the_score_and_tricks_get_none():
+    made = Study(config=StudyConfig(clips=10, strengths=(0.5, 1.0)), tracker="none", directions={"memory_score": True})
+    for number in range(10):
+        name = f"clip-{number}"
+        for kind, strength, value in [
+            ("zoom", 1.0, 0.93 if number else 0.5),  # nine of ten hold 0.93
+            ("zoom", 0.5, 0.1),  # half strength has no limit
+            ("late", 2.5, 0.7 if number > 1 else 0.6),
+            ("pinned", 1.0, 0.2 if number == 0 else 0.0),
+            ("stuck", 1.0, 0.21 if number == 0 else 0.0),
+        ]:
+            made.values.append(Measured(name, kind, strength, "memory_score", value, None))
+        made.values.append(Measured(name, "stuck", 1.0, "verdict_returned", None, "not judged"))
+    found = targets(made, {}, {})
+    assert found["nuisances"]["zoom 1"] == {"asked": 0.93, "held": 9, "clips": 10, "lowest": 0.5, "met": True}
+    assert found["nuisances"]["late 2.5"] == {"asked": 0.7, "held": 8, "clips": 10, "lowest": 0.6, "met": False}
+    assert found["tricks"]["pinned"] == {"values": {"memory_score": pytest.approx(0.02)}, "met": True}
+    assert not found["tricks"]["stuck"]["met"]
+    text = "\n".join(target_lines(found))
+    assert "* late 2.5: `memory_score` at least 0.7 in 8 of 10 clips, lowest 0.600 (not met)" in text
+    assert "* stuck (no memory): `memory_score` 0.021 (not met)" in text
 
 
 def test_a_tie_of_verdicts_is_not_the_right_one():

@@ -13,7 +13,7 @@ from hmbench.data.mini_world import PROBE_KINDS, Probe
 from hmbench.metrics.reentry.metrics import event_rows
 from hmbench.networks.embedder import load_embedder
 from hmbench.study.body_faults import PAINTED, painted
-from hmbench.study.nuisances import NUISANCES, disturbed
+from hmbench.study.nuisances import LEVELS, LIMITS, NUISANCES, disturbed
 from hmbench.study.probe_clips import ProbeSource, clean_samples, shown_variants
 from hmbench.study.validity import EXPECTED, Measured, Study, StudyConfig, auc, monotonicity, run_study, signed_values
 from hmbench.study.validity_report import recall_by_size, summarise_study, to_markdown
@@ -86,6 +86,8 @@ def test_nuisances_are_small_and_change_no_shape():
     np.testing.assert_array_equal(disturbed(video, "shift", 1.0, fps=15.0)[:, :, 2:], video[:, :, :-2])
     np.testing.assert_array_equal(disturbed(video, "late", 1.0, fps=15.0), video[[0, 0, 0, 1]])
     np.testing.assert_array_equal(disturbed(video, "late", 0.5, fps=15.0), video[[0, 0, 1, 2]])
+    np.testing.assert_array_equal(disturbed(video, "late", 2.5, fps=15.0), video[[0, 0, 0, 0]])
+    assert set(LIMITS) <= {*((kind, 1.0) for kind in NUISANCES), *LEVELS}
     np.testing.assert_array_equal(disturbed(video, "rate", 1.0, fps=15.0), video[[0, 0, 2, 2]])
     np.testing.assert_array_equal(disturbed(video, "rate", 0.5, fps=15.0), video[[0, 1, 2, 2]])
     assert disturbed(video, "brightness", 1.0, fps=15.0)[0, 0, 0, 0] == round(1.1 * int(video[0, 0, 0, 0]))

@@ -1,17 +1,20 @@
-"""What no memory gets from an event: the zero of `reentry_success`.
+"""What an event asks: what no memory gets from it (the zero of `reentry_success`) and what the truth gets (its one).
 
 A family of predictions that need no memory and no model is scored like any other, and its best member in an event is
 that event's zero: the context played backwards or again, at five speeds, and any still picture of the context. All of
 them come from the context, whose tracks are known, so that nothing is rendered or tracked for it. A member whose
 background does not follow the asked camera has nothing (`factors`), and is not even scored; where the camera follows
 nobody (it stands still), a still picture is the member to beat.
+
+The truth is scored with the tracks that the same tracker found in it. An event in which not even the truth is found
+returned, or has no more than what needs no memory, says nothing of a model: it is not judged.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,27 +30,58 @@ MOST = 0.9
 """Highest zero: an event in which no memory gets more says little, but not nothing."""
 MARGIN = 0.05
 """Success above the best of the family that still needs no memory: others of its kind differ by as much."""
-Success = Callable[[Case], list[float]]
-"""Product of the factors of each event of a case."""
+ROOM = 0.09
+"""Between zero and one of an event; with less there is nothing to tell."""
+LEAST = 0.5
+"""Product of the factors of the truth below which an event is not judged."""
 
 
-def memoryless_floors(case: Case, encoder: str, score: Success) -> list[float]:
-    """For each event of a case's sample the best that a member of the family gets; 0 without known tracks.
+class Found(NamedTuple):
+    """What a prediction gets for an event."""
+
+    product: float
+    """Product of its factors, in [0, 1]."""
+    returned: bool
+    """Its verdict is "returned"."""
+
+
+class EventBounds(NamedTuple):
+    """What an event asks; the same for every prediction."""
+
+    floor: float = 0.0
+    """Product of the factors up to which no memory is needed."""
+    ceiling: float = 1.0
+    """The truth's product, seen by the same tracker."""
+    judged: bool = True
+    """The truth is found returned."""
+
+
+Scored = Callable[[Case], list[Found]]
+"""What a case gets for each event."""
+
+
+def event_bounds(case: Case, encoder: str, score: Scored) -> list[EventBounds]:
+    """Zero and one of each event of a case's sample; 0 and 1 without known tracks.
 
     Args:
         case: Any case of the sample, its truth as it is.
         encoder: Name of what identity is judged by.
-        score: Scores a member.
+        score: Scores a prediction of the sample.
     """
     events = len(case.truth.events)
     if case.reference_tracks is None:
-        return [0.0] * events
+        return [EventBounds()] * events
 
     def sound(known: Any) -> bool:
-        return isinstance(known, list) and len(known) == events and all(isinstance(v, float | int) for v in known)
+        return isinstance(known, list) and len(known) == events and all(map(_is_a_bound, known))
 
-    found = clip_fact(case, f"zeros of re-entries {encoder}", lambda: _floors(case, score), sound, tracks=True)
-    return [float(value) for value in found]
+    found = clip_fact(case, f"bounds of re-entries {encoder}", lambda: _bounds(case, score), sound, tracks=True)
+    return [EventBounds(float(floor), float(ceiling), bool(judged)) for floor, ceiling, judged in found]
+
+
+def _is_a_bound(entry: Any) -> bool:
+    """Floor, ceiling and whether it is judged, as the cache should hold them."""
+    return isinstance(entry, list | tuple) and len(entry) == 3 and all(isinstance(v, float | int) for v in entry)
 
 
 def members(case: Case) -> Iterator[Case]:
@@ -63,12 +97,27 @@ def members(case: Case) -> Iterator[Case]:
             yield _replayed(case, np.full(length, still))
 
 
-def _floors(case: Case, score: Success) -> list[float]:
+def _bounds(case: Case, score: Scored) -> list[EventBounds]:
     best = [0.0] * len(case.truth.events)
     for member in members(case):
         if follows_camera(member).follows is not False:
-            best = [max(old, new) for old, new in zip(best, score(member), strict=True)]
-    return [min(value + MARGIN, MOST) if value > 0 else 0.0 for value in best]
+            best = [max(old, found.product) for old, found in zip(best, score(member), strict=True)]
+    floors = [min(value + MARGIN, MOST) if value > 0 else 0.0 for value in best]
+    truth = score(_true(case))
+    return [
+        EventBounds(floor, found.product, found.returned and found.product >= max(LEAST, floor + ROOM))
+        for floor, found in zip(floors, truth, strict=True)
+    ]
+
+
+def _true(case: Case) -> Case:
+    """The truth as a prediction, with the tracks that it has."""
+    first = len(case.sample.prompt.context)
+    tracks = (replace(t, boxes=t.boxes[first:], scores=t.scores[first:]) for t in case.reference_tracks or ())
+    shown = tuple(track for track in tracks if track.present().any())
+    true = Case(case.sample, case.truth.target, shown, case.reference_tracks)
+    case.hand_on(true, KNOWN_OF_A_CLIP)
+    return true
 
 
 def _replayed(case: Case, order: NDArray[np.intp]) -> Case:

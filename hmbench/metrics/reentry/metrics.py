@@ -2,10 +2,10 @@
 
 Every metric is the mean over the clip's events. A subject that never came back counts with the worst value, unless not
 even the real one could be measured (no stranger in the gallery to take it for, a real subject too short in view to have
-a motion): then the event is left out. The mean over those that did come back is `given_return`
-in the details, with `events`, `returned` and `measured` as counts, and `coverage` the share that came back. Metrics
-without a worst value (errors without a bound, numbers without a direction) are means over those alone, and are skipped,
-with that reason, where nobody came back.
+a motion): then the event is left out. Success and verdict leave out events that are not judged, too. The mean over
+those that did come back is `given_return` in the details, with `events`, `returned` and `measured` as counts, and
+`coverage` the share that came back. Metrics without a worst value (errors without a bound, numbers without a direction)
+are means over those alone, and are skipped, with that reason, where nobody came back.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ import numpy as np
 
 from hmbench.case import Case
 from hmbench.metrics.needs import EVENTS, LABELS, SEPARATE, TRACKS, TRUTH, lacks_separate_subjects
+from hmbench.metrics.reentry.event_record import EventRecord
 from hmbench.metrics.reentry.path_fit import STORIES
 from hmbench.metrics.reentry.readings import Reading
-from hmbench.metrics.reentry.records import EventRecord, event_records
+from hmbench.metrics.reentry.records import event_records
 from hmbench.networks.backbones import Backbone, CropEncoder
 from hmbench.protocols import MetricInfo
 from hmbench.subjects.boxes import centres
@@ -65,6 +66,7 @@ class ReentryMetric:
             values += [v for v in missed if not math.isnan(v)]
         details: dict[str, Any] = {
             "events": len(records),
+            "judged": sum(r.judged for r in records),
             "returned": len(returned),
             "measured": len(values),
             "coverage": len(returned) / len(records),
@@ -163,6 +165,7 @@ def _row(case: Case, record: EventRecord) -> dict[str, Any]:
         "gait": n.gait,
         "body_change": n.change,
         "floor": record.floor,
+        "ceiling": record.ceiling,
         "success": record.success,
         **{f"path_{story}": getattr(n.path, story) if n.path else None for story in STORIES},
         **{f"part_{name}": value for name, value in record.parts.items()},

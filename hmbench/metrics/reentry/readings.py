@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
-from hmbench.metrics.reentry.records import EventRecord
+from hmbench.metrics.reentry.event_record import EventRecord
 
 Read = Callable[[EventRecord], float]
 
@@ -156,16 +156,18 @@ READINGS = (
     Reading("body_gait", lambda r: r.numbers.gait, "1 in step, 0 slides or out of step", True, (None, None), version=1),
     _share(
         "verdict_returned",
-        lambda r: float(r.verdict == "returned"),
+        lambda r: float(r.verdict == "returned") if r.judged else math.nan,
         "nothing wrong with the event",
-        version=7,
+        worst=lambda r: 0.0 if r.judged else math.nan,
+        version=8,
         headline=True,
     ),
     _share(
         "reentry_success",
         lambda r: r.success,
-        "product of all factors, 0 at the best memoryless prediction",
-        version=5,
+        "product of all factors, 0 at the best memoryless prediction, 1 at the truth",
+        worst=lambda r: 0.0 if r.judged else math.nan,
+        version=6,
         headline=True,
     ),
 )

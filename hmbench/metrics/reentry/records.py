@@ -11,7 +11,7 @@ Letters: Tc context frames, Tt target frames, r first frame of the re-entry, cou
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +23,7 @@ from hmbench.case import Case
 from hmbench.metrics.background.following import follows_camera
 from hmbench.metrics.reentry.body import body_evidence
 from hmbench.metrics.reentry.event_motion import event_motion, height_of
+from hmbench.metrics.reentry.event_record import EventRecord
 from hmbench.metrics.reentry.factors import part_scores, success
 from hmbench.metrics.reentry.matching import (
     LIMB,
@@ -37,10 +38,10 @@ from hmbench.metrics.reentry.matching import (
     track_features,
     unit_mean,
 )
-from hmbench.metrics.reentry.memoryless import memoryless_floors
+from hmbench.metrics.reentry.memoryless import EventBounds, Found, event_bounds
 from hmbench.metrics.reentry.motion import MotionEvidence, articulation, compare_motion, standing
 from hmbench.metrics.reentry.retimed import camera_lag, retimed
-from hmbench.metrics.reentry.verdict import Numbers, Verdict, decide
+from hmbench.metrics.reentry.verdict import Numbers, decide
 from hmbench.networks.backbones import CropEncoder
 from hmbench.subjects.boxes import areas, centres, covered, feet, framewise_iou, heights, present, touches_edge
 from hmbench.types import Boxes, Event
@@ -51,73 +52,35 @@ EARLY_SECONDS = 1.0
 NAN = float("nan")
 
 
-@dataclass(frozen=True, kw_only=True)
-class EventRecord:
-    """One re-entry; NaN where something could not be measured."""
-
-    event: Event
-    """Which, in frames of the whole clip."""
-    name: str
-    """The subject's name."""
-    category: str
-    """Its category."""
-    window: tuple[int, int]
-    """Target frames that were looked at, half-open."""
-    whole_window: int
-    """Frames of a window that the clip's end does not cut short."""
-    strangers: int
-    """Whom it might be taken for: other subjects of the clip, and the encoder's gallery."""
-    moves: bool | None
-    """The real subject moves in the window; None where it is in view too briefly to tell."""
-    tracks: tuple[int, ...]
-    """Ids of the tracks that play it."""
-    numbers: Numbers
-    """What the verdict rests on."""
-    verdict: Verdict
-    """The verdict."""
-    coverage: float
-    """Share of the asked frames in which it is there."""
-    false_presence: float
-    """Share of the hidden target frames in which something that looks like it is there."""
-    centre_error: float
-    """Mean distance to the target's box, in frame diagonals."""
-    centre_error_size: float
-    """The same in square roots of the box's area."""
-    iou: float
-    """Mean overlap with the target's box over the frames with both."""
-    margin: float
-    """Calibrated lead over the nearest stranger."""
-    direction: float
-    """Cosine between velocities."""
-    articulation: float
-    """Change inside the box over the target's."""
-    double_share: float
-    """Share of its frames with a second copy beside it."""
-    parts: dict[str, float]
-    """Every factor that could be measured (`hmbench.metrics.reentry.factors`), each in [0, 1]."""
-    floor: float
-    """What the best memoryless prediction gets for the product of its `parts`."""
-    success: float
-    """Product of `parts`, on the scale from `floor` (0) to the truth (1); 0 if it never came back."""
-
-
 def event_records(case: Case, encoder: CropEncoder) -> tuple[EventRecord, ...]:
     """Records of all events of a case, computed once."""
 
     def compute() -> tuple[EventRecord, ...]:
-        floors = memoryless_floors(case, encoder.name, lambda member: _products(member, encoder))
-        found = zip(case.truth.events, _unfloored(case, encoder), floors, strict=True)
-        return tuple(replace(r, event=e, floor=f, success=success(r.parts, f)) for e, r, f in found)
+        bounds = event_bounds(case, encoder.name, lambda other: _found(other, encoder))
+        found = zip(case.truth.events, _unbounded(case, encoder), bounds, strict=True)
+        return tuple(_between(replace(record, event=event), bound) for event, record, bound in found)
 
     return case.memo(("events", encoder.name), compute)
 
 
-def _products(case: Case, encoder: CropEncoder) -> list[float]:
-    return [record.success for record in _unfloored(case, encoder)]
+def _found(case: Case, encoder: CropEncoder) -> list[Found]:
+    return [Found(record.success, record.verdict == "returned") for record in _unbounded(case, encoder)]
 
 
-def _unfloored(case: Case, encoder: CropEncoder) -> list[EventRecord]:
-    """Records against the truth at the prediction's own time, before what no memory gets is taken off."""
+def _between(record: EventRecord, bound: EventBounds) -> EventRecord:
+    """The record on the scale from what no memory gets to what the truth gets."""
+    return replace(
+        record,
+        floor=bound.floor,
+        ceiling=bound.ceiling,
+        judged=bound.judged,
+        verdict=record.verdict if bound.judged else "not judged",
+        success=success(record.parts, bound.floor, bound.ceiling) if bound.judged else NAN,
+    )
+
+
+def _unbounded(case: Case, encoder: CropEncoder) -> list[EventRecord]:
+    """Records against the truth at the prediction's own time, before they are put between their bounds."""
     view = follows_camera(case)
     overall = Overall(view.view, camera_lag(case))
     case = retimed(case)
@@ -186,6 +149,8 @@ def _record(case: Case, encoder: CropEncoder, part: Part, event: Event, overall:
         double_share=min(1.0, numbers.double_frames / max(int(shown[start:stop].sum()), 1)),
         parts=parts,
         floor=0.0,
+        ceiling=1.0,
+        judged=True,
         success=success(parts),
     )
 

@@ -5,7 +5,8 @@ in the open, is vanished, whatever else (where it may have walked out of sight, 
 another, it is so only if nothing else is wrong with it: one who walks the wrong way does that, too); a stranger in its
 place is a changed identity before its path matters; a body out of shape before its place. Thresholds were set on clips
 of the mini world's train split (`hmbench validate-metrics --split train`) and are held against its test split in
-docs/metrics.md.
+docs/metrics.md. An event in which the same tracker does not find even the truth returned is not judged: no verdict
+means anything there (`hmbench.metrics.reentry.memoryless`).
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ Verdict = Literal[
     "wrong facing",
     "sliding",
     "out of step",
+    "not judged",
 ]
 
 

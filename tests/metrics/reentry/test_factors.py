@@ -10,9 +10,13 @@ import pytest
 
 from hmbench.metrics.background.floor import camera_blind
 from hmbench.metrics.reentry.factors import part_scores, success
-from hmbench.metrics.reentry.memoryless import members
+from hmbench.metrics.reentry.memoryless import EventBounds, Found, event_bounds, members
+from hmbench.metrics.reentry.metrics import ReentryMetric
+from hmbench.metrics.reentry.readings import READINGS
 from hmbench.metrics.reentry.records import event_records
 from hmbench.metrics.reentry.retimed import delayed
+from hmbench.metrics.summary import NOT_JUDGED, MemoryScore
+from hmbench.networks.backbones import Backbone
 from tests.metrics import stage
 from tests.metrics.reentry.test_verdict import RIGHT
 
@@ -115,3 +119,56 @@ def test_an_earlier_truth_repeats_its_last_frame():
     assert (early.truth.target[:-4] == case.truth.target[4:]).all()
     assert (early.truth.target[-4:] == case.truth.target[-1]).all()
     assert early.truth.events[0].reentry == max(case.truth.events[0].reentry - 4, case.sample.num_context_frames)
+
+
+def seen_by_tracker(case, keep=lambda boxes: boxes):
+    """Known tracks of the whole clip from its masks, the target's boxes as `keep` leaves them."""
+    labels = np.concatenate([case.truth.context_labels, case.truth.target_labels])
+    frames = np.concatenate([case.sample.prompt.context, case.truth.target])
+    found = stage.OracleTracker(labels, encoder=stage.ColourEncoder()).track(frames)
+    target = (replace(track, boxes=track.boxes.copy()) for track in found)
+    for track in (tracks := list(target)):
+        track.boxes[stage.HALF :] = keep(track.boxes[stage.HALF :])
+    return tuple(tracks)
+
+
+def test_an_event_in_which_the_tracker_misses_the_truth_is_not_judged():
+    case = stage.make_case([stage.HERO], [stage.HERO])
+    case.reference_tracks = seen_by_tracker(case, lambda boxes: boxes * np.nan)
+    (record,) = event_records(case, stage.ColourEncoder())
+    assert (record.ceiling, record.judged, record.verdict) == (0.0, False, "not judged")
+    assert math.isnan(record.success) and record.numbers.seen  # what was measured is still told
+    encoder = Backbone("colour", stage.ColourEncoder)
+    assert MemoryScore(encoder)(case).reason == NOT_JUDGED
+    found = {r.name: ReentryMetric(r, encoder)(case) for r in READINGS}
+    assert found["verdict_returned"].reason and found["reentry_success"].reason
+    assert found["return_recall"].value == 1 and found["return_recall"].details["judged"] == 0
+
+
+@pytest.mark.parametrize(
+    "truth, judged",
+    [((0.8, True), True), ((0.8, False), False), ((0.49, True), False), ((0.43, True), False), ((1.0, True), True)],
+)
+def test_an_event_lies_between_the_best_without_memory_and_the_truth(truth, judged):
+    case = stage.make_case([stage.HERO], [stage.HERO])
+    case.reference_tracks = seen_by_tracker(case)
+
+    def score(other):
+        real = np.array_equal(other.prediction, case.truth.target)
+        still = (other.prediction == other.prediction[0]).all()
+        return [Found(*truth) if real else Found(0.3 if still else 0.1, False)]
+
+    (found,) = event_bounds(case, f"toy {truth}", score)
+    assert found == EventBounds(pytest.approx(0.35), truth[0], judged)
+    (again,) = event_bounds(case, f"toy {truth}", lambda other: 1 / 0)  # from the cache
+    assert again == found
+
+
+@pytest.mark.parametrize("value, left", [(0.3, 0.0), (0.35, 0.0), (0.575, 0.5), (0.8, 1.0), (0.9, 1.0)])
+def test_success_is_one_at_the_ceiling_and_never_above(value, left):
+    assert success({"identity": value}, 0.35, 0.8) == pytest.approx(left)
+    assert success({"identity": value, "timing": 0.5}, 0.35, 0.8) == pytest.approx(left / 2)
+
+
+def test_an_event_without_room_has_nothing():
+    assert success({"identity": 1.0}, 0.8, 0.8) == 0
