@@ -7,7 +7,7 @@ background does not follow the asked camera has nothing (`factors`), and is not 
 nobody (it stands still), a still picture is the member to beat.
 
 The truth is scored with the tracks that the same tracker found in it. An event in which not even the truth is found
-returned, or has no more than what needs no memory, says nothing of a model: it is not judged.
+returned, or what needs no memory gets nearly as much, says nothing of a model: it is not judged.
 """
 
 from __future__ import annotations
@@ -26,12 +26,10 @@ from hmbench.metrics.background.following import follows_camera
 from hmbench.metrics.clip_facts import clip_fact
 from hmbench.subjects.boxes import framewise_iou
 
-MOST = 0.9
-"""Highest zero: an event in which no memory gets more says little, but not nothing."""
 MARGIN = 0.05
 """Success above the best of the family that still needs no memory: others of its kind differ by as much."""
-ROOM = 0.09
-"""Between zero and one of an event; with less there is nothing to tell."""
+ROOM = 0.4
+"""Between zero and one of an event; with less, chance decides more than memory does."""
 LEAST = 0.5
 """Product of the factors of the truth below which an event is not judged."""
 
@@ -102,7 +100,7 @@ def _bounds(case: Case, score: Scored) -> list[EventBounds]:
     for member in members(case):
         if follows_camera(member).follows is not False:
             best = [max(old, found.product) for old, found in zip(best, score(member), strict=True)]
-    floors = [min(value + MARGIN, MOST) if value > 0 else 0.0 for value in best]
+    floors = [min(value + MARGIN, 1.0) if value > 0 else 0.0 for value in best]
     truth = score(_true(case))
     return [
         EventBounds(floor, found.product, found.returned and found.product >= max(LEAST, floor + ROOM))

@@ -41,7 +41,7 @@ from hmbench.metrics.reentry.matching import (
 from hmbench.metrics.reentry.memoryless import EventBounds, Found, event_bounds
 from hmbench.metrics.reentry.motion import MotionEvidence, articulation, compare_motion, standing
 from hmbench.metrics.reentry.retimed import camera_lag, retimed
-from hmbench.metrics.reentry.verdict import Numbers, decide
+from hmbench.metrics.reentry.verdict import Numbers, decide, worth_of
 from hmbench.networks.backbones import CropEncoder
 from hmbench.subjects.boxes import areas, centres, covered, feet, framewise_iou, heights, present, touches_edge
 from hmbench.types import Boxes, Event
@@ -69,14 +69,12 @@ def _found(case: Case, encoder: CropEncoder) -> list[Found]:
 
 def _between(record: EventRecord, bound: EventBounds) -> EventRecord:
     """The record on the scale from what no memory gets to what the truth gets."""
-    return replace(
-        record,
-        floor=bound.floor,
-        ceiling=bound.ceiling,
-        judged=bound.judged,
-        verdict=record.verdict if bound.judged else "not judged",
-        success=success(record.parts, bound.floor, bound.ceiling) if bound.judged else NAN,
-    )
+    known = replace(record, floor=bound.floor, ceiling=bound.ceiling, judged=bound.judged)
+    if not bound.judged:
+        return replace(known, verdict="not judged", success=NAN)
+    worth = success(record.parts, bound.floor, bound.ceiling)
+    verdict = worth_of(record.verdict, worth, record.parts, record.numbers.speed_ratio)
+    return replace(known, verdict=verdict, success=worth)
 
 
 def _unbounded(case: Case, encoder: CropEncoder) -> list[EventRecord]:

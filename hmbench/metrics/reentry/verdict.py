@@ -39,6 +39,22 @@ Verdict = Literal[
 ]
 
 
+WORD_OF: dict[str, Verdict] = {
+    "view": "wrong view",
+    "coverage": "vanished",
+    "absence": "ever-present",
+    "identity": "changed identity",
+    "single": "duplicated",
+    "shape": "distorted",
+    "size": "wrong size",
+    "place": "displaced",
+    "motion": "frozen",
+    "body": "sliding",
+    "timing": "late",
+}
+"""Factor of the success to the word for one that is low."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Thresholds:
     """Where one verdict ends and another begins."""
@@ -112,6 +128,8 @@ class Thresholds:
     """Change of the body, of the real one's, below which it slides; above it the steps are other steps."""
     camera_lag: int = 6
     """Frames by which the whole prediction is late from which on a person says so."""
+    worth: float = 0.25
+    """Success below which nothing has returned that memory was needed for: its lowest factor has the word."""
     unmeasured: float = 0.5
     """Box heights between its feet and the target's from which on it is displaced where its motion is unknown."""
 
@@ -185,6 +203,21 @@ def decide(n: Numbers, limits: Thresholds | None = None) -> Verdict:
     if n.view <= t.view:
         return "wrong view"
     return _elsewhere(n, t) or _as_a_body(n, t) or ("vanished" if gone else "returned")
+
+
+def worth_of(verdict: Verdict, success: float, parts: dict[str, float], speed_ratio: float) -> Verdict:
+    """The verdict, but for a return that is worth little more than what no memory gets: there the lowest factor's word.
+
+    Args:
+        verdict: By the rules alone.
+        success: Between what no memory gets (0) and the truth (1).
+        parts: The factors of the success.
+        speed_ratio: Predicted speed over the target's: low motion at full speed is another way.
+    """
+    if verdict != "returned" or success >= Thresholds.worth or not parts:
+        return verdict
+    lowest = min(parts, key=lambda name: parts[name])
+    return "wrong way" if lowest == "motion" and speed_ratio >= 1 else WORD_OF[lowest]
 
 
 def _elsewhere(n: Numbers, t: Thresholds) -> Verdict | None:

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+from hmbench.metrics.reentry.factors import part_scores
 from hmbench.metrics.reentry.path_fit import PathFit
-from hmbench.metrics.reentry.verdict import Numbers, Thresholds, decide
+from hmbench.metrics.reentry.verdict import WORD_OF, Numbers, Thresholds, decide, worth_of
 
 RIGHT = Numbers(
     seen=True,
@@ -174,3 +175,23 @@ def test_without_a_path_and_without_others_the_numbers_suffice():
 def test_the_edge_of_each_rule(changes, verdict):
     # it stands in the target, so that rules about the way of one who walks do not speak first
     assert decide(replace(RIGHT, speed_target=0.0, **changes)) == verdict
+
+
+@pytest.mark.parametrize(
+    "verdict, success, parts, speed, word",
+    [
+        ("returned", 0.25, {"motion": 0.5}, 0.0, "returned"),
+        ("returned", 0.24, {"motion": 0.5, "place": 0.9}, 0.2, "frozen"),
+        ("returned", 0.24, {"motion": 0.5, "place": 0.9}, 1.0, "wrong way"),
+        ("returned", 0.0, {"motion": 0.9, "place": 0.4, "body": 0.6}, 1.0, "displaced"),
+        ("returned", 0.0, {"view": 0.1}, math.nan, "wrong view"),
+        ("returned", 0.0, {}, math.nan, "returned"),
+        ("late", 0.0, {"place": 0.1}, 0.0, "late"),
+    ],
+)
+def test_a_return_that_is_worth_little_has_the_word_of_its_lowest_factor(verdict, success, parts, speed, word):
+    assert worth_of(verdict, success, parts, speed) == word
+
+
+def test_every_factor_has_a_word():
+    assert set(part_scores(replace(RIGHT, view=1.0, false_presence=0.0, gait=1.0), 1.0, 40)) == set(WORD_OF)
