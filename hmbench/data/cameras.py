@@ -6,7 +6,8 @@ translation. hmbench uses OpenCV axes (x right, y down, z forward), right-handed
 the world's y axis is mirrored as well, so that every matrix is a proper rotation; relative poses are the same (tested).
 
 Two forms exist: ``{"cond_cam": {"0": 4x4, ...}, "tgt_cam": {...}}``, and an older one with keys ``"0"`` .. ``"148"``
-and strings ``"[a b c d] [..] [..] [..]"``, each bracket a column.
+and strings ``"[a b c d] [..] [..] [..]"``, each bracket a column. Of the first, other people's spellings are read, too:
+lists, frames that go on from the context, 3x4, flat, and matrices of row vectors.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def point_from_unreal(points: Poses) -> Poses:
 def most_frames(content: Any) -> int:
     """How many frames either half of the clip can have at most, told from a parsed ``camera.json`` of either form."""
     halves = [content.get(key) for key in ("cond_cam", "tgt_cam")] if isinstance(content, dict) else []
-    counts = [len(half) for half in halves if isinstance(half, dict)]
+    counts = [len(half) for half in halves if isinstance(half, dict | list)]
     return max([8, *counts, *([] if counts else [len(content)])]) if isinstance(content, dict) else 8
 
 
@@ -93,28 +94,45 @@ def parse_cameras(
 
 
 def _numbered(half: Any, count: int, where: str) -> Poses:
-    expected = {str(i) for i in range(count)}
-    if not isinstance(half, dict) or not expected <= set(half):
-        found = len(half) if isinstance(half, dict) else 0
+    """Matrices of one half, in order: an object by frame, counted from 0 or going on from the other half, or a list."""
+    if isinstance(half, list):
+        half = dict(enumerate(half))
+    numbers = {int(key): key for key in half if str(key).isdigit()} if isinstance(half, dict) else {}
+    first = min(numbers, default=0)
+    if len(numbers) != len(half or ()) or not set(range(first, first + count)) <= set(numbers):
         raise SampleError(
-            f"{where} has {found} cameras, expected frames 0 to {count - 1}.",
+            f"{where} has {len(numbers)} cameras, expected frames 0 to {count - 1}.",
             "The camera file belongs to another clip or is truncated.",
         )
-    if len(half) != count:
+    if len(numbers) != count:
         raise SampleError(
-            f"{where} has {len(half)} cameras for {count} frames.", "The camera file belongs to another clip."
+            f"{where} has {len(numbers)} cameras for {count} frames.", "The camera file belongs to another clip."
         )
-    return np.stack([_matrix(half[str(i)], f"{where}, frame {i}") for i in range(count)])
+    return np.stack([_matrix(half[numbers[first + i]], f"{where}, frame {first + i}") for i in range(count)])
 
 
 def _matrix(value: Any, where: str) -> Poses:
+    """A matrix in any usual spelling: 4x4, 3x4, either of them flat, bracketed text, or with its place in the last row.
+
+    Which of them it is can be told from the numbers alone; what the axes mean cannot (`camera_conventions`).
+    """
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        return _brackets(value, where)
     try:
         matrix = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise SampleError(f"{where} is no matrix of numbers.", "Fetch the camera file again.") from error
+        raise SampleError(
+            f"{where} is no matrix of numbers.",
+            "A camera is a 4x4 matrix a frame; angles in some order are not guessed at: write matrices.",
+        ) from error
+    if matrix.shape in ((12,), (16,)):
+        matrix = matrix.reshape(-1, 4)
+    if matrix.shape == (3, 4):
+        matrix = np.vstack([matrix, [0.0, 0.0, 0.0, 1.0]])
     if matrix.shape != (4, 4):
         raise SampleError(f"{where} has shape {matrix.shape}, expected 4x4.", "Fetch the camera file again.")
-    return matrix
+    row_vectors = matrix[3, :3].any() and (matrix[:, 3] == (0, 0, 0, 1)).all()
+    return matrix.T if row_vectors else matrix
 
 
 def _old_form(content: dict[str, Any], num_context: int, num_target: int, where: str) -> tuple[Poses, Poses]:

@@ -9,6 +9,7 @@ holds them against the masks.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -39,7 +40,13 @@ WRAPPERS = re.compile(
     r"^(characters?|actors?|subjects?|objects?|frames?|data|poses?|tracks?|paths?|transforms?|positions?|locations?|"
     r"translations?|trajector(y|ies)|coordinates|points?)$"
 )
+FRAME_KEY = re.compile(r"^(?:(?:frame|frm|f|img|image)[_\- ]?)?(\d+)(?:\.[a-z]{2,4})?$")
+"""A key that counts frames: ``12``, ``0012``, ``frame_0012``, ``0012.png``."""
+SHORT_GAP = 4
+"""Frames that a file may leave out between two that it names: whoever walks is in between."""
 LEAST_FRAMES = 5
+LEAST_COLUMN = 8
+"""Numbers from which on each of three lists is a coordinate over time, and not a point or a row of a matrix."""
 
 
 class _Step(NamedTuple):
@@ -118,12 +125,14 @@ def _leaves(node: Any, steps: tuple[_Step, ...]) -> Iterator[Leaf]:
         best = None if columns else _best_place(node)
         for key, value in node.items() if not columns else ():
             word = _letters(key)
-            beside = best is not None and key != best and (word in PLACES or NO_PLACES.search(word) is not None)
+            beside = best is not None and key != best and (word in PLACES or _is_beside(word, value))
             if key in skip or beside:
                 continue
             step = () if key == best or word in TRANSFORMS else (_Step("key", str(key)),)
             yield from _leaves(value, (*steps, *own, *step))
     elif isinstance(node, list):
+        for index, row in enumerate(_transposed(node)):
+            yield (*steps, _Step("index", str(index))), row
         for index, value in enumerate(node):
             own = _fields(value)[0] if isinstance(value, dict) else ()
             numbered = any(step.kind == "frame" for step in own)
@@ -148,6 +157,11 @@ def _fields(record: dict[str, Any]) -> tuple[tuple[_Step, ...], set[str]]:
     return tuple(steps), used
 
 
+def _is_beside(word: str, value: Any) -> bool:
+    """Whether what stands in a record beside a place is none: a rotation, a box, or three more numbers of any name."""
+    return NO_PLACES.search(word) is not None or _point(value) is not None
+
+
 def _best_place(record: dict[str, Any]) -> str | None:
     """The key of a record that holds its place, by the order of `PLACES`."""
     words = {_letters(key): key for key in record}
@@ -162,6 +176,8 @@ def _point(node: Any) -> tuple[float, float, float] | None:
     if isinstance(node, list):
         if len(node) in (3, 6, 7) and all(_number(v) for v in node):  # a rotation may follow
             return float(node[0]), float(node[1]), float(node[2])
+        if len(node) == 3 and all(isinstance(v, str) for v in node):
+            return _point_of_text(" ".join(node))
         if len(node) in (3, 4) and all(isinstance(row, list) and len(row) == 4 for row in node):
             return _point_of_matrix(node)
         if len(node) == 16 and all(_number(v) for v in node):
@@ -203,7 +219,16 @@ def _columns(node: dict[str, Any]) -> list[tuple[float, float, float]]:
     return [tuple(map(float, row)) for row in zip(*axes, strict=True)]  # type: ignore[misc]
 
 
+def _transposed(node: list[Any]) -> list[tuple[float, float, float]]:
+    """Rows of ``[[x, ...], [y, ...], [z, ...]]``."""
+    lists = len(node) == 3 and all(isinstance(v, list) and len(v) >= LEAST_COLUMN for v in node)
+    if not lists or len({len(v) for v in node}) != 1 or not all(_number(x) for v in node for x in v):
+        return []
+    return [tuple(map(float, row)) for row in zip(*node, strict=True)]  # type: ignore[misc]
+
+
 def _point_of_text(text: str) -> tuple[float, float, float] | None:
+    text = text.split("|")[0]  # Unreal's transform as text: place, rotation and scale
     named = re.findall(r"([XYZxyz])\s*[=:]\s*(-?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)", text)
     if len(named) == 3 and {axis.lower() for axis, _ in named} == set("xyz"):
         values = {axis.lower(): float(value) for axis, value in named}
@@ -247,8 +272,16 @@ def _by_identity(leaves: list[Leaf]) -> dict[tuple[str, ...], Halves] | None:
                 half = "context" if step.value == "0" else "target"
             else:
                 who.append(step.value)
-        found[tuple(who)].setdefault(half, {})[int(steps[at].value)] = point
+        number = _frame_number(steps[at].value)
+        assert number is not None, "the step was chosen because its values are frames"
+        found[tuple(who)].setdefault(half, {})[number] = point
     return _shortened(found) if found else None
+
+
+def _frame_number(text: str) -> int | None:
+    """The frame that a key or index names; None if it names none."""
+    found = FRAME_KEY.match(text.lower())
+    return int(found[1]) if found else None
 
 
 def _frame_step(leaves: list[Leaf], length: int) -> int | None:
@@ -257,7 +290,7 @@ def _frame_step(leaves: list[Leaf], length: int) -> int | None:
     counts = dict[int, int]()
     for place in range(length):
         steps = [way[place] for way in ways]
-        if all(step.kind != "name" and step.value.isdigit() for step in steps):
+        if all(step.kind != "name" and _frame_number(step.value) is not None for step in steps):
             counts[place] = len({step.value for step in steps})
     own = {place for place in counts if all(way[place].kind == "frame" for way in ways)}
     best = max(counts, key=lambda place: (counts[place], place in own, place), default=None)
@@ -300,7 +333,17 @@ def _whole_path(halves: Halves, num_context: int, num_target: int) -> tuple[Floa
             if 0 <= number - base < count:
                 points[first + number - base] = point
         notes.append(f"{half} from {base}" if half != "both" else f"one count from {base}")
-    return points, ", ".join(notes)
+    return _filled(points), ", ".join(notes)
+
+
+def _filled(points: Floats) -> Floats:
+    """A path ``[T, 3]`` with its short gaps drawn straight."""
+    known = np.flatnonzero(np.isfinite(points[:, 0]))
+    for before, after in itertools.pairwise(known.tolist()):
+        if 1 < after - before <= SHORT_GAP + 1:
+            share = (np.arange(before + 1, after) - before)[:, None] / (after - before)
+            points[before + 1 : after] = points[before] * (1 - share) + points[after] * share
+    return points
 
 
 def _base(frames: list[int], count: int, first: int) -> int | None:

@@ -69,9 +69,37 @@ def test_the_older_form_is_padded_like_its_videos() -> None:
     np.testing.assert_allclose(target[76], full[148])
 
 
+def columns_as_text(m: np.ndarray) -> str:
+    return " ".join("[" + " ".join(map(str, column)) + "]" for column in m.T)
+
+
+@pytest.mark.parametrize(
+    "spelt",
+    [
+        lambda m: m[:3].tolist(),
+        lambda m: m.ravel().tolist(),
+        lambda m: m[:3].ravel().tolist(),
+        lambda m: m.T.tolist(),
+        lambda m: m.T.ravel().tolist(),
+        columns_as_text,
+    ],
+    ids=["3x4", "flat 16", "flat 12", "row vectors", "column-major", "text"],
+)
+def test_other_spellings_of_a_matrix_give_the_same_poses(spelt) -> None:
+    matrices = unreal_path(10)
+    expected = from_unreal(matrices)
+    written = [spelt(m) for m in matrices]
+    halves = {"cond_cam": {str(i): m for i, m in enumerate(written[:6])}, "tgt_cam": written[6:]}
+    continued = {**halves, "tgt_cam": {f"{i:04d}": m for i, m in enumerate(written[6:], 6)}}
+    for content in (halves, continued):
+        found = parse_cameras(json.loads(json.dumps(content)), 6, 4, "camera.json")
+        np.testing.assert_allclose(np.concatenate(found), expected, atol=1e-12)
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
+        (lambda c: c["tgt_cam"].update({"4": {"location": [0, 0, 1], "rotation": [0, 90, 0]}}), "angles in some order"),
         (lambda c: c["cond_cam"].pop("3"), "has 4 cameras, expected frames 0 to 4"),
         (lambda c: c["tgt_cam"].update({"5": c["tgt_cam"]["0"]}), "has 6 cameras for 5 frames"),
         (lambda c: c["cond_cam"]["2"][0].__setitem__(3, float("nan")), "the pose of frame 2 has a NaN"),

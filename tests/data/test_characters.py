@@ -53,6 +53,16 @@ def ramp(count: int, start: float = 0.0) -> list[list[float]]:
         ({"Wolf": [{"transform": {"translation": p, "scale": [1, 1, 1]}} for p in ramp(18)]}, "Wolf"),
         ({"frames": [{"Wolf": {"location": {"X": x, "Y": y, "Z": z}}} for x, y, z in ramp(18)]}, "Wolf"),
         ({"Wolf": [[*p, 0.0, 90.0, 0.0] for p in ramp(18)]}, "Wolf"),
+        ({"Wolf": [{"t": p, "r": [0.0, 90.0, 0.0], "near": [1, 2, 3]} for p in ramp(18)]}, "Wolf"),
+        ({"Wolf": [{"position": p, "quaternion": [0, 0, 0.6, 0.8]} for p in ramp(18)]}, "Wolf"),
+        ({"Wolf": {f"frame_{i:04d}": p for i, p in enumerate(ramp(18))}}, "Wolf"),
+        ({"Wolf": {f"{i:04d}.png": p for i, p in enumerate(ramp(18))}}, "Wolf"),
+        ({"Wolf": [str(p) for p in ramp(18)]}, "Wolf"),
+        ({"Wolf": [[str(v) for v in p] for p in ramp(18)]}, "Wolf"),
+        ({"Wolf": ["{},{},{}|0.0,90.0,0.0|1.0,1.0,1.0".format(*p) for p in ramp(18)]}, "Wolf"),
+        ({"Wolf": [list(axis) for axis in zip(*ramp(18), strict=True)]}, "Wolf"),
+        ({"frames": {str(i): {"Wolf": p} for i, p in enumerate(ramp(18))}}, "Wolf"),
+        ({"Wolf": [{"frame": i, "loc": p} for i, p in enumerate(ramp(18)) if i % 4 == 0 or i == 17]}, "Wolf"),
     ],
 )
 def test_other_forms(content: Any, name: str) -> None:
@@ -61,11 +71,13 @@ def test_other_forms(content: Any, name: str) -> None:
     np.testing.assert_allclose(found.paths[0].points, ramp(18))
 
 
-def test_frames_that_are_missing_are_unknown() -> None:
-    content = {"cond": {"Wolf": {str(i): [i, 0, 0] for i in range(3, 9)}}}
-    points = read_characters(content, 9, 9).paths[0].points
-    assert np.isnan(points[:3]).all() and np.isnan(points[9:]).all()
-    np.testing.assert_array_equal(points[3:9, 0], np.arange(3, 9))
+def test_frames_that_are_missing_are_unknown_but_for_short_gaps() -> None:
+    named = [3, 4, 9, 15, 16, 17]  # four frames are left out after 4, five after 9
+    content = {"cond": {"Wolf": {str(i): [i, 0, 0] for i in named}}}
+    points = read_characters(content, 18, 9).paths[0].points
+    assert np.flatnonzero(np.isnan(points[:18, 0])).tolist() == [0, 1, 2, 10, 11, 12, 13, 14]
+    assert np.isnan(points[18:]).all()
+    np.testing.assert_allclose(points[3:10, 0], np.arange(3, 10))
 
 
 @pytest.mark.parametrize(

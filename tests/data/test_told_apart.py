@@ -94,6 +94,7 @@ VARIANTS: list[dict[str, object]] = [
     *({"positions": "records", "axes": axes} for axes in ("world", "y-up", "opencv")),
     *({"positions": "texts", "unit": "m", "axes": axes} for axes in ("world", "y-up", "opencv")),
     {"positions": "matrices", "unit": "m"},
+    {"positions": "lists", "unit": "mm", "axes": "y-up"},
     {"point": "feet"},
     {"lag": 3, "noise": 0.2},
     {"jitter": 0.2},

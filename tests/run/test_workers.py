@@ -130,9 +130,9 @@ def test_a_model_that_crashes_its_process_on_one_clip(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_model_that_hangs_on_one_clip(tmp_path: Path) -> None:
     heard = Listener()
-    asked = request(tmp_path / "run", model="toys:hanging", options={"at": "Noon"}, timeout=4.0, tries=1)
+    asked = request(tmp_path / "run", model="toys:hanging", options={"at": "Noon"}, timeout=30.0, tries=1)
     result = run_on_workers(asked, heard, metrics=METRICS)
-    assert result.failures == {NOON: "generate: 1 worker was lost on it: it took longer than 4 s"}
+    assert result.failures == {NOON: "generate: 1 worker was lost on it: it took longer than 30 s"}
     assert result.summary["mae"].scored == 3
 
 

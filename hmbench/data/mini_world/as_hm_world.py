@@ -39,6 +39,7 @@ AXES: dict[str, tuple[tuple[int, int, int], tuple[int, int, int]]] = {
 """Which of the world's axes (x, y, z up) each number of a position is, and its sign."""
 PALETTES = ("red", "white", "green", "blue", "yellow", "colours", "dark", "zero-one", "black-on-white")
 COLOURS = ((255, 0, 0), (0, 255, 0), (0, 0, 255))
+PER_METRE = {"cm": 100.0, "m": 1.0, "mm": 1000.0}
 CHECKS = ("flags", "events", "none")
 POINTS = ("middle", "feet")
 
@@ -50,7 +51,7 @@ class HMWorldForm:
     positions: str = "nested"
     """A key of `SCHEMAS`, ``none`` (an empty file) or ``missing``."""
     unit: str = "cm"
-    """``cm`` or ``m``."""
+    """``cm``, ``m`` or ``mm``."""
     axes: str = "unreal"
     """A key of `AXES`."""
     point: str = "middle"
@@ -72,7 +73,7 @@ class HMWorldForm:
 
     def __post_init__(self) -> None:
         choices = {
-            "positions": (*SCHEMAS, "none", "missing"), "unit": ("cm", "m"), "axes": AXES, "point": POINTS,
+            "positions": (*SCHEMAS, "none", "missing"), "unit": tuple(PER_METRE), "axes": AXES, "point": POINTS,
             "masks": PALETTES, "check": CHECKS,
         }  # fmt: skip
         for name, known in choices.items():
@@ -217,7 +218,7 @@ def _walkers(truth: dict[str, Any], form: HMWorldForm, clip: str) -> list[_Walke
         points = np.array(subject["feet" if form.point == "feet" else "positions"], np.float64)
         points = points + rng.normal(size=3) * form.noise + rng.normal(size=points.shape) * form.jitter
         late = np.clip(np.arange(len(points)) - form.lag, 0, len(points) - 1)
-        numbers = points[late][:, order] * np.array(signs) * (100.0 if form.unit == "cm" else 1.0)
+        numbers = points[late][:, order] * np.array(signs) * PER_METRE[form.unit]
         yaw = np.degrees(np.array(subject["yaw"], np.float64))
         character = current_name((truth["subjects"][0] if form.same_character else subject)["name"])
         found.append(_Walker(f"actor_{subject['label']}", character, np.round(numbers, 4), yaw))

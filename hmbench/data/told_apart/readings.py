@@ -27,7 +27,7 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Reference = Literal["world", "first-camera", "target-camera", "own-camera"]
 REFERENCES: tuple[Reference, ...] = ("world", "first-camera", "target-camera", "own-camera")
-UNITS = {"cm": 0.01, "m": 1.0}
+UNITS = {"cm": 0.01, "m": 1.0, "mm": 0.001}
 HEIGHTS = (0.15, 8.0)
 """Metres: bodies outside these bounds are no subjects, and their unit is wrong."""
 LEAST_FIT = 0.75
