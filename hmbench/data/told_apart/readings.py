@@ -1,6 +1,6 @@
 """What the numbers in ``character.json`` mean: the reading under which they fall on the mask and move with it.
 
-Axes, unit and frame of reference of HM-World's positions are not documented. Every signed permutation of axes, both
+Axes, unit and frame of reference of HM-World's positions are not documented. Every signed permutation of axes, three
 units and four frames of reference are tried: under the right one the projected positions lie on the mask while it shows
 anybody, and nowhere in view while it does not. The file is not guessed at: without a reading that fits well enough, or
 with two that fit alike and put subjects at different places, there is none, and a sentence says why.
