@@ -16,7 +16,7 @@ Size = Annotated[str, typer.Option("--size", help="Width x height of the clips, 
 Strengths = Annotated[str, typer.Option("--strengths", help="Strengths of faults, rising up to 1, with commas.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of the split's clips.")]
 Oracle = Annotated[bool, typer.Option("--oracle", help="Take tracks from the true masks instead of the tracker.")]
-Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for validity.json and validity.md.")]
+Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for validity.json, .md and .svg.")]
 Workers = Annotated[int, typer.Option("--processes", min=1, help="Processes that clips are shared out over.")]
 Cache = Annotated[Path | None, typer.Option("--cache", help="Folder that keeps rendered clips between studies.")]
 
@@ -49,6 +49,7 @@ def validate_metrics(
     from hmbench.cli.console import out as screen
     from hmbench.cli.console import progress_bar
     from hmbench.files import write_json, write_text
+    from hmbench.study.heat_map import write_heat_map
     from hmbench.study.validity import StudyConfig, run_study
     from hmbench.study.validity_report import summarise_study, to_markdown
 
@@ -77,8 +78,10 @@ def validate_metrics(
     write_json(out / "validity.json", {"summary": summary, "values": [v._asdict() for v in study.values]})
     write_json(out / "events.json", study.events)
     write_text(out / "validity.md", text)
+    write_heat_map(summary, out / "validity.svg")
     screen.print(text, markup=False, highlight=False, soft_wrap=True)
-    screen.print(f"Written: {out / 'validity.md'}, {out / 'validity.json'}", markup=False, highlight=False)
+    written = ", ".join(str(out / f"validity.{ending}") for ending in ("md", "json", "svg"))
+    screen.print(f"Written: {written}", markup=False, highlight=False)
 
 
 def _size(text: str) -> tuple[int, int]:

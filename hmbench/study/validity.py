@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.optimize import brentq
+from scipy.stats import norm
 
 import hmbench.metrics as metrics_room
 from hmbench.case import Case
@@ -285,6 +287,32 @@ def auc(better: Sequence[float], worse: Sequence[float]) -> float:
         return math.nan
     a, b = np.asarray(better, float)[:, None], np.asarray(worse, float)[None]
     return float((a > b).mean() + 0.5 * (a == b).mean())
+
+
+def auc_interval(value: float, better: int, worse: int) -> tuple[float, float]:
+    """95 % interval of an AUC, never of no width; NaN without values.
+
+    Newcombe 2006 (Statistics in Medicine 25, 559-573), method 5: the ends at which the AUC lies 1.96 standard errors
+    away, the error taken at the end itself, as Wilson's interval does for a share. The two samples count as
+    independent; here they are the same clips, so that the interval is rather too wide.
+
+    Args:
+        value: The AUC.
+        better: Number of clean clips.
+        worse: Number of faulty clips.
+    """
+    if math.isnan(value) or not better or not worse:
+        return math.nan, math.nan
+    extra, z = (better + worse) / 2 - 1, float(norm.ppf(0.975))
+
+    def beyond(end: float) -> float:
+        spread = end * (1 - end) * (1 + extra * (1 - end) / (2 - end) + extra * end / (1 + end)) / (better * worse)
+        return (value - end) ** 2 - z**2 * spread
+
+    inside = 1e-9  # the ends 0 and 1 themselves solve the equation of a value that lies there
+    low = brentq(beyond, 0.0, min(value, 1 - inside)) if value > 0 else 0.0
+    high = brentq(beyond, max(value, inside), 1.0) if value < 1 else 1.0
+    return float(low), float(high)
 
 
 def monotonicity(curves: Sequence[Sequence[float]]) -> float:

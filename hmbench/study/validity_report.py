@@ -12,11 +12,13 @@ import numpy as np
 from hmbench.data.mini_world import PROBE_KINDS
 from hmbench.study.body_faults import BODY_FAULTS
 from hmbench.study.summary_choice import summary_lines, weigh_summaries
+from hmbench.study.tricks import TRICKS
 from hmbench.study.validity import (
     EXPECTED,
     SIZE_BINS,
     Study,
     auc,
+    auc_interval,
     kinds_of,
     monotonicity,
     signed_values,
@@ -78,16 +80,44 @@ def recall_by_size(study: Study) -> list[dict[str, float | int | None]]:
 
 
 def to_markdown(summary: dict[str, Any]) -> str:
-    """The tables as Markdown."""
-    faults = list(next(iter(summary["metrics"].values()))["faults"])
-    nuisances = list(next(iter(summary["metrics"].values()))["nuisances"])
+    """Everything as Markdown: what `page_sections` says, then every AUC."""
+    return "\n".join([*page_sections(summary), "", *_auc_tables(summary)]) + "\n"
+
+
+def page_sections(summary: dict[str, Any]) -> list[str]:
+    """What was studied, what is asked and whether it is met, verdicts, the tracker, and the choice of the summary."""
     lines = [
         f"{summary['clips']} clips of the mini world's {summary['split']} split at "
         f"{summary['size'][0]}x{summary['size'][1]}, profile {summary['profile']}, tracker {summary['tracker']}.",
         "",
-        "AUC at full strength: probability that a clean clip scores better than a faulty one. In brackets: share of "
-        f"steps of strength {summary['strengths']} at which the value does not rise. An AUC up to {BLIND} is blind. "
-        "Before them the mean over clean clips.",
+        *target_lines(summary["targets"]),
+        "",
+        "### Verdicts",
+        "",
+        "At full strength, events of the faulty subject; of clean clips and nuisances, all events.",
+        "",
+        _line(["shown", "right word", "given"]),
+        _line(["---"] * 3),
+    ]
+    for kind, counts in summary["verdicts"].items():
+        shown = ", ".join(f"{verdict} {count}" for verdict, count in counts.items())
+        lines.append(_line([kind, EXPECTED.get(kind, "-" if kind in TRICKS else "returned"), shown]))
+    lines += ["", "### The tracker", "", "Recall (IoU >= 0.5) on clean clips by visible share of the frame.", ""]
+    lines += [_line(["share of the frame", "recall", "frames"]), _line(["---"] * 3)]
+    for row in summary["tracker_recall"]:
+        share = f"{100 * row['from']:.2g} % to {100 * row['to']:.3g} %"
+        lines.append(_line([share, _number(row["recall"]), str(row["frames"])]))
+    return [*lines, "", "### The summary", "", *summary_lines(summary["summaries"])]
+
+
+def _auc_tables(summary: dict[str, Any]) -> list[str]:
+    faults = list(next(iter(summary["metrics"].values()))["faults"])
+    nuisances = list(next(iter(summary["metrics"].values()))["nuisances"])
+    lines = [
+        "### All numbers",
+        "",
+        "AUC at full strength: probability that a clean clip scores better than a faulty one, with its 95 % interval. "
+        f"An AUC up to {BLIND} is blind. Before them the mean over clean clips.",
         "",
         _line(["metric", "clean", *faults]),
         _line(["---"] * (len(faults) + 2)),
@@ -100,16 +130,7 @@ def to_markdown(summary: dict[str, Any]) -> str:
         lines += [_line(["metric", *nuisances]), _line(["---"] * (len(nuisances) + 1))]
         for name, entry in summary["metrics"].items():
             lines.append(_line([f"`{name}`", *(_number(entry["nuisances"][k]["auc"]) for k in nuisances)]))
-    lines += ["", "Verdicts at full strength (right one first in brackets):", ""]
-    for kind, counts in summary["verdicts"].items():
-        shown = ", ".join(f"{verdict} {count}" for verdict, count in counts.items())
-        lines.append(f"* {kind} ({EXPECTED.get(kind, 'returned')}): {shown}")
-    lines += ["", "The tracker's recall (IoU >= 0.5) on clean clips by visible share of the frame:", ""]
-    for row in summary["tracker_recall"]:
-        recall = _number(row["recall"])
-        lines.append(f"* {100 * row['from']:.2g} % to {100 * row['to']:.3g} %: {recall} ({row['frames']} frames)")
-    lines += ["", *target_lines(summary["targets"]), "", *summary_lines(summary["summaries"])]
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def _against(study: Study, name: str, kind: str, strength: float, clean: dict[str, float]) -> dict[str, Any]:
@@ -120,8 +141,10 @@ def _against(study: Study, name: str, kind: str, strength: float, clean: dict[st
     for sample in both:
         curves.append([clean[sample], *(steps[s][sample] for s in study.config.strengths if sample in steps[s])])
     paired = [auc([clean[s]], [faulty[s]]) for s in both]
+    value = auc(list(clean.values()), list(faulty.values()))
     return {
-        "auc": _null(auc(list(clean.values()), list(faulty.values()))),
+        "auc": _null(value),
+        "interval": [_null(end) for end in auc_interval(value, len(clean), len(faulty))],
         "paired": _null(float(np.mean(paired)) if paired else math.nan),
         "monotone": _null(monotonicity(curves)),
         "mean": _mean(faulty),
@@ -140,7 +163,8 @@ def _null(value: float) -> float | None:
 def _cell(entry: dict[str, Any]) -> str:
     if entry["auc"] is None:
         return "-"
-    return f"{entry['auc']:.2f} ({_number(entry['monotone'])})"
+    low, high = entry["interval"]
+    return f"{entry['auc']:.2f} [{low:.2f}, {high:.2f}]"
 
 
 def _number(value: float | None) -> str:

@@ -64,25 +64,40 @@ def quiet_metrics(metrics: dict[str, Any]) -> list[str]:
 
 
 def target_lines(found: dict[str, Any]) -> list[str]:
-    """The targets as Markdown."""
-    lines = ["Targets:", ""]
+    """The targets as Markdown tables."""
+    lines = ["### Clean clips", "", *_table("metric", "mean", "asked", "met")]
     for name, entry in found["clean"].items():
-        lines.append(f"* clean clips, `{name}`: {entry['value']:.3f}, asked {entry['asked']} ({_met(entry)})")
+        value = "-" if entry["value"] is None else f"{entry['value']:.3f}"
+        lines.append(_row(f"`{name}`", value, f"{entry['asked']}", _met(entry)))
+    lines += ["", f"### Faults: the right word in {100 * NAMED:.0f} % of events, and an AUC of {SEEN}", ""]
+    lines += _table("fault", "named rightly", "most often", "met", "best quiet metric", "its AUC", "met")
     for kind, entry in found["verdicts"].items():
-        share = f"{entry['right']} of {entry['events']}"
-        lines.append(f"* {kind}: named rightly {share}, most often {entry['most']} ({_met(entry)})")
+        seen = found["faults"][kind]
+        best = ", ".join(f"`{name}`" for name in seen["best"]) or "none"
+        value = "-" if seen["auc"] is None else f"{seen['auc']:.2f}"
+        named = f"{entry['right']} of {entry['events']}"
+        lines.append(_row(kind, named, entry["most"], _met(entry), best, value, _met(seen)))
+    quiet = ", ".join(f"`{name}`" for name in found["quiet"]) or "none"
+    lines += ["", f"Quiet metrics are those that no nuisance moves beyond an AUC of {BLIND}: {quiet}."]
+    lines += ["", f"### Nuisances: `memory_score` within its limit in {100 * HOLDS:.0f} % of clips", ""]
+    lines += _table("nuisance, strength", "at least", "held", "lowest", "met")
     for kind, entry in found["nuisances"].items():
-        text = f"`memory_score` at least {entry['asked']} in {entry['held']} of {entry['clips']} clips"
-        lines.append(f"* {kind}: {text}, lowest {entry['lowest']:.3f} ({_met(entry)})")
+        held = f"{entry['held']} of {entry['clips']}"
+        lines.append(_row(kind, f"{entry['asked']}", held, f"{entry['lowest']:.3f}", _met(entry)))
+    lines += ["", f"### What needs no memory: at most {NOTHING['memory_score']}", ""]
+    lines += _table("prediction", *(f"`{name}`" for name in NOTHING), "met")
     for kind, entry in found["tricks"].items():
-        values = ", ".join(f"`{name}` {value:.3f}" for name, value in entry["values"].items())
-        lines.append(f"* {kind} (no memory): {values} ({_met(entry)})")
-    lines.append(f"* metrics that no nuisance moves beyond {BLIND}: {', '.join(f'`{n}`' for n in found['quiet'])}")
-    for kind, entry in found["faults"].items():
-        best = ", ".join(f"`{name}`" for name in entry["best"]) or "none"
-        value = "-" if entry["auc"] is None else f"{entry['auc']:.2f}"
-        lines.append(f"* {kind}: best AUC among those {value}, by {best} ({_met(entry)})")
+        values = (entry["values"].get(name) for name in NOTHING)
+        lines.append(_row(kind, *("-" if v is None else f"{v:.3f}" for v in values), _met(entry)))
     return lines
+
+
+def _table(*header: str) -> list[str]:
+    return [_row(*header), _row(*["---"] * len(header))]
+
+
+def _row(*cells: str) -> str:
+    return "| " + " | ".join(cells) + " |"
 
 
 def _held(value: float | None, least: float) -> dict[str, Any]:
@@ -136,4 +151,4 @@ def _best(metrics: dict[str, Any], quiet: list[str], kind: str) -> dict[str, Any
 
 
 def _met(entry: dict[str, Any]) -> str:
-    return "met" if entry["met"] else "not met"
+    return "yes" if entry["met"] else "no"

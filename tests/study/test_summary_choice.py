@@ -129,8 +129,8 @@ def test_only_what_no_nuisance_moves_may_see_a_fault():
     fewer = targets(study(), METRICS, {"frozen": {"frozen": 3, "late": 1}})["verdicts"]["frozen"]
     assert fewer == {"right": 3, "events": 4, "most": "frozen", "met": False}
     text = "\n".join(target_lines(found))
-    assert "* frozen: named rightly 4 of 5, most often frozen (met)" in text
-    assert "`identity_rank1`: 0.900, asked 0.95 (not met)" in text
+    assert "| frozen | 4 of 5 | frozen | yes | `verdict_returned` | 0.97 | yes |" in text
+    assert "| `identity_rank1` | 0.900 | 0.95 | no |" in text
 
 
 def test_nuisances_keep_the_score_and_tricks_get_none():
@@ -152,8 +152,8 @@ def test_nuisances_keep_the_score_and_tricks_get_none():
     assert found["tricks"]["pinned"] == {"values": {"memory_score": pytest.approx(0.02)}, "met": True}
     assert not found["tricks"]["stuck"]["met"]
     text = "\n".join(target_lines(found))
-    assert "* late 2.5: `memory_score` at least 0.7 in 8 of 10 clips, lowest 0.600 (not met)" in text
-    assert "* stuck (no memory): `memory_score` 0.021 (not met)" in text
+    assert "| late 2.5 | 0.7 | 8 of 10 | 0.600 | no |" in text
+    assert "| stuck | 0.021 | - | no |" in text
 
 
 def test_a_tie_of_verdicts_is_not_the_right_one():

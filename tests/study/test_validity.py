@@ -13,9 +13,20 @@ from hmbench.data.mini_world import PROBE_KINDS, Probe
 from hmbench.metrics.reentry.metrics import event_rows
 from hmbench.networks.embedder import load_embedder
 from hmbench.study.body_faults import PAINTED, painted
+from hmbench.study.heat_map import write_heat_map
 from hmbench.study.nuisances import LEVELS, LIMITS, NUISANCES, disturbed
 from hmbench.study.probe_clips import ProbeSource, clean_samples, shown_variants
-from hmbench.study.validity import EXPECTED, Measured, Study, StudyConfig, auc, monotonicity, run_study, signed_values
+from hmbench.study.validity import (
+    EXPECTED,
+    Measured,
+    Study,
+    StudyConfig,
+    auc,
+    auc_interval,
+    monotonicity,
+    run_study,
+    signed_values,
+)
 from hmbench.study.validity_report import recall_by_size, summarise_study, to_markdown
 from hmbench.subjects.oracle import OracleTracker
 from tests.metrics import stage
@@ -66,9 +77,9 @@ def test_the_summary_says_who_sees_what():
     assert summary["metrics"]["gone"]["faults"]["frozen"]["auc"] is None
     assert summary["verdicts"] == {"frozen": {"frozen": 2}}
     text = to_markdown(summary)
-    assert "| `up` | 0.95 | 1.00 (1.00) |" in text
+    assert "| `up` | 0.95 | 1.00 [0.39, 1.00] |" in text
     assert "| `gone` | - | - |" in text
-    assert "* frozen (frozen): frozen 2" in text
+    assert "| frozen | frozen | frozen 2 |" in text
 
 
 def test_recall_is_told_by_size():
@@ -144,3 +155,32 @@ def test_painted_faults_change_the_first_subject_and_nothing_else():
     _, ever = painted(case.sample, without, "ever-present", 1.0)
     before = truth.events[0].reentry - stage.HALF
     assert (ever[:before] == 1).any(axis=(1, 2)).all()
+
+
+@pytest.mark.parametrize("value", [0.0, 0.3, 0.5, 0.875, 1.0])
+@pytest.mark.parametrize("clean, faulty", [(8, 8), (16, 12)])
+def test_the_interval_of_an_auc_holds_what_is_within_its_own_errors(value, clean, faulty):
+    low, high = auc_interval(value, clean, faulty)
+    ends = np.linspace(1e-6, 1 - 1e-6, 200001)  # all values whose own standard error reaches the measured one
+    extra = (clean + faulty) / 2 - 1
+    error = np.sqrt(ends * (1 - ends) * (1 + extra * ((1 - ends) / (2 - ends) + ends / (1 + ends))) / (clean * faulty))
+    near = ends[np.abs(value - ends) <= 1.959964 * error]
+    assert (low, high) == (pytest.approx(near.min(), abs=2e-5), pytest.approx(near.max(), abs=2e-5))
+    assert high - low > 0.1
+
+
+def test_an_auc_of_nothing_has_no_interval():
+    assert np.isnan(auc_interval(float("nan"), 0, 3)).all()
+
+
+def test_the_heat_map_shows_every_scored_metric_against_everything(tmp_path):
+    def entry(auc, scored=2):
+        return {"scored": scored, "faults": {"frozen": {"auc": auc}}, "nuisances": {"crf": {"auc": None}}}
+
+    metrics = {"reentry_success": entry(0.97), "hota": entry(0.31), "lpips": entry(None, 0)}
+    write_heat_map({"metrics": metrics}, tmp_path / "map.svg")
+    text = (tmp_path / "map.svg").read_text()
+    assert all(word in text for word in ("reentry_success", "hota", "frozen", "crf", ">.97<", ">.31<"))
+    assert "lpips" not in text and ">nan<" not in text
+    write_heat_map({"metrics": metrics}, tmp_path / "again.svg")
+    assert (tmp_path / "again.svg").read_text() == text

@@ -1,0 +1,67 @@
+"""The documents' page of what metrics can see, made from a study: ``python -m hmbench.study.documents STUDY [DOCS]``.
+
+STUDY is the folder that `hmbench validate-metrics --out STUDY` left. Written are ``validity.json`` (all numbers),
+``metrics/validity.md`` (the page) and ``images/validity.svg`` (the heat map). The page holds nothing that is not in the
+numbers.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from hmbench.files import read_json, write_json, write_text
+from hmbench.study.heat_map import write_heat_map
+from hmbench.study.validity_report import page_sections
+
+HEAD = """# What each metric can see
+
+Clips with exactly one known thing wrong are scored by every metric, through the real tracker. This page is made from
+the study's numbers, which are in [validity.json](../validity.json). To make the study anew:
+
+```bash
+{command}
+python -m hmbench.study.documents V docs
+```
+
+* A **fault** is something that a person sees at once. A metric should fall.
+* A **nuisance** is something that nobody minds. A metric should stay.
+* A prediction that **needs no memory** should get nothing.
+* **AUC** is the probability that a clean clip scores better than a faulty one. 1 sees the fault, 0.5 is blind.
+* The **right word** is the verdict that a person would use.
+
+![AUC of every metric against every fault and nuisance](../images/validity.svg)
+
+Rows are metrics, columns are faults and, after the gap, nuisances. Blue sees, white is blind, red prefers the faulty
+clip. Measures that are exact (`place_error`, `psnr`) tell even a nuisance from the clean clip, which is compared with
+itself. Read them in their units.
+
+## What was found
+"""
+
+
+def command_of(summary: dict[str, Any]) -> str:
+    """The command that made a study."""
+    strengths = ",".join(f"{value:g}" for value in summary["strengths"])
+    size = "x".join(map(str, summary["size"]))
+    clips = f"--split {summary['split']} --clips {summary['clips']} --size {size}"
+    return f"hmbench validate-metrics {clips} --strengths {strengths} --out V"
+
+
+def page(summary: dict[str, Any]) -> str:
+    """The page as Markdown."""
+    return HEAD.format(command=command_of(summary)) + "\n" + "\n".join(page_sections(summary)) + "\n"
+
+
+def write_documents(summary: dict[str, Any], docs: Path) -> None:
+    """Writes numbers, page and picture below the documents' folder."""
+    write_json(docs / "validity.json", summary)
+    write_text(docs / "metrics" / "validity.md", page(summary))
+    write_heat_map(summary, docs / "images" / "validity.svg")
+
+
+if __name__ == "__main__":
+    write_documents(
+        read_json(Path(sys.argv[1]) / "validity.json")["summary"], Path(sys.argv[2] if len(sys.argv) > 2 else "docs")
+    )
