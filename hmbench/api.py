@@ -261,7 +261,7 @@ def _settings(
     metrics: Sequence[str | Metric], tracker: str | SubjectTracker | None, more: Mapping[str, Any]
 ) -> _Settings:
     """Fields of the request, and what is an object rather than a name."""
-    from hmbench.results.predictions import Reading
+    from hmbench.results.reading import Reading
 
     chosen: tuple[Any, ...] = (metrics,) if isinstance(metrics, str) else tuple(metrics)
     objects = [one for one in chosen if not isinstance(one, str)]

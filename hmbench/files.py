@@ -12,12 +12,11 @@ import json
 import math
 import re
 import stat
+import sys
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from hmbench.durable import unreadable, write_bytes
 from hmbench.errors import SampleError, UserError
@@ -131,7 +130,8 @@ def plain(value: Any) -> Any:
         return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [plain(v) for v in value]
-    if isinstance(value, np.generic):
+    np = sys.modules.get("numpy")  # who has none of its scalars need not import it
+    if np is not None and isinstance(value, np.generic):
         return value.item()
     return str(value) if isinstance(value, Path) else value
 

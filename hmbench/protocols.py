@@ -26,10 +26,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, get_args, runtime_checkable
 
-from hmbench.types import Prompt, Score, Track, Truth, Video
-
 if TYPE_CHECKING:
     from hmbench.case import Case
+    from hmbench.types import Prompt, Score, Track, Truth, Video
 
 
 Standing = Literal["model", "stand-in", "no memory", "untrained", "bound"]

@@ -10,6 +10,7 @@ import typer
 
 from hmbench.cli.options import Typed, default_out, takes_request
 from hmbench.errors import UserError
+from hmbench.run.request import check_names
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -75,17 +76,16 @@ def compare(
 
     The first one is the reference. Models are evaluated first, into the folders that `hmbench eval` would use.
     """
-    from hmbench.report.compare import CompareSettings, compare_runs
-
     if videos and out is None:
         raise UserError("--videos needs a folder to write to.", "Give --out DIR.")
     if columns and out is None:
         raise UserError("--columns is of the LaTeX table, which needs a folder to stand in.", "Give --out DIR.")
-    request = typed.request(out=Path(), data=typed["data"] or "")
-    folders = [_run_folder(target, request) for target in targets]
+    folders = _run_folders(typed, targets)
     wanted = metrics if metrics in {"headline", "all"} else tuple(name.strip() for name in metrics.split(","))
+    from hmbench.report.compare import CompareSettings, compare_runs
+
     settings = CompareSettings(
-        metrics=wanted, pairs="all" if all_pairs else "first", pool_seeds=pool_seeds, seed=request.seed
+        metrics=wanted, pairs="all" if all_pairs else "first", pool_seeds=pool_seeds, seed=typed["seed"]
     )
     comparison = compare_runs(folders, settings)
     kinds = [name.strip() for name in by.split(",") if name.strip()]
@@ -94,20 +94,29 @@ def compare(
         _write(comparison, out, columns, (videos, videos_by))
 
 
-def _run_folder(target: str, request: EvalRequest) -> Path:
-    """The run that a target names; a model is evaluated first."""
+def _run_folders(typed: Typed, targets: Sequence[str]) -> list[Path]:
+    """The runs that targets name; models are evaluated first, and only they need torch."""
+    models = [target for target in targets if not (Path(target) / "run.json").is_file()]
+    for target in models:
+        if not typed["data"]:
+            raise UserError(
+                f"{target} is no run folder, and to evaluate it as a model --data is needed.",
+                "Give run folders of `hmbench eval`, or: hmbench compare MODEL MODEL --data mini",
+            )
+        check_names(model=target, data=typed["data"], profile=typed["profile"])
+    if not models:
+        return [Path(target) for target in targets]
+    request = typed.request(out=Path(), data=typed["data"])
+    return [_evaluated(target, request) if target in models else Path(target) for target in targets]
+
+
+def _evaluated(target: str, request: EvalRequest) -> Path:
+    """The run of a model, evaluated now."""
     from dataclasses import replace
 
     from hmbench.cli.console import RichReporter
     from hmbench.run.workers import evaluate
 
-    if (Path(target) / "run.json").is_file():
-        return Path(target)
-    if not request.data:
-        raise UserError(
-            f"{target} is no run folder, and to evaluate it as a model --data is needed.",
-            "Give run folders of `hmbench eval`, or: hmbench compare MODEL MODEL --data mini",
-        )
     folder = default_out(target, request.data, request.seed)
     with RichReporter() as reporter:
         evaluate(replace(request, model=target, out=folder), reporter)

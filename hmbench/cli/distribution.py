@@ -27,6 +27,9 @@ def distribution(
     Networks: hmbench weights pull DIR --only inception --only r3d18. The numbers go to RUN/distribution.json.
     """
     from hmbench.cli.compare import screen_table
+    from hmbench.results.run_folder import RunFolder
+
+    RunFolder(run).read_manifest()  # before anything heavy: a name may be wrong
     from hmbench.cli.console import out as screen
     from hmbench.cli.console import progress_bar
     from hmbench.report.text_table import TextTable, number

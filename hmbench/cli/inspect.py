@@ -41,6 +41,11 @@ def register(app: typer.Typer) -> None:
 
 def inspect_command(run: Run, sample: SampleId, out: Out = None, data: Data = None) -> None:
     """Shows every exit and re-entry of one clip: verdict and numbers, a film strip each, and a plot of all paths."""
+    from hmbench.results.run_folder import RunFolder
+
+    folder = RunFolder(run)
+    manifest = folder.read_manifest()  # before anything heavy: a name may be wrong
+    sample = whole_id(sample, manifest.samples, f"The run {folder.path}")
     import cv2
     from rich.table import Table
 
@@ -49,13 +54,10 @@ def inspect_command(run: Run, sample: SampleId, out: Out = None, data: Data = No
     from hmbench.durable import make_folder, write_bytes
     from hmbench.report.pictures import film_strip, trajectory_plot
     from hmbench.results.prediction_files import stored_prediction
-    from hmbench.results.predictions import read_prediction, reading_of
-    from hmbench.results.run_folder import RunFolder
+    from hmbench.results.predictions import read_prediction
+    from hmbench.results.reading import reading_of
     from hmbench.subjects import tracks_from_json
 
-    folder = RunFolder(run)
-    manifest = folder.read_manifest()
-    sample = whole_id(sample, manifest.samples, f"The run {folder.path}")
     content, tracked = _records(folder, manifest, sample)
     clip = open_dataset(data or manifest.data, options=None if data else manifest.data_options).load(sample)
     path = stored_prediction(folder, manifest, sample)

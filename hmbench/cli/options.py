@@ -13,7 +13,7 @@ import typer
 from hmbench.cli.common import shows
 from hmbench.cli.completion import FIELDS
 from hmbench.flags import Asked, asked_by, from_typed
-from hmbench.run.request import EvalRequest, check_metrics, check_names, default_out
+from hmbench.run.request import EvalRequest, check_metrics, check_names, check_options, default_out, parse_options
 
 __all__ = ["Typed", "default_out", "takes_request"]
 
@@ -50,8 +50,10 @@ class Typed:
         """
         values = {**self.values, **changes}
         profile = None if self.command == "retrieval" else values.get("profile")  # models know profiles of their own
-        check_names(model=values.get("model"), data=values.get("data"), profile=profile)
+        names = {name: values.get(name) for name in ("model", "data", "tracker", "split")}
+        check_names(**names, profile=profile)
         check_metrics(values.get("metrics") or ())
+        check_options(values.get("model"), parse_options(values.get("options")))
         others = {name: value for name, value in changes.items() if name not in self.values}
         if self.on_workers:  # what this machine has says nothing of theirs
             others["device"], values["device"] = values["device"], "cpu"

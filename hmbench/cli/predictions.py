@@ -33,6 +33,9 @@ def check_command(
     For example: hmbench check-predictions my-videos mini --match '{id}_seed0.mp4'. Exits with 1 if something does not
     fit.
     """
+    from hmbench.run.request import check_names
+
+    check_names(model=None, data=data, profile=None, split=split)
     from hmbench.cli.console import MODE, open_shown, show_json
     from hmbench.cli.console import out as screen
     from hmbench.run.predictions_check import check_predictions

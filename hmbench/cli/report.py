@@ -51,6 +51,10 @@ def report(
     title: Title = "hmbench report",
 ) -> None:
     """Write pages for looking at runs: tables, plots, a page per model, clip and metric, videos in step."""
+    from hmbench.results.run_folder import RunFolder
+
+    for run in runs:  # before anything heavy: a name may be wrong
+        RunFolder(run).read_manifest()
     from hmbench.cli.console import errors
     from hmbench.cli.console import out as screen
     from hmbench.report.pages.content import Site

@@ -14,7 +14,8 @@ from hmbench.errors import UserError
 from hmbench.report.compare import Comparison
 from hmbench.report.compare_inputs import ComparedRun
 from hmbench.results.prediction_files import stored_prediction
-from hmbench.results.predictions import read_prediction, reading_of
+from hmbench.results.predictions import read_prediction
+from hmbench.results.reading import reading_of
 from hmbench.results.run_folder import RunFolder
 from hmbench.types import Sample, Video
 from hmbench.video.files import write_video

@@ -8,24 +8,19 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hmbench.errors import SampleError, UserError, did_you_mean
-from hmbench.flags import flag
+from hmbench.errors import SampleError
+from hmbench.results.reading import EXACT, Reading
 from hmbench.types import Sample, Video
 from hmbench.video.decode import Header, shown_at_ticks
 from hmbench.video.files import resize_video
 from hmbench.video.sources import source_header, source_pictures
 
-ALIGN = ("resample", "first-frames")
-FRAMES = ("exact", "first")
-FIT = ("stretch", "crop", "pad")
 RATE_TOLERANCE = 0.005
 """Relative: 14.985 is 15 fps, 16 is not."""
 ASPECT_TOLERANCE = 0.01
@@ -33,52 +28,6 @@ ASPECT_TOLERANCE = 0.01
 CONTEXT_PSNR = 26.0
 """dB at a quarter of the size. On the mini world's 16 clips the context through the small codec has 34.9 to 43.4, the
 target or either half at half the speed 9.5 to 24.9."""
-
-
-FITTING = "Predictions that do not fit"
-"""Heading of these options."""
-SCORING = "score check-predictions"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reading:
-    """How predictions that do not fit are made to; the defaults refuse them."""
-
-    align: str | None = flag(
-        None,
-        "For another rate: resample (by time) or first-frames (frame by frame, whatever the file says).",
-        commands=SCORING,
-        panel=FITTING,
-    )
-    """For another rate: ``resample`` takes what a player shows at the sample's ticks, ``first-frames`` takes frame for
-    frame, whatever the file says of its rate."""
-    frames: str = flag(
-        "exact",
-        "exact, or first: score the first frames of videos that have more than the target.",
-        commands=SCORING,
-        panel=FITTING,
-    )
-    """``first`` takes the first frames of a video that has more than the target."""
-    fit: str | None = flag(None, "For another shape: crop, pad or stretch.", commands=SCORING, panel=FITTING)
-    """For another aspect: ``stretch``, ``crop`` (cover, cut the rest) or ``pad`` (fit inside, black around)."""
-
-    def __post_init__(self) -> None:
-        given = (("--align", self.align, ALIGN), ("--frames", self.frames, FRAMES), ("--fit", self.fit, FIT))
-        for option, value, known in given:
-            if value is not None and value not in known:
-                raise UserError(f"{option} {value!r} is unknown.", did_you_mean(value, known))
-
-    def asked(self) -> dict[str, str]:
-        """What differs from the defaults, for the record of a run."""
-        return {key: value for key, value in asdict(self).items() if value not in (None, "exact")}
-
-
-EXACT = Reading()
-
-
-def reading_of(recorded: Mapping[str, str]) -> Reading:
-    """The reading that a run recorded."""
-    return Reading(**{key: value for key, value in recorded.items() if key in {f.name for f in fields(Reading)}})
 
 
 class Expected(NamedTuple):

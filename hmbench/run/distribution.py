@@ -17,7 +17,8 @@ from hmbench.metrics.distribution import EVERY, SNIPPET, Distance, gaussian_dist
 from hmbench.networks.backbones import Backbone, from_folder
 from hmbench.networks.distribution_networks import Features, load_inception, load_r3d18
 from hmbench.results.prediction_files import stored_prediction
-from hmbench.results.predictions import read_prediction, reading_of
+from hmbench.results.predictions import read_prediction
+from hmbench.results.reading import reading_of
 from hmbench.results.run_folder import RunFolder
 
 FILE = "distribution.json"

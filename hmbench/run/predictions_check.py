@@ -11,7 +11,8 @@ from hmbench.data.dataset import Dataset
 from hmbench.data.hm_world import HMWorld
 from hmbench.errors import SampleError, UserError
 from hmbench.results.prediction_files import Matched, find_predictions, none_matches
-from hmbench.results.predictions import EXACT, Expected, Plan, Reading, expected_of, plan_reading
+from hmbench.results.predictions import Expected, Plan, expected_of, plan_reading
+from hmbench.results.reading import EXACT, Reading
 from hmbench.run.request import Reporter
 from hmbench.video.decode import Header, read_header
 from hmbench.video.sources import source_header

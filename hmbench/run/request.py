@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from hmbench.errors import UserError, did_you_mean
+from hmbench.files import read_json
 from hmbench.flags import flag, part
 from hmbench.metrics.names import metric_names
 from hmbench.registry import DATA as DATA_SOURCES
-from hmbench.registry import METRICS, MODELS, model_names
-from hmbench.results.predictions import EXACT, FITTING, Reading
+from hmbench.registry import METRICS, MODELS, TRACKERS, factory_options, find_factory, model_names
+from hmbench.results.reading import EXACT, FITTING, Reading
 from hmbench.run.place import place_of
 from hmbench.run.workers_request import SHARING, Workers
 
@@ -274,12 +275,17 @@ class EvalRequest:
             raise UserError("--any-class is about tracking, and --no-tracking was given.", "Give one of the two.")
 
 
-def check_names(*, model: str | None, data: str | None, profile: str | None) -> None:
+def check_names(
+    *, model: str | None, data: str | None, profile: str | None, tracker: str | None = None, split: str | None = None
+) -> None:
     """Refuses names that nobody offers, before anything heavy is imported.
 
     Raises:
-        UserError: If there is no such model, data source or profile.
+        UserError: If there is no such model, data source, profile or tracker, or no such split in a folder that lists
+            its splits.
     """
+    if tracker is not None and ":" not in tracker and tracker not in (known := TRACKERS.points()):
+        raise TRACKERS.unknown(tracker, known)
     if profile is not None and profile not in PROFILES:
         raise UserError(f"There is no profile {profile!r}.", f"Available: {', '.join(PROFILES)}.")
     if model is not None and not Path(model).is_dir() and ":" not in model and model not in model_names():
@@ -290,6 +296,24 @@ def check_names(*, model: str | None, data: str | None, profile: str | None) -> 
             f"There is no data folder {data!r}.",
             f"{did_you_mean(data, known)} Or give a folder in HM-World's layout, or module:NAME.",
         )
+    if data and split not in (None, "all") and (listed := Path(data) / "splits.json").is_file():
+        splits = ["all", *read_json(listed, kind=dict)]
+        if split not in splits:
+            raise UserError(f"{data} has no split {split!r}.", did_you_mean(str(split), splits))
+
+
+def check_options(model: str | None, options: Mapping[str, str]) -> None:
+    """Refuses options that a model does not have, before its data are made or read; imports the model's code.
+
+    Raises:
+        UserError: If there is no such option.
+    """
+    if model is None or not options:
+        return
+    accepted = factory_options(find_factory(model)[0])
+    for key in (key.replace("-", "_") for key in options):
+        if key not in accepted:
+            raise UserError(f"Model {model!r} has no option {key!r}.", did_you_mean(key, accepted))
 
 
 def check_metrics(names: Sequence[str]) -> None:

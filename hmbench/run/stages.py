@@ -25,7 +25,8 @@ from hmbench.metrics.needs import EVENTS, SEPARATE, unmet_need
 from hmbench.metrics.reentry.metrics import event_rows
 from hmbench.protocols import Metric, SubjectTracker, TruthModel, WorldModel
 from hmbench.results.prediction_record import check_unchanged, write_record
-from hmbench.results.predictions import EXACT, Reading, read_prediction
+from hmbench.results.predictions import read_prediction
+from hmbench.results.reading import EXACT, Reading
 from hmbench.results.records import Row
 from hmbench.results.run_folder import RunFolder
 from hmbench.run.adding import EVENTS_BY, in_order, right_rows, stored_scores

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from hmbench.cli import app
 from hmbench.cli import completion as shell
 from hmbench.cli.common import EXAMPLES, JSON, leaves
+from hmbench.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 LEAVES = leaves(app)
@@ -74,6 +75,76 @@ def test_typos_and_lists_need_neither_torch_nor_scipy() -> None:
     found = {one["model"]: one["description"] for one in json.loads(listed.stdout)}
     assert "Repeats the last context frame." in found["copy-last"] and "HyDRA" in found["hydra"]
     assert not [name for name, text in found.items() if not text or "cannot be loaded" in text]
+
+
+TYPOS = {
+    "eval --model hydraa --data mini": "There is no model 'hydraa'",
+    "eval --model hydra --data minni": "There is no data folder 'minni'",
+    "eval --model hydra --data mini --metric pnsr": "There is no metric 'pnsr'",
+    "eval --model hydra --data mini --tracker sort": "There is no tracker 'sort'",
+    "eval --model hydra --data mini --profile papr": "There is no profile 'papr'",
+    "eval --model hydra --data listed --split tset": "has no split 'tset'",
+    "generate --model hydra --data mini --shard 3": "--shard '3' is not of the form k/n",
+    "score --run nowhere": "nowhere is not a run",
+    "score --predictions videos --data minni": "There is no data folder 'minni'",
+    "compare a b": "a is no run folder",
+    "compare hydra hydraa --data mini": "There is no model 'hydraa'",
+    "inspect nowhere 1": "nowhere is not a run",
+    "distribution nowhere": "nowhere is not a run",
+    "report nowhere --out site": "nowhere is not a run",
+    "check-predictions videos minni": "There is no data folder 'minni'",
+    "models hydraa": "There is no model 'hydraa'",
+    "evall": "No such command 'evall'",
+    "eval --modell hydra": "No such option: --modell",
+}
+"""What was typed, and what is said of it."""
+HEAVY = ("torch", "numpy", "scipy", "pandas", "cv2", "av", "numba", "matplotlib", "transformers")
+
+
+def test_typos_are_answered_before_anything_heavy_is_imported(tmp_path: Path) -> None:
+    (tmp_path / "listed").mkdir()
+    (tmp_path / "listed" / "splits.json").write_text('{"test": []}')
+    code = f"""
+import shlex, sys
+from hmbench.cli import main
+for typed in {list(TYPOS)!r}:
+    sys.argv = ["hmbench", *shlex.split(typed)]
+    try:
+        main()
+    except SystemExit as done:
+        assert done.code == 2, (typed, done.code)
+    print("=====", file=sys.stderr)
+    heavy = [name for name in {HEAVY!r} if name in sys.modules]
+    assert not heavy, (typed, heavy)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    for sentence, said in zip(TYPOS.values(), done.stderr.split("====="), strict=False):
+        assert sentence in said, said
+
+
+def test_an_option_that_a_model_lacks_is_told_before_its_data_are_made(tmp_path: Path) -> None:
+    from hmbench.run.request import check_options
+
+    with pytest.raises(UserError, match="Model 'still' has no option 'fram'") as refused:
+        check_options("still", {"fram": "3"})
+    assert "frame" in str(refused.value.hint)
+    check_options("still", {})
+
+
+def test_what_is_installed_is_read_once_and_seen_when_it_changes(tmp_path: Path, monkeypatch) -> None:
+    from hmbench.registry import TRACKERS
+
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert "late" not in TRACKERS.points()
+    info = tmp_path / "late-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Name: late\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[hmbench.trackers]\nlate = late:track\n")
+    assert TRACKERS.points()["late"].value == "late:track"
 
 
 def test_models_are_never_cut_at_80_columns() -> None:

@@ -121,7 +121,8 @@ def load_sample(folder: Path, changed: Path) -> None:
 def look_at_predictions(folder: Path, changed: Path) -> None:
     """What ``check-predictions`` does, and reads what fits."""
     from hmbench.data.hm_world import HMWorld
-    from hmbench.results.predictions import Reading, read_prediction
+    from hmbench.results.predictions import read_prediction
+    from hmbench.results.reading import Reading
     from hmbench.run.predictions_check import check_predictions
 
     data, how = HMWorld(folder / "data"), Reading(align="resample", fit="pad", frames="first")

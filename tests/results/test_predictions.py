@@ -13,7 +13,8 @@ from hmbench.data.disc_world import DiscWorld
 from hmbench.errors import SampleError, UserError
 from hmbench.results.notes import sample_notes
 from hmbench.results.prediction_files import find_predictions
-from hmbench.results.predictions import Reading, context_likeness, read_prediction
+from hmbench.results.predictions import context_likeness, read_prediction
+from hmbench.results.reading import Reading
 from hmbench.types import Sample, Video
 from hmbench.video.files import write_lossless
 from hmbench.video.sources import source_digest, source_header
