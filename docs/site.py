@@ -11,9 +11,10 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
-    """Links to files of the repository lead to it; the page of commands is made from the commands."""
-    if page.file.src_uri == "reference/commands.md":
-        markdown += commands()
+    """Links to files of the repository lead to it; the pages of commands and of metrics are made from the code."""
+    made = {"reference/commands.md": commands, "reference/metrics.md": metrics}
+    if page.file.src_uri in made:
+        markdown += made[page.file.src_uri]()
     here = (ROOT / "docs" / page.file.src_uri).parent
 
     def lead(found: re.Match[str]) -> str:
@@ -48,6 +49,25 @@ def commands() -> str:
             lines += ["| option | what it does | default |", "|---|---|---|", *rows]
         parts.append("\n".join(lines) + "\n")
     return "\n".join(parts)
+
+
+def metrics() -> str:
+    """Every metric with what its `MetricInfo` says, as a Markdown table."""
+    from hmbench.metrics.table import default_metrics
+
+    found = default_metrics(profile="mini", weights=None, device="cpu", quality=True, vbench=True)
+    rows = []
+    for info in (metric.info for metric in found):
+        better = {True: "higher", False: "lower", None: "neither"}[info.higher_is_better]
+        low, high = ("" if end is None else f"{end:g}" for end in info.bounds)
+        ends = f"{low} to {high}" if low and high else f"from {low}" if low else f"up to {high}" if high else "no ends"
+        bold = "**" if info.headline else ""
+        needs = ", ".join(sorted(info.needs))
+        source = info.source.replace("|", "\\|")
+        unit = f" ({info.unit})" if info.unit else ""
+        rows.append(f"| {bold}`{info.name}`{bold} | {info.version} | {better} | {ends}{unit} | {needs} | {source} |")
+    head = ["| metric | version | better | range | needs | source |", "|---|---|---|---|---|---|"]
+    return "\n" + "\n".join([*head, *rows]) + "\n"
 
 
 def _row(parameter: Any) -> str:

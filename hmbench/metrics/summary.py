@@ -4,7 +4,7 @@
 truth. `memory_score` is their power mean of exponent 1/2: who remembers both has 1, who remembers one of them alone
 has a quarter, who remembers neither has 0. A harmonic mean gave nothing to either memory alone, so that models which
 know the place and lose the subjects stood beside tricks that know neither. Where a clip says nothing of the background
-(following its camera needs no memory) the subjects alone count. The choice was made by the study (docs/metrics.md).
+(following its camera needs no memory) the subjects alone count. How the choice was made: docs/metrics/summary.md.
 """
 
 from __future__ import annotations

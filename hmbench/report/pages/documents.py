@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,31 +14,43 @@ DOCS = Path(__file__).resolve().parents[3] / "docs"
 
 
 def validity(path: Path | None = None) -> dict[str, Any] | None:
-    """A study by `hmbench validate-metrics`; None if there is none.
+    """The tables of a study by `hmbench validate-metrics`; None if there is none.
 
     Args:
-        path: Its JSON file; by default the repository's own.
+        path: Its JSON file, with or without the single values; by default the repository's own.
     """
-    path = path or DOCS / "validity.json"
-    return dict(read_json(path)) if path.is_file() else None
+    if path is None:
+        there = [found for found in (DOCS / "data" / "validity.json", DOCS / "validity.json") if found.is_file()]
+        path = there[0] if there else None
+    if path is None or not path.is_file():
+        return None
+    content = dict(read_json(path))
+    return dict(content.get("summary") or content)
 
 
-def explained(names: Collection[str], path: Path | None = None) -> dict[str, str]:
-    """What the page of metrics says of each: the list item that begins with its name, or with a family's ``dsc_*``.
+def explained(names: Collection[str], pages: Sequence[Path] | None = None) -> dict[str, str]:
+    """What the pages of metrics say of each: the table row or list item that begins with its name.
 
     Args:
         names: Metrics.
-        path: A Markdown file; by default ``docs/metrics.md``.
+        pages: Markdown files; by default ``docs/metrics.md`` and the pages of the families.
     """
-    path = path or DOCS / "metrics.md"
-    if not path.is_file():
-        return {}
-    items = re.findall(r"^\* (.+(?:\n  .+)*)", path.read_text(encoding="utf-8"), re.M)
-    texts = [re.sub(r"\s+", " ", item).replace("**", "") for item in items]
-    heads = [re.match(r"(?:[^`:]{0,12}`[a-z0-9_]+`,? ?(?:and )?)+", text) for text in texts]
+    if pages is None:
+        pages = [DOCS / "metrics.md", *sorted((DOCS / "metrics").glob("*.md"))]
     found: dict[str, str] = {}
-    for text, head in zip(texts, heads, strict=True):
-        for name in re.findall(r"`([a-z0-9_]+)`", head.group() if head else ""):
-            if name in names:
-                found.setdefault(name, text)
+    for page in (page for page in pages if page.is_file()):
+        for text in _lines(page.read_text(encoding="utf-8")):
+            head = re.match(r"(?:[^`:]{0,12}`[a-z0-9_]+`,? ?(?:and )?)+", text)
+            for name in re.findall(r"`([a-z0-9_]+)`", head.group() if head else ""):
+                if name in names:
+                    found.setdefault(name, text)
     return found
+
+
+def _lines(text: str) -> list[str]:
+    """Table rows and list items as sentences, without emphasis and links."""
+    rows = [[cell.strip() for cell in row.strip("|").split("|")] for row in re.findall(r"^\|.*`.*\|$", text, re.M)]
+    items = [f"{cells[0]}: {cells[1]}" for cells in rows if len(cells) > 1]
+    items += re.findall(r"^\* (.+(?:\n  .+)*)", text, re.M)
+    plain = (re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", item).replace("**", "") for item in items)
+    return [re.sub(r"\s+", " ", item) for item in plain]
