@@ -128,6 +128,9 @@ def test_only_what_no_nuisance_moves_may_see_a_fault():
     assert found["verdicts"]["frozen"] == {"right": 4, "events": 5, "most": "frozen", "met": True}
     fewer = targets(study(), METRICS, {"frozen": {"frozen": 3, "late": 1}})["verdicts"]["frozen"]
     assert fewer == {"right": 3, "events": 4, "most": "frozen", "met": False}
+    metrics = {name: {**entry, "faults": {"moonwalk": {"auc": 1.0}}} for name, entry in METRICS.items()}
+    moonwalk = targets(study(), metrics, {"moonwalk": {"sliding": 3, "out of step": 1, "late": 1}})["verdicts"]
+    assert moonwalk == {"moonwalk": {"right": 4, "events": 5, "most": "sliding", "met": True}}
     text = "\n".join(target_lines(found))
     assert "| frozen | 4 of 5 | frozen | yes | `verdict_returned` | 0.97 | yes |" in text
     assert "| `identity_rank1` | 0.900 | 0.95 | no |" in text
