@@ -1,4 +1,8 @@
-"""sha256 of files, computed once: kept by place, size, time and inode in the cache folder (``digests.sqlite``).
+"""sha256 of files, computed once: kept by place, size, times and inode in the cache folder (``digests.sqlite``).
+
+The time of the last change of the inode (ctime) is one of the times: `cp -p`, `rsync -t` and archives whose files all
+carry one date put other bytes in a file's place under the same size and date, and file systems give a freed inode away
+again.
 
 A file that changed in the last seconds is never kept: it could change again within the same tick of its clock. A cache
 that cannot be used costs time, not the run. `content_digests(paths, trust=False)` reads every byte again, as
@@ -20,8 +24,10 @@ from hmbench.durable import unreadable
 _FRESH = 3.0
 """Seconds for which a changed file's digest is not kept."""
 _MANY = 500
-Key = tuple[str, int, int, int]
-"""Absolute path, bytes, time in nanoseconds, inode."""
+Key = tuple[str, int, int, int, int]
+"""Absolute path, bytes, time of the content in nanoseconds, inode, time of the inode in nanoseconds."""
+_TABLE = "digests_2"
+"""Digests kept by earlier versions, without the inode's time, are not asked."""
 
 
 def file_digest(path: Path) -> str:
@@ -59,7 +65,7 @@ def content_digests(paths: Iterable[Path], *, trust: bool = True) -> dict[Path, 
         digest = known.get(key)
         if digest is None:
             digest = file_digest(path)
-            if _key(path) == key and time.time() - key[2] / 1e9 > _FRESH:
+            if _key(path) == key and time.time() - max(key[2], key[4]) / 1e9 > _FRESH:
                 new[key] = digest
         found[path] = digest
     if new:
@@ -70,7 +76,7 @@ def content_digests(paths: Iterable[Path], *, trust: bool = True) -> dict[Path, 
 def _key(path: Path) -> Key:
     try:
         stat = path.stat()
-        return str(path.resolve()), stat.st_size, stat.st_mtime_ns, stat.st_ino
+        return str(path.resolve()), stat.st_size, stat.st_mtime_ns, stat.st_ino, stat.st_ctime_ns
     except OSError as error:
         raise unreadable(error, path) from error
 
@@ -83,9 +89,10 @@ def _known(keys: Iterable[Key]) -> dict[Key, str]:
             assert store is not None
             part = wanted[start : start + _MANY]
             marks = ",".join("?" * len(part))
-            query = f"SELECT path, size, changed, inode, sha256 FROM digests WHERE path IN ({marks})"  # noqa: S608 - marks only
+
+            query = f"SELECT path, size, changed, inode, inode_changed, sha256 FROM {_TABLE} WHERE path IN ({marks})"  # noqa: S608
             for row in store.execute(query, [key[0] for key in part]):
-                found[row[:4]] = row[4]
+                found[row[:5]] = row[5]
     return found
 
 
@@ -93,7 +100,7 @@ def _keep(new: dict[Key, str]) -> None:
     with _store() as store:
         if store is not None:
             rows = [(*key, digest) for key, digest in new.items()]
-            store.executemany("INSERT OR REPLACE INTO digests VALUES (?, ?, ?, ?, ?)", rows)
+            store.executemany(f"INSERT OR REPLACE INTO {_TABLE} VALUES (?, ?, ?, ?, ?, ?)", rows)  # noqa: S608
             store.commit()
 
 
@@ -106,8 +113,8 @@ def _store() -> Iterator[sqlite3.Connection | None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         store = sqlite3.connect(path, timeout=10.0)
         store.execute(
-            "CREATE TABLE IF NOT EXISTS digests (path TEXT PRIMARY KEY, size INTEGER, changed INTEGER, inode INTEGER, "
-            "sha256 TEXT)"
+            f"CREATE TABLE IF NOT EXISTS {_TABLE} (path TEXT PRIMARY KEY, size INTEGER, changed INTEGER, "
+            "inode INTEGER, inode_changed INTEGER, sha256 TEXT)"
         )
     try:
         yield store

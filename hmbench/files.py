@@ -21,6 +21,7 @@ from typing import Any
 from hmbench.durable import unreadable, write_bytes
 from hmbench.errors import SampleError, UserError
 
+_DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{port}{n}" for port in ("COM", "LPT") for n in range(10))}
 SEAL = "digest"
 """Key of a sealed file's digest."""
 
@@ -114,13 +115,16 @@ def file_name(name: Any) -> str:
     """A name that comes from elsewhere (a sample's id), if it is a plain file name and nothing more.
 
     Raises:
-        SampleError: If it is no text, holds a path separator, starts with a dot, is empty or longer than 200.
+        SampleError: If it is no text, holds a path separator, starts with a dot, is empty or longer than 200; or if it
+            ends with a dot or blank or is called like a device, which Windows takes for something else.
     """
-    if isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.+@ -]{0,199}", name):
-        return name
+    if isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9_.+@ -]{0,198}[A-Za-z0-9_+@-])?", name):
+        stem = name.partition(".")[0].rstrip().upper()
+        if stem not in _DEVICES:
+            return name
     raise SampleError(
         f"The sample id {str(name)[:200]!r} cannot name a file.",
-        "Use letters, digits, '_', '-' and '.', and do not begin with a dot.",
+        "Use letters, digits, '_', '-' and '.', and neither begin nor end with a dot.",
     )
 
 

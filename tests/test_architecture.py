@@ -18,7 +18,7 @@ FLOORS = (
     {"_moved"},
     {"errors"},
     {"durable"},
-    {"files", "flags", "prefixes", "described", "subject_names"},
+    {"files", "array_files", "flags", "prefixes", "described", "subject_names"},
     {"types", "workers"},
     {"case", "protocols", "registry", "cache", "digests", "streams"},
     {"video", "results"},

@@ -35,7 +35,13 @@ def counting(monkeypatch) -> list[Path]:
     return read
 
 
-def test_a_file_is_read_once_until_it_changes(tmp_path: Path, cache: Path, monkeypatch) -> None:
+@pytest.fixture
+def later(monkeypatch) -> None:
+    """As if nothing had changed for a long time."""
+    monkeypatch.setattr(digests, "_FRESH", -1000.0)
+
+
+def test_a_file_is_read_once_until_it_changes(tmp_path: Path, cache: Path, later: None, monkeypatch) -> None:
     read = counting(monkeypatch)
     path = old_file(tmp_path / "a", b"one")
     assert [content_digest(path) for _ in range(3)] == [sha(b"one")] * 3 and len(read) == 1
@@ -44,7 +50,19 @@ def test_a_file_is_read_once_until_it_changes(tmp_path: Path, cache: Path, monke
     assert content_digests([path], trust=False) == {path: sha(b"two")}
 
 
-def test_another_file_of_equal_size_and_time_is_another_file(tmp_path: Path, cache: Path) -> None:
+def test_other_bytes_in_place_under_the_old_size_and_date_are_seen(tmp_path: Path, cache: Path, later: None) -> None:
+    """As `cp -p`, `rsync --inplace -t` and archives whose files all carry one date leave them."""
+    path = old_file(tmp_path / "a", b"one")
+    assert content_digest(path) == sha(b"one")
+    before = path.stat()
+    path.write_bytes(b"two")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    now = path.stat()
+    assert (now.st_size, now.st_mtime_ns, now.st_ino) == (before.st_size, before.st_mtime_ns, before.st_ino)
+    assert content_digest(path) == sha(b"two")
+
+
+def test_another_file_of_equal_size_and_time_is_another_file(tmp_path: Path, cache: Path, later: None) -> None:
     path = old_file(tmp_path / "a", b"one")
     assert content_digest(path) == sha(b"one")
     other = old_file(tmp_path / "b", b"two")

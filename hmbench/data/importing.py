@@ -23,6 +23,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from hmbench.array_files import read_array
 from hmbench.data.annotations import NOTES_FILE, read_notes
 from hmbench.data.camera_conventions import convention
 from hmbench.data.cameras import parse_cameras, to_unreal
@@ -246,10 +247,7 @@ def _cameras(path: Path, name: str, clip: _Clip, config: ImportConfig) -> tuple[
         return np.tile(np.eye(4), (total, 1, 1)), None
     known = convention(config.cameras)
     if file.suffix == ".npy":
-        try:
-            matrices = np.load(file, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise SampleError(f"{file.name} holds no array: {error}.", "numpy.save(path, poses)") from error
+        matrices = read_array(file, most=1 << 30)
         if matrices.ndim != 3 or matrices.shape[1:] != (4, 4) or matrices.dtype.kind != "f":
             raise SampleError(f"{file.name} is {matrices.dtype} {list(matrices.shape)}.", "It must be [T, 4, 4].")
         poses = known.poses(_of_clip(matrices.astype(np.float64), clip, file.name))

@@ -14,7 +14,6 @@ Labels become 1, 2, ... in the order of their numbers, names or colours. Frames 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +21,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hmbench.array_files import read_array
+from hmbench.data.label_pictures import MOST_PIXELS, number_in_name, read_pictures
 from hmbench.errors import SampleError, UserError
 from hmbench.files import read_json
 from hmbench.types import LabelMaps
@@ -29,7 +30,8 @@ from hmbench.video.files import MAX_LABELS, read_labels
 
 STEM = "masks"
 SUFFIXES = (".mkv", ".npz", ".npy", ".json")
-MOST_PIXELS = 2 * 10**9
+VOID = 255
+"""Label of pixels that nobody judges in DAVIS and YouTube-VOS; alone, or beside numbers as large, it is a subject."""
 
 
 class Labels(NamedTuple):
@@ -74,24 +76,25 @@ def read_label_maps(path: Path, frames: int | None = None) -> Labels:
 
 
 def _array(path: Path) -> NDArray[Any]:
-    try:
-        content = np.load(path, allow_pickle=False)
-        array = content[content.files[0]] if path.suffix == ".npz" else content
-    except (OSError, ValueError, EOFError, KeyError, IndexError) as error:
-        raise SampleError(
-            f"{path} holds no array: {error}.", "Write it by numpy.savez_compressed(path, maps)."
-        ) from None
+    array = read_array(path, ("maps", "masks", "labels"), most=8 * MOST_PIXELS)
     if array.ndim != 3 or array.dtype.kind not in "iub" or array.size > MOST_PIXELS:
         raise SampleError(
             f"{path} is no label map: {array.dtype} {list(array.shape)}.", "It must be [T, H, W] of whole numbers."
         )
-    return np.asarray(array)
+    return array
 
 
 def _numbered(maps: NDArray[Any], path: Path, names: dict[int, str] | None = None) -> Labels:
     """Maps with the labels 1, 2, ... in order."""
-    values = np.unique(maps)
+    values = np.flatnonzero(np.bincount(maps.ravel(), minlength=256)) if maps.dtype == np.uint8 else np.unique(maps)
     values = values[values != 0]
+    others = values[values != VOID]
+    if (values < 0).any() or (0 < len(others) < len(values) and others.max() <= MAX_LABELS):
+        strange = int(values.min()) if (values < 0).any() else VOID
+        raise SampleError(
+            f"{path} has the label {strange} beside {len(values) - 1} more: data sets write it where nobody is judged.",
+            "Write 0 for the background, and 1, 2, ... for subjects.",
+        )
     if len(values) > MAX_LABELS:
         raise SampleError(
             f"{path} has {len(values)} labels, more than {MAX_LABELS}: it is no map of subjects.",
@@ -105,10 +108,10 @@ def _numbered(maps: NDArray[Any], path: Path, names: dict[int, str] | None = Non
 
 
 def _folder(path: Path) -> Labels:
-    subjects = sorted((p for p in path.iterdir() if p.is_dir() and not p.name.startswith(".")), key=_order)
+    subjects = sorted((p for p in path.iterdir() if p.is_dir() and not p.name.startswith(".")), key=number_in_name)
     if not subjects:
-        return _coloured(_pictures(path), path)
-    stacks = [_pictures(one) for one in subjects]
+        return _coloured(read_pictures(path), path)
+    stacks = [read_pictures(one) for one in subjects]
     if len({stack.shape[:3] for stack in stacks}) > 1:
         raise SampleError(f"The folders in {path} have unequal numbers or sizes of pictures.", "One a frame in each.")
     if len(subjects) > MAX_LABELS:
@@ -120,36 +123,11 @@ def _folder(path: Path) -> Labels:
     return Labels(maps, named)
 
 
-def _pictures(folder: Path) -> NDArray[Any]:
-    """``[T, H, W]`` of grey values or palette indices, or ``[T, H, W, 3]``."""
-    from PIL import Image, UnidentifiedImageError
-
-    files = sorted((p for p in folder.iterdir() if p.suffix.lower() == ".png"), key=_order)
-    if not files:
-        raise SampleError(f"{folder} has no .png pictures.", "One a frame: 00000.png, 00001.png, ...")
-    frames = []
-    for file in files:
-        try:
-            with Image.open(file) as image:
-                grey = image.mode in ("P", "L", "1", "I", "I;16")
-                frames.append(np.asarray(image if grey else image.convert("RGB")).astype(np.int32))
-        except (OSError, UnidentifiedImageError, ValueError) as error:
-            raise SampleError(f"{file} cannot be read: {error}.", "Write it again as PNG.") from error
-    if len({frame.shape for frame in frames}) > 1:
-        raise SampleError(f"The pictures in {folder} have unequal sizes or modes.", "Write them all alike.")
-    return np.stack(frames)
-
-
 def _coloured(pictures: NDArray[Any], path: Path) -> Labels:
     if pictures.ndim == 4:  # a colour a subject
-        pictures = (pictures[..., 0] << 16) | (pictures[..., 1] << 8) | pictures[..., 2]
+        red, green, blue = (pictures[..., channel].astype(np.int32) for channel in range(3))
+        pictures = (red << 16) | (green << 8) | blue
     return _numbered(pictures, path)
-
-
-def _order(path: Path) -> tuple[int, str]:
-    """Numbers in names sort as numbers."""
-    digits = re.findall(r"\d+", path.stem)
-    return (int(digits[-1]) if digits else -1, path.name)
 
 
 def _coco(path: Path, frames: int | None) -> Labels:
@@ -162,8 +140,10 @@ def _coco(path: Path, frames: int | None) -> Labels:
         count = frames or max(frame for _, frame, _ in pieces) + 1
         if height * width * count > MOST_PIXELS or min(height, width, count) < 1:
             raise ValueError(f"{count} frames of {height}x{width}")
-        maps = np.zeros((count, height, width), np.int32)
         order = {who: n for n, who in enumerate(sorted({p[0] for p in pieces}, key=str), 1)}
+        if len(order) > MAX_LABELS:
+            raise ValueError(f"{len(order)} subjects, more than {MAX_LABELS}")
+        maps = np.zeros((count, height, width), np.uint8)
         for who, frame, run in pieces:
             if not 0 <= frame < count or list(run["size"]) != [height, width]:
                 raise ValueError(f"a segmentation of frame {frame} and size {run['size']} in {count} frames")

@@ -29,7 +29,7 @@ from hmbench.data.camera_conventions import Convention, convention
 from hmbench.data.dataset import Dataset
 from hmbench.durable import replacing_folder
 from hmbench.errors import UserError
-from hmbench.files import write_text
+from hmbench.files import read_json, write_text
 from hmbench.types import Poses, Prompt, Video
 from hmbench.video.files import write_lossless
 from hmbench.video.geometry import invert
@@ -124,7 +124,7 @@ def write_prompts(
     out.mkdir(parents=True, exist_ok=True)
     marker = out / "prompts.json"
     asked = {"data": data.name, "revision": data.revision(tuple(ids)), "form": vars(form), "samples": list(ids)}
-    if marker.is_file() and json.loads(marker.read_text(encoding="utf-8"))["form"] != asked["form"]:
+    if marker.is_file() and read_json(marker, kind=dict).get("form") != asked["form"]:
         raise UserError(f"{out} holds prompts in another form.", "Take another folder.")
     write_text(marker, json.dumps(asked, indent=1))
     write_text(out / "README.txt", _note(form))
@@ -220,5 +220,5 @@ after the context, without it. Then:
 
 def read_record(folder: Path) -> dict[str, Any]:
     """``prompt.json`` of a prompt folder."""
-    content: dict[str, Any] = json.loads((folder / "prompt.json").read_text(encoding="utf-8"))
+    content: dict[str, Any] = read_json(folder / "prompt.json", kind=dict)
     return content

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -20,12 +19,12 @@ from typing import IO, Any, Literal, get_args
 
 from hmbench.data.card import CARD_FILE, read_card
 from hmbench.data.hm_world import HMWorld, read_sample
-from hmbench.data.hub.archive import read_archive
+from hmbench.data.hub.archive import Limits, read_archive
 from hmbench.data.ids import check_id
 from hmbench.data.splits import split_ids
 from hmbench.durable import replacing, write_bytes
 from hmbench.errors import SampleError, UserError, did_you_mean
-from hmbench.files import read_json, write_json
+from hmbench.files import file_name, read_json, write_json
 from hmbench.types import Sample
 
 Form = Literal["webdataset", "parquet"]
@@ -88,7 +87,9 @@ class Shards:
             self._files: dict[str, dict[str, str]] = dict(content["files"])
             self._captions: dict[str, str | None] = dict(content["captions"])
             self._shard = {str(name): str(s["file"]) for s in content["shards"] for name in s["ids"]}
-        except (KeyError, TypeError, ValueError) as error:
+            for name in [*self._shard, *self._shard.values(), *(f for files in self._files.values() for f in files)]:
+                file_name(name)  # they become paths: of shards that are read, and of files that are written
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise UserError(f"{folder / INDEX} is damaged ({error!r}).", "Export the data again.") from error
         self._card = read_card(folder)
         self._offsets: dict[str, dict[str, tuple[int, int]]] = {}
@@ -115,7 +116,14 @@ class Shards:
         if not path.is_file():
             raise SampleError(f"The shard {path} is missing.", "Fetch it again.")
         read = self._from_tar if self.form == "webdataset" else _from_parquet
-        return self._sample(sample_id, read(path, sample_id))
+        try:
+            files = read(path, sample_id)
+        except UserError:
+            raise
+        except (OSError, ValueError, LookupError, TypeError, EOFError, MemoryError, tarfile.TarError) as error:
+            why = " ".join(str(error).split())[:120] or type(error).__name__
+            raise SampleError(f"The shard {path} cannot be read: {why}.", "Fetch it again.") from error
+        return self._sample(sample_id, files)
 
     def stream(self) -> Iterator[Sample]:
         """All samples in the order of the shards, each shard read forwards once."""
@@ -159,7 +167,9 @@ class Shards:
         with path.open("rb") as opened:
             for member, (start, size) in self._offsets[path.name].items():
                 key, _, file = member.partition(".")
-                if key == name:
+                if key == name and file in self._files.get(name, {}):
+                    if size > Limits().member_bytes:
+                        raise SampleError(f"{path} has a file of {size >> 20:,} MiB.", "Check the shard.")
                     opened.seek(start)
                     found[file] = opened.read(size)
         return found
@@ -248,4 +258,4 @@ def _from_parquet(path: Path, name: str) -> dict[str, bytes]:
 
 def is_shards(folder: Path) -> bool:
     """Whether a folder holds shards."""
-    return (folder / INDEX).is_file() and bool(json.loads((folder / INDEX).read_text(encoding="utf-8")).get("shards"))
+    return (folder / INDEX).is_file() and bool(read_json(folder / INDEX, kind=dict).get("shards"))

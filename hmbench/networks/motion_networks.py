@@ -10,6 +10,7 @@ from torch import Tensor
 
 from hmbench.errors import UserError
 from hmbench.networks.files import fitting, read_state
+from hmbench.networks.untrusted import check_torchscript
 
 ITERATIONS = 20
 """Refinements of the flow, as VBench asks for."""
@@ -45,12 +46,13 @@ def load_interpolator(path: Path, device: str) -> Callable[[Tensor, Tensor], Ten
     """A frame interpolator that somebody exported with TorchScript: (first, second) to the picture between them.
 
     Args:
-        path: Its file. TorchScript holds operations of torch and no Python.
+        path: Its file. TorchScript is no Python and still a program: one that touches files is refused.
         device: Torch device.
 
     Raises:
-        UserError: If the file is no TorchScript module.
+        UserError: If the file is no TorchScript module, or its program could write files.
     """
+    check_torchscript(path)
     try:
         module = torch.jit.load(str(path), map_location=device).eval()
     except (RuntimeError, ValueError) as error:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import struct
+import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,6 +56,37 @@ def check_weight_files(folder: Path) -> None:
             raise UserError(f"{path} is no ordinary file.", "Fetch the model again.")
         if path.suffix in _KINDS and path.is_file():
             check_weight_file(path)
+
+
+def check_torchscript(path: Path) -> None:
+    """Refuses a TorchScript file whose program touches files, or calls anything but torch's own operations.
+
+    TorchScript is no Python, and still a program: ``torch.save`` and ``torch.from_file`` in it write any file, when it
+    runs or already when it is loaded.
+
+    Raises:
+        UserError: With what it calls, or if its program cannot be looked at.
+    """
+    check_weight_file(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if any(name.endswith("model.json") for name in archive.namelist()):
+                raise UserError(f"{path} is TorchScript of a very old form.", "Export it again.")
+            code = [
+                archive.read(name).decode("utf-8", "replace") for name in archive.namelist() if name.endswith(".py")
+            ]
+    except (OSError, ValueError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
+        raise UserError(f"{path} is no TorchScript module: {error}.", "Export it again.") from error
+    for text in code:
+        if found := _TOUCHES_FILES.search(text):
+            raise UserError(
+                f"{path} is refused: its program calls {found[0].strip()!r}, which a network has no need of.",
+                "Use an export that you made yourself, or whose source you know.",
+            )
+
+
+_TOUCHES_FILES = re.compile(r"\b(?:save|from_file|load_tensor)\b|\bops\.(?!(?:prim|aten|torchvision|quantized)\.)\w*")
+"""Of torch's operations, those that take the name of a file; and operations of other packages."""
 
 
 def check_finite(tensors: Mapping[str, torch.Tensor], source: object) -> None:

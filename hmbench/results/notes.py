@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from hmbench.errors import UserError
+from hmbench.files import parse_json
 from hmbench.results.records import RunManifest
 
 _MOST = 12
@@ -25,8 +26,8 @@ def run_notes(folder: Path, manifest: RunManifest) -> tuple[str, ...]:
     if path.is_file():
         for line in path.read_text(encoding="utf-8").splitlines():
             try:
-                samples.append(json.loads(line))
-            except (ValueError, RecursionError):
+                samples.append(parse_json(line, str(path)))
+            except UserError:
                 continue  # the reader of samples says so
     how = ", ".join(f"{key} {value}" for key, value in manifest.reading.items())
     own = [f"Predictions were read with {how}."] if how else []

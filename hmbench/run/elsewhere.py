@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import http.client
 import io
-import json
 import shlex
 import subprocess
 import tempfile
@@ -28,6 +27,7 @@ from typing import Any
 
 from hmbench.data.prompts import CameraFile, Origin, PromptForm, write_prompt
 from hmbench.errors import SampleError, UserError
+from hmbench.files import parse_json
 from hmbench.protocols import ModelInfo
 from hmbench.types import Prompt, Video
 from hmbench.video.files import read_video, resize_video
@@ -90,9 +90,8 @@ class RemoteModel(Elsewhere):
         if not address.startswith(("http://", "https://")):
             raise UserError(f"{address!r} is no address of a model.", "Give http://host:port.")
         self.address, self.wait = address.rstrip("/"), wait
-        said = json.loads(self._request("/info", None, limit=1 << 20) or b"{}")
-        if not isinstance(said, dict):
-            raise UserError(f"{address}/info answers with no JSON object.", "Answer with name, description, settings.")
+        answer = self._request("/info", None, limit=1 << 20).decode("utf-8", "replace")
+        said = parse_json(answer or "{}", f"The answer of {address}/info", kind=dict)
         self.info = info_of(said, fallback="remote", form=form)
 
     def _answer(self, folder: Path, answer: Path) -> None:

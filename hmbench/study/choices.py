@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hmbench.errors import UserError
+from hmbench.files import read_json
 from hmbench.study.page import FORMAT, WORDS, Plan
 
 LARGEST_FILE = 10_000_000
@@ -44,9 +44,9 @@ def read_choices(path: Path) -> dict[str, Any]:
     if path.stat().st_size > LARGEST_FILE:
         raise UserError(f"{path} is too large for choices.", hint)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path, kind=dict)
         wrong = _problem(content)
-    except (ValueError, RecursionError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         wrong = f"{type(error).__name__}: {str(error)[:100]}"
     if wrong:
         raise UserError(f"{path} holds no choices: {wrong}.", hint)

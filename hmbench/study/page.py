@@ -19,7 +19,7 @@ import numpy as np
 
 from hmbench.data.dataset import open_dataset
 from hmbench.errors import UserError
-from hmbench.files import write_text
+from hmbench.files import read_json, write_text
 from hmbench.metrics.reentry.verdict import Verdict
 from hmbench.report.compare_inputs import ComparedRun, check_comparable, load_runs, shared_samples
 from hmbench.report.side_by_side import predicted_video
@@ -211,7 +211,7 @@ def _check_folder(out: Path, plan: Plan) -> None:
     marker = out / "study.json"
     if out.exists() and not out.is_dir():
         raise UserError(f"{out} is a file.", "Give a folder for the page.")
-    if marker.is_file() and json.loads(marker.read_text(encoding="utf-8")).get("study") == plan.study:
+    if marker.is_file() and read_json(marker, kind=dict).get("study") == plan.study:
         return
     if out.is_dir() and any(out.iterdir()):
         raise UserError(f"{out} holds other things.", "Give a new or empty folder for the page.")

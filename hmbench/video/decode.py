@@ -29,6 +29,11 @@ AGAIN = "Fetch or write it again."
 _FORMATS = "mov,mp4,matroska,webm,avi,gif,mpegts,mpeg,flv,asf,ogg,h264,hevc,ivf,nut,yuv4mpegpipe,apng"
 """Containers that hold a video themselves; playlists, which name other files or hosts, are none of them."""
 _HDR = {16: "PQ (SMPTE ST 2084)", 18: "HLG (ARIB STD-B67)"}
+_OTHER_CURVES = {8: "linear light", 9: "a logarithmic curve", 10: "a logarithmic curve", 17: "SMPTE ST 428"}
+_MATRICES = (0, 1, 2, 4, 5, 6, 7, 9)
+"""RGB, BT.709, unknown, FCC, BT.470 and BT.601, SMPTE 170M, SMPTE 240M, BT.2020: those that swscale converts."""
+_WIDE = {9: "BT.2020's", 11: "DCI-P3's", 12: "Display P3's"}
+"""Primaries by which a colour's numbers mean a stronger colour."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +131,7 @@ def _pictures(path: Path, *, grey: bool = False, limits: Limits = LIMITS) -> Ite
         fps = float(stream.average_rate or stream.guessed_rate or 0) or 25.0
         convert = VideoReformatter()  # one for the clip: to_ndarray alone would set up a new one for each frame
         view: _View | None = None
-        start = 0.0
+        start, transparent = 0.0, False
         for number, frame in enumerate(container.decode(stream)):
             if frame.is_corrupt:
                 raise SampleError(f"Frame {number} of {path} is damaged.", AGAIN)
@@ -136,6 +141,7 @@ def _pictures(path: Path, *, grey: bool = False, limits: Limits = LIMITS) -> Ite
             if view is None:
                 view = _View(path, stream, frame, limits)
                 start = frame.time or 0.0
+                transparent = frame.format.has_palette or any(c.is_alpha for c in frame.format.components)
             elif (frame.height, frame.width) != view.stored:
                 raise SampleError(
                     f"{path} changes its size at frame {number}: {view.stored[1]}x{view.stored[0]}, then "
@@ -143,10 +149,24 @@ def _pictures(path: Path, *, grey: bool = False, limits: Limits = LIMITS) -> Ite
                     "Write it again with one size.",
                 )
             seconds = frame.time - start if frame.time is not None else number / fps
+            if transparent and _alpha(convert, frame) < 255:
+                raise _transparent(path, f" (frame {number})")
             image: Any = convert.reformat(frame, format="gray" if grey else "rgb24").to_ndarray()
             yield Picture(seconds, view.upright(image))
         if view is None:
             raise SampleError(f"{path} has no frames.", AGAIN)
+
+
+def _transparent(path: Path, where: str = "") -> SampleError:
+    return SampleError(
+        f"{path} is transparent in parts{where}: what is seen there depends on who shows it.",
+        "Lay it over its background, and write it without transparency.",
+    )
+
+
+def _alpha(convert: VideoReformatter, frame: Any) -> int:
+    """The least opaque pixel of a picture, 255 for none."""
+    return int(convert.reformat(frame, format="rgba").to_ndarray()[..., 3].min())
 
 
 def shown_at_ticks(source: Iterable[Picture], header: Header, fps: float) -> Iterator[tuple[int, Picture]]:
@@ -190,6 +210,17 @@ class _View:
                 "Tone-map it first, for example: ffmpeg -i IN -vf zscale=t=linear:npl=203,format=gbrpf32le,"
                 "zscale=p=bt709,tonemap=mobius,zscale=t=bt709:m=bt709:r=tv,format=yuv420p OUT.mp4",
             )
+        if kind in _OTHER_CURVES:
+            raise SampleError(f"{path} holds {_OTHER_CURVES[kind]}, which players convert.", "Convert it to BT.709.")
+        if int(frame.colorspace) not in _MATRICES:
+            raise SampleError(
+                f"{path} codes its colours by a matrix that is not read here (number {int(frame.colorspace)}).",
+                "Write it again as BT.709.",
+            )
+        if (wide := _WIDE.get(int(frame.color_primaries))) is not None:
+            self.notes.append(f"its colours are {wide}, shown as BT.709's: paler than a player that knows shows them")
+        if frame.interlaced_frame:
+            self.notes.append("it is interlaced: its two fields are one picture, combed where something moves")
         aspect = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
         self._sides = _square(self.stored, float(aspect) if aspect else 1.0)
         if self._sides != self.stored:
@@ -307,6 +338,8 @@ def _opened(path: Path, limits: Limits) -> Iterator[tuple[Any, Any]]:
                 stream = next(iter(shown), None)
             if stream is None:
                 raise SampleError(f"{path} has no video stream.", "Replace it with a video file.")
+            if stream.metadata.get("alpha_mode") == "1":  # a layer beside the picture, which the decoder passes over
+                raise _transparent(path)
             _check_size((stream.height, stream.width), path, limits)
             stream.thread_type = "AUTO"
             # the default conceals damage with grey blocks

@@ -7,6 +7,7 @@ Each has a header and pictures, as `hmbench.video.decode` gives them for files. 
 from __future__ import annotations
 
 import hashlib
+import io
 import math
 import re
 from collections.abc import Iterator
@@ -100,17 +101,54 @@ def _folder_pictures(folder: Path) -> Iterator[Picture]:
 
 
 def _picture(path: Path) -> NDArray[np.uint8]:
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, ImageOps
 
     try:
         with Image.open(path) as image:
             if image.width * image.height > LIMITS.pixels:
                 raise SampleError(f"{path} has {image.width}x{image.height} pixels.", "Scale it down first.")
-            if image.mode not in {"RGB", "RGBA", "L", "P"}:
+            if image.mode not in {"RGB", "RGBA", "L", "P", "LA", "PA"}:
                 raise SampleError(f"{path} is stored as {image.mode}, not as 8 bits a channel.", "Save it as RGB.")
+            if getattr(image, "n_frames", 1) > 1:
+                raise SampleError(f"{path} holds several pictures.", "Save each frame as a file.")
+            if image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
+                raise SampleError(
+                    f"{path} is transparent in parts: what would be seen there depends on who shows it.",
+                    "Lay it over its background, and save it as RGB.",
+                )
+            _check_profile(path, image)
             return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-    except (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+    except SampleError:
+        raise
+    except Exception as error:  # a damaged picture makes PIL raise much
         raise SampleError(f"{path} is damaged or no picture ({type(error).__name__}).", "Write it again.") from error
+
+
+def _check_profile(path: Path, image: Any) -> None:
+    """Refuses a picture whose embedded colour profile is not sRGB's: a viewer shows other colours than its numbers."""
+    from PIL import Image, ImageCms
+
+    profile = image.info.get("icc_profile")
+    if not profile or image.mode not in {"RGB", "RGBA"}:
+        return
+    try:
+        patches = Image.fromarray(np.array(_PATCHES, np.uint8)[None])
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        shown = ImageCms.profileToProfile(patches, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+        apart = np.abs(np.asarray(shown, np.int16) - np.asarray(patches, np.int16)).max()
+        name = ImageCms.getProfileDescription(source).strip()
+    except (ImageCms.PyCMSError, OSError, TypeError, ValueError):
+        return  # viewers pass over a profile that they cannot read, too
+    if apart > _SAME_COLOUR:
+        raise SampleError(
+            f"{path} has the colour profile {name[:60]!r}: its colours are off by up to {apart} of 255 as sRGB.",
+            "Convert it to sRGB first.",
+        )
+
+
+_PATCHES = ((200, 40, 40), (40, 200, 40), (40, 40, 200), (220, 180, 140), (128, 128, 128), (30, 60, 90))
+_SAME_COLOUR = 5
+"""Of 255: versions of sRGB's profile differ by 1 or 2, Adobe RGB's and Display P3's greens and reds by 20 and more."""
 
 
 def _array(path: Path) -> NDArray[np.uint8]:

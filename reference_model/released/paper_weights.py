@@ -285,7 +285,9 @@ def _write_index(folder: Path, config: HydraConfig) -> None:
         text = UMT5EncoderModel(UMT5Config.from_pretrained(folder / "text_encoder"))
     scheduler = build_scheduler(config.sampler.shift, config.sampler.stochastic)
     try:
-        tokenizer = cast(PreTrainedTokenizerBase, AutoTokenizer.from_pretrained(folder / "tokenizer"))
+        tokenizer = cast(
+            PreTrainedTokenizerBase, AutoTokenizer.from_pretrained(folder / "tokenizer", trust_remote_code=False)
+        )
     except (OSError, ValueError) as error:
         raise UserError(f"The tokenizer cannot be loaded: {error}", "Fetch its folder again.") from error
     pipeline = HydraPipeline(

@@ -61,7 +61,7 @@ class TextCache:
         folder = self._pipeline_folder
         encoder = UMT5EncoderModel.from_pretrained(folder / "text_encoder", dtype=self._dtype, local_files_only=True)
         encoder.eval().to(device)
-        tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True, trust_remote_code=False)
         try:
             for caption in missing:
                 self._store(caption, encode_umt5(encoder, cast(PreTrainedTokenizerBase, tokenizer), [caption])[0])

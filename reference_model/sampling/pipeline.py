@@ -277,7 +277,10 @@ def assemble_pipeline(
         AutoencoderKLWan.from_pretrained(wan_folder, subfolder="vae", torch_dtype=torch.float32),
         UMT5EncoderModel.from_pretrained(wan_folder, subfolder="text_encoder", torch_dtype=dtype),
         build_scheduler(config.sampler.shift, config.sampler.stochastic),
-        cast(PreTrainedTokenizerBase, AutoTokenizer.from_pretrained(wan_folder, subfolder="tokenizer")),
+        cast(
+            PreTrainedTokenizerBase,
+            AutoTokenizer.from_pretrained(wan_folder, subfolder="tokenizer", trust_remote_code=False),
+        ),
         **_own(config),
     )
 

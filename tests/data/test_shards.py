@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 import tarfile
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -95,3 +98,52 @@ def test_what_was_changed_is_refused(disc_folder: Path, tmp_path: Path) -> None:
 def test_the_command(disc_folder: Path, tmp_path: Path) -> None:
     run = CliRunner().invoke(app, ["data", "export", str(disc_folder), str(tmp_path / "o"), "--format", "parquet"])
     assert run.exit_code == 0 and "as parquet" in run.output and (tmp_path / "o" / "00000.parquet").is_file()
+
+
+@pytest.mark.parametrize("form", ["webdataset", "parquet"])
+@pytest.mark.parametrize("where", ["../../victim.json", "/victim.json", "a/b.json", "..", "NUL"])
+def test_an_index_names_no_file_outside(disc_folder: Path, tmp_path: Path, form: str, where: str) -> None:
+    """A name of a stranger's index became a path that was written to."""
+    folder = HMWorld(disc_folder)
+    index = shards.export_shards(folder, folder.ids("all")[:1], tmp_path / "out", form)  # type: ignore[arg-type]
+    content = json.loads(index.read_text())
+    (name,) = content["files"]
+    for change in (
+        {"files": {name: {**content["files"][name], where: hashlib.sha256(b"x").hexdigest()}}},
+        {"shards": [{"file": where, "ids": [name]}]},
+        {"shards": [{"file": content["shards"][0]["file"], "ids": [where]}]},
+    ):
+        index.write_text(json.dumps({**content, **change}))
+        with pytest.raises(UserError, match="cannot name a file"):
+            open_dataset(str(tmp_path / "out"))
+
+
+def test_a_member_that_climbs_out_writes_nothing(disc_folder: Path, tmp_path: Path, monkeypatch) -> None:
+    """The tar alone, whose index is honest: what the index does not name is not read."""
+    folder = HMWorld(disc_folder)
+    name = folder.ids("all")[0]
+    shards.export_shards(folder, (name,), tmp_path / "out", "webdataset")
+    with tarfile.open(tmp_path / "out" / "00000.tar", "a") as archive:
+        info = tarfile.TarInfo(f"{name}.../../victim.json")
+        info.size = 1
+        archive.addfile(info, io.BytesIO(b"x"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert open_dataset(str(tmp_path / "out")).load(name).id == name
+    assert not list(tmp_path.rglob("victim.json"))
+
+
+@pytest.mark.parametrize("form", ["webdataset", "parquet"])
+@pytest.mark.parametrize("damage", ["cut", "empty", "noise"])
+def test_a_damaged_shard_is_a_sentence(disc_folder: Path, tmp_path: Path, form: str, damage: str) -> None:
+    folder = HMWorld(disc_folder)
+    shards.export_shards(folder, folder.ids("all"), tmp_path / "out", form)  # type: ignore[arg-type]
+    (path,) = (tmp_path / "out").glob("0*")
+    whole = path.read_bytes()
+    path.write_bytes({"cut": whole[: len(whole) // 3], "empty": b"", "noise": b"noise" * 999}[damage])
+    data = open_dataset(str(tmp_path / "out"))
+    with pytest.raises(SampleError, match=r"cannot be read|is not the file that"):
+        data.load(data.ids("all")[-1])
+    for content in ("[]", "{}", '{"shards": 3}', "{", '{"shards": [{"file": "00000.tar", "ids": null}]}'):
+        (tmp_path / "out" / "shards.json").write_text(content)
+        with pytest.raises(UserError):
+            open_dataset(str(tmp_path / "out"))

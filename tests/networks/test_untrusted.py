@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from hmbench.data.disc_world import DiscWorld
 from hmbench.errors import SampleError, UserError
 from hmbench.networks.files import read_state
+from hmbench.networks.motion_networks import load_interpolator
 from hmbench.networks.untrusted import check_weight_file
 from hmbench.registry import MODEL_FILE, create_model
 from hmbench.run.evaluate import EvalRequest, evaluate
@@ -111,6 +112,39 @@ def test_what_is_no_safetensors_file_is_named(tmp_path: Path, name: str) -> None
     for read in (check_weight_file, read_state):
         with pytest.raises(UserError, match=said):
             read(path)
+
+
+class Saves(torch.nn.Module):
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self.path = path
+
+    def forward(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+        torch.save(first, self.path)
+        return first
+
+
+class Maps(Saves):
+    def forward(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+        return first + torch.from_file(self.path, True, 10)
+
+
+@pytest.mark.parametrize("kind", [Saves, Maps])
+def test_torchscript_that_touches_files_is_refused(tmp_path: Path, kind: type[Saves]) -> None:
+    """TorchScript is no Python and still a program."""
+    victim, path = tmp_path / "victim", tmp_path / "interpolator.pt"
+    torch.jit.script(kind(str(victim))).save(str(path))
+    with pytest.raises(UserError, match=r"its program calls '(save|from_file)'"):
+        load_interpolator(path, "cpu")
+    torch.jit.load(str(path))(torch.ones(10), torch.ones(10))
+    assert victim.exists()  # it would have written
+
+
+@pytest.mark.parametrize("content", [b"noise" * 100, b"PK\x05\x06" + bytes(18), b"<html>", b""])
+def test_what_is_no_torchscript_is_a_sentence(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "interpolator.pt").write_bytes(content)
+    with pytest.raises(UserError, match=r"TorchScript|web page|holds no weights"):
+        load_interpolator(tmp_path / "interpolator.pt", "cpu")
 
 
 def test_state_dicts_that_are_none_or_not_finite(tmp_path: Path) -> None:

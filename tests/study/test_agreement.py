@@ -138,10 +138,10 @@ def test_other_damage(tmp_path) -> None:
     runs, lead = example(tmp_path)
     files = saved(tmp_path, synthetic_choices(runs, lead, raters=2, seed=0))
     files[0].write_text("[1, 2")
-    with pytest.raises(UserError, match="holds no choices: JSONDecodeError"):
+    with pytest.raises(UserError, match="is no valid JSON"):
         agreement(files, runs)
     files[0].write_text("[1, 2]")
-    with pytest.raises(UserError, match="holds no choices: TypeError"):
+    with pytest.raises(UserError, match="holds an array, expected an object"):
         agreement(files, runs)
     with pytest.raises(UserError, match="There is no file"):
         agreement([tmp_path / "none.json"], runs)
