@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from hmbench.data.dataset import Dataset, open_dataset
+from hmbench.data.dataset import Dataset, no_code, open_dataset
 from hmbench.data.opened import Data
 from hmbench.errors import UserError, did_you_mean
 from hmbench.prefixes import whole_id
@@ -192,7 +192,7 @@ def score(
                 "Leave them out, or score RUN/predictions as a folder of videos.",
             )
         source = (
-            open_data(run.manifest.data, progress=progress, **run.manifest.data_options)
+            open_data(no_code(run.manifest.data), progress=progress, **run.manifest.data_options)
             if data is None
             else data
             if isinstance(data, Data)

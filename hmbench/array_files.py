@@ -53,10 +53,10 @@ def _member(path: Path, archive: zipfile.ZipFile, names: Sequence[str]) -> str:
 
 
 def _array(path: Path, file: IO[bytes], most: int) -> NDArray[Any]:
-    version = np.lib.format.read_magic(file)  # type: ignore[no-untyped-call]
+    version = np.lib.format.read_magic(file)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, kind = read(file)  # type: ignore[no-untyped-call]
+    shape, _, kind = read(file)
     if (size := math.prod(shape) * kind.itemsize) > most:
         raise SampleError(f"{path} holds an array of {size >> 20:,} MiB, more than {most >> 20:,}.", "Check the file.")
     file.seek(0)
-    return np.asarray(np.lib.format.read_array(file, allow_pickle=False))  # type: ignore[no-untyped-call]
+    return np.asarray(np.lib.format.read_array(file, allow_pickle=False))

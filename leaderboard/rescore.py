@@ -39,6 +39,7 @@ def rescore(
     Raises:
         UserError: If the videos or the data are not those of the entry.
     """
+    from hmbench.data.dataset import no_code
     from hmbench.run.evaluate import EvalRequest, score
 
     run = RunFolder(run_path)
@@ -46,7 +47,7 @@ def rescore(
     with tempfile.TemporaryDirectory(prefix="hmbench-rescore-") as scratch:
         request = EvalRequest(
             predictions=run.predictions,
-            data=data or run.read_manifest().data,
+            data=data or no_code(run.read_manifest().data),
             split=entry.split,
             samples=entry.samples,
             profile=entry.profile,

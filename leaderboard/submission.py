@@ -280,10 +280,10 @@ def _check_shape(entry: Entry) -> None:
 
 def _check_whole_split(manifest: RunManifest) -> None:
     """Refuses a run of a part of its split: boards are of whole splits. Data that are not here cannot be asked."""
-    from hmbench.data.dataset import open_dataset
+    from hmbench.data.dataset import open_recorded
 
     try:
-        ids = set(open_dataset(manifest.data).ids(manifest.split))
+        ids = set(open_recorded(manifest.data).ids(manifest.split))
     except UserError:
         return
     if set(manifest.samples) < ids:

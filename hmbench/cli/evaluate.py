@@ -179,6 +179,7 @@ def _to_generate(typed: Typed, video: dict[str, Any] | None) -> EvalRequest:
 
 
 def _to_score(typed: Typed, run: Path | None) -> EvalRequest:
+    from hmbench.data.dataset import no_code
     from hmbench.results.run_folder import RunFolder
 
     predictions = typed["predictions"]
@@ -198,7 +199,7 @@ def _to_score(typed: Typed, run: Path | None) -> EvalRequest:
     manifest = RunFolder(run).read_manifest()
     if typed["data"]:
         return typed.request(out=run)
-    return typed.request(out=run, data=manifest.data, data_options=manifest.data_options)
+    return typed.request(out=run, data=no_code(manifest.data), data_options=manifest.data_options)
 
 
 def _finish(result: EvalResult, folder: Path, all_metrics: bool, said: set[str]) -> None:

@@ -50,7 +50,7 @@ def inspect_command(run: Run, sample: SampleId, out: Out = None, data: Data = No
     from rich.table import Table
 
     from hmbench.cli.console import out as screen
-    from hmbench.data.dataset import open_dataset
+    from hmbench.data.dataset import open_dataset, open_recorded
     from hmbench.durable import make_folder, write_bytes
     from hmbench.report.pictures import film_strip, trajectory_plot
     from hmbench.results.prediction_files import stored_prediction
@@ -59,7 +59,8 @@ def inspect_command(run: Run, sample: SampleId, out: Out = None, data: Data = No
     from hmbench.subjects import tracks_from_json
 
     content, tracked = _records(folder, manifest, sample)
-    clip = open_dataset(data or manifest.data, options=None if data else manifest.data_options).load(sample)
+    source = open_dataset(data) if data else open_recorded(manifest.data, options=manifest.data_options)
+    clip = source.load(sample)
     path = stored_prediction(folder, manifest, sample)
     prediction, _ = read_prediction(path, clip, reading_of(manifest.reading))
     tracks = tracks_from_json(tracked["prediction"]) if tracked else ()

@@ -78,6 +78,29 @@ def open_dataset(spec: str, on_clip: OnClip | None = None, options: Mapping[str,
     return cast(Dataset, found)
 
 
+def open_recorded(spec: str, on_clip: OnClip | None = None, options: Mapping[str, Any] | None = None) -> Dataset:
+    """The data that a run's record names. As `open_dataset`, but for code: a record may come from a stranger.
+
+    Raises:
+        UserError: If there is no such source or folder, or the record names code.
+    """
+    return open_dataset(no_code(spec), on_clip, options)
+
+
+def no_code(spec: str) -> str:
+    """A name of data from a run's record, refused if it is ``module:NAME``: only a user may ask for code.
+
+    Raises:
+        UserError: If it names code.
+    """
+    if ":" in spec and not spec.startswith("{") and spec not in DATA.points() and not Path(spec).is_dir():
+        raise UserError(
+            f"The run's record names code as its data, {spec[:80]!r}: a record is never obeyed in that.",
+            "If you trust it, name it yourself: --data.",
+        )
+    return spec
+
+
 def mini(on_clip: OnClip | None = None) -> Dataset:
     """The embedded world's test clips, rendered into the cache the first time."""
     return _embedded("test", on_clip)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hmbench.data.dataset import open_dataset
+from hmbench.data.dataset import open_recorded
 from hmbench.errors import UserError, did_you_mean
 from hmbench.networks.identity import weights_of
 from hmbench.protocols import RANKED, standing_of
@@ -222,7 +222,7 @@ def _same_data(ours: RunManifest, theirs: RunManifest) -> bool:
     if ours.data != theirs.data or set(ours.samples) == set(theirs.samples):
         return False
     try:
-        data = open_dataset(ours.data, options=ours.data_options)
+        data = open_recorded(ours.data, options=ours.data_options)
         known = set(data.ids("all"))
     except UserError:
         return False

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hmbench.data.dataset import open_dataset
+from hmbench.data.dataset import open_recorded
 from hmbench.errors import UserError
 from hmbench.report.compare import Comparison
 from hmbench.report.compare_inputs import ComparedRun
@@ -53,7 +53,7 @@ def write_side_by_side(comparison: Comparison, samples: Sequence[str], out: Path
         UserError: If the data or a prediction is not there.
     """
     first = comparison.runs[0].manifest
-    data = open_dataset(first.data, options=first.data_options)
+    data = open_recorded(first.data, options=first.data_options)
     paths = []
     for rank, name in enumerate(samples, start=1):
         sample = data.load(name)

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from hmbench.data.dataset import open_dataset
+from hmbench.data.dataset import open_dataset, open_recorded
 from hmbench.errors import UserError
 from hmbench.files import write_json
 from hmbench.metrics.distribution import EVERY, SNIPPET, Distance, gaussian_distance, kernel_distance
@@ -59,7 +59,7 @@ def measure_distribution(
     """
     folder = RunFolder(run)
     manifest = folder.read_manifest()
-    dataset = open_dataset(data or manifest.data)
+    dataset = open_dataset(data) if data else open_recorded(manifest.data)
     if dataset.revision(manifest.samples) != manifest.data_revision:
         raise UserError(f"The data at {data or manifest.data!r} are not those of {run}.", "Give the run's own --data.")
     there = {name: backbone for name, backbone in networks.items() if backbone.missing is None}

@@ -17,7 +17,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from hmbench.data.dataset import open_dataset
+from hmbench.data.dataset import open_dataset, open_recorded
 from hmbench.errors import UserError
 from hmbench.files import read_json, write_text
 from hmbench.metrics.reentry.verdict import Verdict
@@ -128,7 +128,7 @@ def write_page(
         samples = [samples[i] for i in sorted(chosen)]
     plan = make_plan(runs, samples, seed=seed, repeats=min(repeats, len(samples)))
     _check_folder(out, plan)
-    dataset = open_dataset(data or runs[0].manifest.data)
+    dataset = open_dataset(data) if data else open_recorded(runs[0].manifest.data)
     shown: dict[str, dict[str, str]] = {}
     for item in plan.items:
         if item.repeated:
