@@ -11,7 +11,7 @@ import typer
 from hmbench.errors import UserError
 from hmbench.results.run_folder import RunFolder
 from hmbench.streams import harmless
-from leaderboard.rescore import described, mark_verified, rescore, videos_fit
+from leaderboard.rescore import mark_verified, rescore, videos_fit
 from leaderboard.submission import RESULTS, Entry, accept, read_entries
 from leaderboard.tables import PUBLISHED, board_csv, board_table, make_boards, published_table
 
@@ -69,7 +69,7 @@ def check(
     entries = read_entries(results, lambda path, error: refused.append(f"REFUSED {path.name}: {error.what}"))
     for entry in entries:
         size = f"{len(entry.samples)} clips, {len(entry.metrics)} metrics, format {entry.format}"
-        _say(f"ok {entry.name} ({size}, {described(entry)})")
+        _say(f"ok {entry.name} ({size}, {entry.described})")
     for line in refused:
         _say(line)
     make_boards(entries, rank_by=RANK_BY.split(","))

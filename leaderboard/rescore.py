@@ -117,8 +117,3 @@ def _differences(entry: Entry, found: dict[tuple[str, str], Any]) -> list[str]:
 def _close(claimed: float | None, found: float | None) -> bool:
     assert claimed is not None and found is not None, (claimed, found)
     return math.isclose(claimed, found, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
-
-
-def described(entry: Entry) -> str:
-    """How an entry stands, for lists: verified on which day, or not."""
-    return f"verified {entry.verified['on']}" if entry.verified.get("on") else "not verified from its videos"

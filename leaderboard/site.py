@@ -25,6 +25,7 @@ from hmbench.results.run_folder import RunFolder
 from hmbench.results.sampled import sampling_differences
 from hmbench.results.summary import summarise
 from leaderboard.submission import Entry, entry_rows
+from leaderboard.tables import verification
 
 TITLE = "hmbench: hybrid memory in video world models"
 LEAD = (
@@ -108,6 +109,7 @@ def board_of(entries: Sequence[Entry], file: str, *, rank_by: Sequence[str], sou
     unlike = sampling_differences([entry.name for entry in entries], [entry.settings for entry in entries])
     if unlike:
         about["sampling"] = shown(" ".join(unlike))
+    about["verified"] = shown(verification(entries))
     data = next((s.manifest.data for found in matched.values() for s in found), "")
     return make_board(
         file=file,

@@ -108,6 +108,11 @@ class Entry:
         return (self.standing or self.kind) in RANKED
 
     @property
+    def described(self) -> str:
+        """How it stands, for lists: verified on which day, or not."""
+        return f"verified {self.verified['on']}" if self.verified.get("on") else "not verified from its videos"
+
+    @property
     def board(self) -> tuple[str, ...]:
         """Entries are ranked within one board only: equal data, clips, split, profile, tracker, told-apart subjects."""
         same = self.data_name, self.data_revision, self.split, self.profile, self.tracker or "", self.told_apart
@@ -272,7 +277,7 @@ def _check_shape(entry: Entry) -> None:
     if set(entry.order) != set(entry.values) or set(entry.values) != set(entry.metrics):
         raise ValueError("its metrics, their order and their values are not the same ones")
     for metric, column in entry.values.items():
-        if len(column) != count or not all(v is None or isinstance(v, int | float) for v in column):
+        if len(column) != count or not all(v is None or type(v) in (int, float) for v in column):
             raise ValueError(f"{metric} has not one number a clip")
     if strange := {e["sample"] for e in entry.events} - set(entry.samples):
         raise ValueError(f"it has events of clips that it has not, for example {min(strange)!r}")

@@ -96,12 +96,21 @@ def board_table(board: Board) -> TextTable:
         notes=[
             f"Ranked by {board.rank_by}, where bold is what a paired test does not separate from the first; elsewhere "
             "bold is the best ranked mean. Brackets: 95 % intervals over scenes. –: not ranked.",
+            verification(board.entries),
             *sampling_differences([e.name for e in board.entries], [e.settings for e in board.entries]),
         ],
         bold=frozenset(bold),
         underlined=frozenset(second),
         text_columns=2,
     )
+
+
+def verification(entries: Sequence[Entry]) -> str:
+    """Which of the entries were scored again from their videos, in a sentence."""
+    names = [entry.name for entry in entries if entry.verified.get("on")]
+    if not names:
+        return "No entry is verified: none was scored again from its videos (check --rescore)."
+    return f"Verified, that is scored again from its videos: {', '.join(names)}; {len(entries) - len(names)} are not."
 
 
 def board_csv(board: Board) -> str:

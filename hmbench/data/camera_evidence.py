@@ -17,7 +17,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hmbench.data.camera_conventions import CONVENTIONS, Convention
+from hmbench.data.camera_conventions import CONVENTIONS, Convention, replace_unit
+from hmbench.errors import SampleError
 from hmbench.types import Intrinsics, Poses, Video
 
 Floats = NDArray[np.float64]
@@ -134,6 +135,38 @@ def camera_verdict(
     depths = [s.depth for s in strays if s.pure - s.error > PARALLAX and s.error < GOOD]
     depth = float(np.median(depths)) if depths else None
     return CameraVerdict(expected=mine, best=best, path=path, rolls=rolls, depth=depth)
+
+
+def held_against_pictures(
+    poses: Poses, video: Video, lens: Intrinsics, where: str, expected: Convention, hint: str
+) -> None:
+    """Refuses cameras whose pictures fit another convention or unit.
+
+    Args:
+        poses: As they were read, OpenCV camera-to-world in metres, ``[T, 4, 4]``.
+        video: ``[T, H, W, 3]``.
+        lens: The lens at the video's size.
+        where: The file, for messages.
+        expected: The convention by which they were read.
+        hint: What the user can do; ``{}`` stands for the convention that fits.
+
+    Raises:
+        SampleError: With the convention that fits.
+    """
+    verdict = camera_verdict(expected.matrices(poses), expected, video, None, lens)
+    if verdict.refuted and verdict.best is not None:
+        raise SampleError(
+            f"{where}: the pictures contradict the cameras as they are read ({verdict.sentence()}).",
+            hint.format(verdict.best.convention.name),
+        )
+    if unit := verdict.other_unit:
+        other = replace_unit(expected, 0.01 if unit == "centimetres" else 1.0)
+        depth = f"a background {verdict.depth:.3g} m away, " if verdict.depth is not None else ""
+        raise SampleError(
+            f"{where}: read as {expected.name}, the cameras give {depth}a path of {verdict.path:.3g} m: "
+            f"they seem to be in {unit}.",
+            hint.format(other.name),
+        )
 
 
 def _roll(found: Convention, matrices: Poses) -> float:

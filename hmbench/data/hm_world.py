@@ -11,14 +11,12 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hmbench.data.annotations import Annotations, read_annotations, read_notes
-from hmbench.data.camera_conventions import replace_unit
-from hmbench.data.camera_evidence import camera_verdict
+from hmbench.data.camera_evidence import held_against_pictures
 from hmbench.data.cameras import FOCAL_PER_WIDTH, most_frames, parse_cameras
 from hmbench.data.captions_file import read_captions
 from hmbench.data.card import CARD_FILE, DataCard, read_card
@@ -159,6 +157,7 @@ def read_sample(folder: Path, caption: str | None, card: DataCard | None = None)
     if caption is None:
         warnings.append("no caption")
     info = probe(folder / "cond.mp4")
+    warnings += [f"cond.mp4: {note}" for note in info.notes]
     check_picture(folder / "cond.mp4", info.height, info.width)
     try:
         cameras = read_json(folder / "camera.json", kind=dict)
@@ -181,7 +180,8 @@ def read_sample(folder: Path, caption: str | None, card: DataCard | None = None)
     )
     notes = read_notes(folder)
     if not (folder / "truth.json").is_file() and (notes is None or notes.cameras != "none"):
-        warnings += _held_against_pictures(cameras, clip, card, folder / "camera.json")
+        hint = f"If that is right, say so for the data set: `hmbench data card {folder.parent} --cameras {{}}`."
+        held_against_pictures(clip.poses, clip.video, lens, str(folder / "camera.json"), card.convention, hint)
     found = _labels(folder, known, clip, card, warnings)
     truth, known = (_no_labels(target), known) if found is None else _truth(clip, found, warnings)
     return Sample(
@@ -197,30 +197,6 @@ def read_sample(folder: Path, caption: str | None, card: DataCard | None = None)
         truth=truth,
         meta=_meta(folder.name, known, [*known.warnings, *warnings]),
     )
-
-
-def _held_against_pictures(cameras: Any, clip: Clip, card: DataCard, path: Path) -> list[str]:
-    """What the motion of the background says of the cameras' convention: a warning, or an error of the sample.
-
-    Raises:
-        SampleError: If the pictures fit another convention or unit.
-    """
-    verdict = camera_verdict(card.convention.matrices(clip.poses), card.convention, clip.video, None, clip.lens)
-    hint = "If that is right, say so for the data set: `hmbench data card {} --cameras {}`."
-    if verdict.refuted and verdict.best is not None:
-        raise SampleError(
-            f"{path}: the pictures contradict the cameras as they are read ({verdict.sentence()}).",
-            hint.format(path.parent.parent, verdict.best.convention.name),
-        )
-    if unit := verdict.other_unit:
-        other = replace_unit(card.convention, 0.01 if unit == "centimetres" else 1.0)
-        depth = f"a background {verdict.depth:.3g} m away, " if verdict.depth is not None else ""
-        raise SampleError(
-            f"{path}: read as {card.convention.name}, the cameras give {depth}a path of {verdict.path:.3g} m: "
-            f"they seem to be in {unit}.",
-            hint.format(path.parent.parent, other.name),
-        )
-    return []
 
 
 def _find_root(folder: Path) -> Path:

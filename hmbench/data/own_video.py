@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hmbench.data.camera_conventions import HM_WORLD
+from hmbench.data.camera_evidence import held_against_pictures
 from hmbench.data.camera_presets import PRESETS, preset_poses
 from hmbench.data.cameras import FOCAL_PER_WIDTH, parse_cameras
 from hmbench.errors import SampleError, UserError, did_you_mean
@@ -87,6 +89,8 @@ def sample_from_video(
     height, width = taken.frames.shape[1:3]
     notes = [*_conversions(taken, config), *notes]
     intrinsics, lens = _lens(taken, config, width, height)
+    if _is_file(camera):
+        held_against_pictures(context_poses, taken.frames, intrinsics, str(camera), HM_WORLD, _CONVERT)
     if not caption:
         notes.append("no caption: a text-conditioned model gets an empty text")
     extra: dict[str, Any] = {
@@ -241,7 +245,7 @@ def _conversions(taken: _Taken, config: OwnVideoConfig) -> list[str]:
 
 def _cameras(camera: str | Path, config: OwnVideoConfig) -> tuple[Poses, Poses, list[str]]:
     text = str(camera)
-    if isinstance(camera, Path) or text.endswith(".json"):
+    if _is_file(camera):
         content = read_json(Path(camera))
         poses = parse_cameras(content, config.num_context, config.num_target, text)
         return *poses, []
@@ -251,6 +255,13 @@ def _cameras(camera: str | Path, config: OwnVideoConfig) -> tuple[Poses, Poses, 
     else:
         note = "the context's camera is taken as standing still"
     return context, target, [note]
+
+
+def _is_file(camera: str | Path) -> bool:
+    return isinstance(camera, Path) or camera.endswith(".json")
+
+
+_CONVERT = "Import the video with `hmbench data import VIDEOS DATA --cameras {}`, and evaluate that."
 
 
 def _lens(taken: _Taken, config: OwnVideoConfig, width: int, height: int) -> tuple[Intrinsics, str]:

@@ -101,16 +101,18 @@ def campaign(
     only: str | None = None,
     tell: bool = False,
     part: tuple[int, int] = (0, 1),
+    in_process: float = 0.9,
 ) -> Report:
     """So many mutations, spread over the targets by their weights.
 
     Args:
         count: How many.
         seed: Of the random generator; every mutation has its own generator, from the seed, the target and its number.
-        fast: Leave the slow targets out, and mostly read what was changed without the command line.
+        fast: Leave the slow targets out.
         only: This target alone.
         tell: Print findings as they come.
         part: (k, n): every n-th mutation from the k-th on, so that n processes share a campaign.
+        in_process: Share of the mutations that are read without the command line, where a target has such a reader.
     """
     kinds = [t for t in targets() if not (fast and t.slow) and only in (None, t.name)]
     total = sum(t.weight for t in kinds)
@@ -124,14 +126,14 @@ def campaign(
             target.prepare(folder)
             for index in range(part[0], max(1, round(count * target.weight / total)), part[1]):
                 before = len(report.findings)
-                _one(target, folder, seed, index, report, fast)
+                _one(target, folder, seed, index, report, in_process)
                 if tell and len(report.findings) > before:
                     sys.stderr.write(report.findings[-1] + "\n")
             shutil.rmtree(folder)
     return report
 
 
-def _one(target: Target, folder: Path, seed: int, index: int, report: Report, fast: bool) -> None:
+def _one(target: Target, folder: Path, seed: int, index: int, report: Report, in_process: float) -> None:
     rng = np.random.default_rng([seed, *target.name.encode(), index])
     files = target.files(folder)
     path = files[int(rng.integers(len(files)))]
@@ -145,7 +147,7 @@ def _one(target: Target, folder: Path, seed: int, index: int, report: Report, fa
         report.tried[target.name] += 1
         commands = target.commands(folder, path, rng)
         jobs: list[tuple[tuple[str, ...], Callable[[], Done]]] = [(c, functools.partial(call, c)) for c in commands]
-        if fast and target.light and rng.random() < 0.9:
+        if target.light and rng.random() < in_process:
             jobs = [(("read it",), functools.partial(_guarded, functools.partial(target.light, folder, path)))]
         for command, job in jobs:
             started = time.process_time()

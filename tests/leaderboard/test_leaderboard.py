@@ -209,6 +209,10 @@ def test_tables(tmp_path) -> None:
     assert re.search(r"\| 1 \| good \| \*\*", text)
     assert re.search(r"\| – \| oracle \| [0-9]", text)
     assert "extra" not in text
+    assert "No entry is verified: none was scored again from its videos" in text
+    done = replace(board, entries=(replace(board.entries[0], verified={"on": "2026-11-28"}), *board.entries[1:]))
+    others = len(board.entries) - 1
+    assert f"scored again from its videos: {board.entries[0].name}; {others} are not." in board_table(done).markdown()
     assert "(21 of 22)" in board_csv(board) or "21,22" in board_csv(board)
     assert r"\toprule" in board_table(board).latex()
 
