@@ -255,3 +255,30 @@ def test_uneven_frames_are_taken_as_a_player_shows_them(tmp_path: Path) -> None:
     assert "not evenly spaced" in said and "only its first 9 of" not in said
     last = OwnVideoConfig(num_context=5, num_target=9, size=None)
     assert sample_from_video(path, "static", "", last).meta.extra["source_frames"] == [1, 2, 3, 4, 5]
+
+
+def test_cameras_of_another_convention_are_named_before_anything_is_generated(tmp_path: Path) -> None:
+    """A camera that turns before a wall, written as it should be, and as OpenCV and NeRF tools write it."""
+    from tests.metrics.background.panorama import FOCAL, WIDTH, poses, views, wall
+
+    heading = np.linspace(-20, 20, 17)
+    write_lossless(tmp_path / "clip.mp4", views(wall(), heading[:9]), fps=15)
+    upright = np.array([[1, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1.0]])  # the wall's y down is z up
+    right = upright @ poses(heading)
+    config = OwnVideoConfig(
+        num_context=9, num_target=5, size=None, fov=float(np.degrees(2 * np.arctan(WIDTH / 2 / FOCAL)))
+    )
+    for matrices, named in (
+        (to_unreal(right), None),
+        (right, "opencv"),
+        (np.linalg.inv(right), "opencv-w2c"),
+        (right @ np.diag([1, -1, -1, 1.0]), "opengl"),
+    ):
+        halves = [{str(i): m.tolist() for i, m in enumerate(half)} for half in (matrices[:9], matrices[9:14])]
+        (tmp_path / "camera.json").write_text(json.dumps(dict(zip(("cond_cam", "tgt_cam"), halves, strict=True))))
+        if named is None:
+            sample = sample_from_video(tmp_path / "clip.mp4", tmp_path / "camera.json", "", config)
+            np.testing.assert_allclose(sample.prompt.context_poses, right[:9], atol=1e-9)
+            continue
+        with pytest.raises(SampleError, match=f"pictures contradict the cameras.*--cameras {named}`"):
+            sample_from_video(tmp_path / "clip.mp4", tmp_path / "camera.json", "", config)

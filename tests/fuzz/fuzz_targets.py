@@ -12,12 +12,21 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from fuzz_forms import (
+    CPU,
+    SAMPLE,
+    Command,
+    discs,
+    label_files,
+    labels,
+    load_shards,
+    sample_files,
+    shard_commands,
+    shards,
+)
 from fuzz_mutate import Random
 
 sys.path[:0] = [str(Path(__file__).resolve().parent.parent)]  # conftest and hm_world_archive
-
-CPU = ("--device", "cpu")
-Command = tuple[str, ...]
 
 
 class Done(NamedTuple):
@@ -54,47 +63,22 @@ class Target:
     """Commands change the folder itself: all of it is put back after each mutation, not the changed file alone."""
 
 
-def discs(folder: Path) -> None:
-    """Two disc clips of 9 + 9 frames in HM-World's layout; the second with exact label maps and a truth.json."""
-    from conftest import write_hm_world
-
-    from hmbench.data.disc_world import DiscWorld, DiscWorldConfig
-    from hmbench.video.files import write_labels
-
-    world = DiscWorld(DiscWorldConfig(samples=2, frames=9))
-    data = folder / "data"
-    for number, sample_id in enumerate(world.ids("all")):
-        sample = world.load(sample_id)
-        own = write_hm_world(data, sample)
-        if number == 1:
-            truth = sample.truth
-            assert truth is not None and truth.context_labels is not None and truth.target_labels is not None
-            write_labels(own / "masks.mkv", np.concatenate([truth.context_labels, truth.target_labels]), fps=15)
-            places = {"positions": [[0.0, 0.0, 1.0]] * 18, "amodal_area": [20.0] * 18}
-            subjects = [{"label": s.label, "name": s.name, "category": s.category, **places} for s in truth.subjects]
-            content = {"subjects": subjects, "intrinsics": {"focal": 118.0}, "cell": "seen", "captions": {"full": "a"}}
-            (own / "truth.json").write_text(json.dumps(content))
-    lines = [f"{i}\t{world.load(i).prompt.caption}\n" for i in world.ids("all")]
-    (data / "caption.txt").write_text("".join(lines))
-    card = {"cameras": "unreal-cm", "tracker": "none"}
-    (data / "hmbench.json").write_text(json.dumps(card))
-    (data / "splits.json").write_text(json.dumps({"test": list(world.ids("all"))}))
-
-
-def sample_files(folder: Path) -> list[Path]:
-    """All files of the data."""
-    return sorted(p for p in (folder / "data").rglob("*") if p.is_file())
-
-
 def chosen(*names: str) -> Callable[[Path], list[Path]]:
     """Files of these names."""
     return lambda folder: [p for p in sample_files(folder) if p.name in names]
 
 
+def sample_of(folder: Path, changed: Path) -> str:
+    """The sample that a file belongs to; the first one for a file of the whole data set."""
+    first = changed.relative_to(folder / "data").parts[0]
+    names = sorted(p.name for p in (folder / "data").iterdir() if p.is_dir())
+    return first if first in names else names[0]
+
+
 def data_commands(folder: Path, changed: Path, rng: Random) -> Sequence[Command]:
     """One of the commands that read data."""
     data = str(folder / "data")
-    sample = changed.parent.name if changed.parent.name.startswith("0") else "00000_Dawn_loc0_Straight_Sweep_0"
+    sample = sample_of(folder, changed)
     score = ("eval", "-m", "copy-last", "-d", data, "--no-tracking", "--metric", "psnr_subject", *CPU)
     options: list[Command] = [
         ("data", "check", data),
@@ -112,7 +96,7 @@ def load_sample(folder: Path, changed: Path) -> None:
     from hmbench.data.hm_world import HMWorld
 
     data = HMWorld(folder / "data")
-    sample = changed.parent.name if changed.parent.name.startswith("0") else "00000_Dawn_loc0_Straight_Sweep_0"
+    sample = sample_of(folder, changed)
     data.ids("test")
     data.revision(data.ids("all"))
     data.load(sample)
@@ -216,7 +200,6 @@ def own_commands(folder: Path, changed: Path, rng: Random) -> Sequence[Command]:
 
 
 RUN = ("--metric", "psnr", "--metric", "psnr_subject")
-SAMPLE = "00001_Noon_loc0_Straight_Sweep_0"
 
 
 def runs(folder: Path) -> None:
@@ -439,6 +422,15 @@ def targets() -> list[Target]:
         Target(name="truth", files=chosen("truth.json"), **sample),  # type: ignore[arg-type]
         Target(name="captions", files=chosen("caption.txt", "splits.json"), **sample),  # type: ignore[arg-type]
         Target(name="card", files=chosen("hmbench.json"), weight=0.5, **sample),  # type: ignore[arg-type]
+        Target(name="labels", prepare=labels, files=label_files, commands=data_commands, light=load_sample, weight=0.5),
+        Target(
+            name="shards",
+            prepare=shards,
+            files=lambda f: sorted(p for form in ("webdataset", "parquet") for p in (f / form).iterdir()),
+            commands=shard_commands,
+            light=load_shards,
+            weight=0.5,
+        ),
         Target(
             name="weights",
             prepare=weights,
