@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from hmbench.run.request import EvalRequest
 
 FILES = "Files"
+RUN = "run.json"
+SEEDS_FILE = "seeds.json"
+"""`hmbench.results.seeds.SEEDS_FILE`, whose module needs numpy."""
 
 Targets = Annotated[list[str], typer.Argument(help="Run folders; or models by name or folder, with --data.")]
 Metrics = Annotated[
@@ -96,7 +99,7 @@ def compare(
 
 def _run_folders(typed: Typed, targets: Sequence[str]) -> list[Path]:
     """The runs that targets name; models are evaluated first, and only they need torch."""
-    models = [target for target in targets if not (Path(target) / "run.json").is_file()]
+    models = [target for target in targets if not any((Path(target) / name).is_file() for name in (RUN, SEEDS_FILE))]
     for target in models:
         if not typed["data"]:
             raise UserError(

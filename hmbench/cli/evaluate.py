@@ -18,6 +18,7 @@ from hmbench.run.workers_request import SHARING
 if TYPE_CHECKING:
     from hmbench.results.records import RunManifest
     from hmbench.run.evaluate import EvalResult
+    from hmbench.run.seeds import SeedsResult
 
 RunToScore = Annotated[Path | None, typer.Option("--run", help="A run folder of `hmbench generate` or `eval`.")]
 Video = Annotated[
@@ -126,8 +127,16 @@ def score_command(
 
     with RichReporter(verbose=verbose) as reporter:
         say_place(typed, reporter)
-        result = score(request, reporter)
-    _finish(result, request.out, all_metrics, reporter.said)
+        if requests := _of_seeds(request, reporter):
+            from hmbench.run.seeds import score_seeds
+
+            several = score_seeds(request, requests, lambda one: score(one, reporter))
+        else:
+            result = score(request, reporter)
+    if requests:
+        _finish_seeds(several, request.out, all_metrics)
+    else:
+        _finish(result, request.out, all_metrics, reporter.said)
 
 
 def own_video(
@@ -200,6 +209,42 @@ def _to_score(typed: Typed, run: Path | None) -> EvalRequest:
     if typed["data"]:
         return typed.request(out=run)
     return typed.request(out=run, data=no_code(manifest.data), data_options=manifest.data_options)
+
+
+def _of_seeds(request: EvalRequest, reporter: Reporter) -> dict[str, EvalRequest]:
+    """A request a seed where ``--match`` says ``{seed}``; none else."""
+    if request.predictions is None or "{seed}" not in (request.match or ""):
+        return {}
+    from hmbench.run.evaluate import open_data
+    from hmbench.run.seeds import seed_requests
+
+    return seed_requests(request, open_data(request, reporter))
+
+
+def _finish_seeds(result: SeedsResult, folder: Path, all_metrics: bool) -> None:
+    """Prints the table over all seeds; exits non-zero if a sample of any of them failed."""
+    from hmbench.cli.compare import screen_table
+    from hmbench.cli.console import MODE, errors, show_json
+    from hmbench.cli.console import out as screen
+    from hmbench.report.seeds_table import seeds_table
+
+    if MODE.json:
+        runs = {seed: _as_json(one, folder / f"seed-{seed}") for seed, one in result.runs.items()}
+        metrics = {name: asdict(one) for name, one in result.summary.items()}
+        show_json({"runs": runs, "metrics": metrics, "spread": {n: asdict(v) for n, v in result.spread.items()}})
+        screen = errors
+    else:
+        table = seeds_table(
+            result.manifest, result.summary, result.spread, list(result.runs), headline_only=not all_metrics
+        )
+        screen.print(screen_table(table))
+    if not MODE.quiet:
+        screen.print(f"Rows of every seed, tables, and a run a seed: {folder}", highlight=False, soft_wrap=True)
+    failed = {seed: one.failures for seed, one in result.runs.items() if one.failures}
+    if failed:
+        counts = ", ".join(f"{len(failures)} of seed {seed}" for seed, failures in failed.items())
+        errors.print(f"[bold red]Samples failed[/], wholly or in part: {counts}", soft_wrap=True)
+        raise typer.Exit(1)
 
 
 def _finish(result: EvalResult, folder: Path, all_metrics: bool, said: set[str]) -> None:

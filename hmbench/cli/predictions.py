@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -38,11 +39,17 @@ def check_command(
     check_names(model=None, data=data, profile=None, split=split)
     from hmbench.cli.console import MODE, open_shown, show_json
     from hmbench.cli.console import out as screen
+    from hmbench.results.prediction_files import SEED, find_seeds
     from hmbench.run.predictions_check import check_predictions
 
     asked = typed.fields()
     clips = open_shown(data)
-    checked = check_predictions(clips, clips.ids(split), folder, match=asked["match"], reading=asked["reading"])
+    ids = clips.ids(split)
+    patterns = [(asked["match"], "")]
+    if seeds := find_seeds(folder, ids, asked["match"]):
+        patterns = [(str(asked["match"]).replace(SEED, seed), f", seed {seed}") for seed in seeds]
+    found = {told: check_predictions(clips, ids, folder, match=m, reading=asked["reading"]) for m, told in patterns}
+    checked = together(found)
     good = sum(look.plan is not None for look in checked.looks)
     if MODE.json:
         show_json(_as_json(checked))
@@ -59,6 +66,15 @@ def check_command(
         screen.print(f"{len(checked.others)} videos belong to no sample: {names}", markup=False, soft_wrap=True)
     if good < len(checked.looks):
         raise typer.Exit(1)
+
+
+def together(found: Mapping[str, Checked]) -> Checked:
+    """What was found of several seeds, as one; each look says whose it is."""
+    from hmbench.run.predictions_check import Checked
+
+    looks = [look._replace(sample=look.sample + told) for told, one in found.items() for look in one.looks]
+    others = set.intersection(*(set(one.others) for one in found.values()))
+    return Checked(tuple(looks), tuple(sorted(others)))
 
 
 def show(checked: Checked) -> None:

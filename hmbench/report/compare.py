@@ -28,6 +28,7 @@ from hmbench.report.compare_inputs import (
     check_comparable,
     choose_metrics,
     comparable_metrics,
+    expanded,
     load_runs,
     metric_info,
     pool_runs,
@@ -149,7 +150,8 @@ def compare_runs(folders: Sequence[Path], settings: CompareSettings | None = Non
     """Compares run folders.
 
     Args:
-        folders: Two or more folders of `hmbench eval`; the first is the reference.
+        folders: Two or more folders of `hmbench eval`; the first is the reference. A folder of several seeds
+            (`hmbench.run.seeds`) is one model: a clip's value is the mean over its seeds.
         settings: What to compare.
 
     Raises:
@@ -158,14 +160,15 @@ def compare_runs(folders: Sequence[Path], settings: CompareSettings | None = Non
     settings = settings or CompareSettings()
     if len(folders) < 2:
         raise UserError("A comparison needs at least two runs.", "Give two or more run folders or model names.")
-    runs = load_runs(folders)
+    several = len(expanded(folders)) > len(folders)
+    runs = load_runs(expanded(folders))
     warnings = check_comparable(runs)
     samples = shared_samples(runs)
     rows: list[RunRows] = [rows_by_metric(run, set(samples)) for run in runs]
     names = choose_metrics(runs, rows, settings.metrics)
     by_name = settings.metrics not in ("headline", "all")
     names, left_out = comparable_metrics(runs, rows, names, asked=by_name)
-    if settings.pool_seeds:
+    if settings.pool_seeds or several:
         runs, rows, said = pool_runs(runs, rows)
         if len(runs) < 2:
             raise UserError("All runs are seeds of one model.", "Give runs of two models, or leave --pool-seeds out.")

@@ -16,7 +16,7 @@ from hmbench.protocols import RANKED, standing_of
 from hmbench.results.records import Row, RunManifest
 from hmbench.results.run_folder import RunFolder
 from hmbench.results.sampled import sampling_differences
-from hmbench.results.seeds import pool_seeds
+from hmbench.results.seeds import pool_seeds, seed_runs
 
 RunRows = Mapping[str, Mapping[str, Row]]
 """Metric to sample to row."""
@@ -49,6 +49,11 @@ class ComparedRun:
     def ranked(self) -> bool:
         """False for untrained models and for models that saw the truth."""
         return standing_of(self.manifest.model_info) in RANKED
+
+
+def expanded(folders: Sequence[Path]) -> list[Path]:
+    """Run folders, a folder of several seeds replaced by its runs."""
+    return [run for folder in folders for run in (seed_runs(folder) or (folder,))]
 
 
 def load_runs(folders: Sequence[Path]) -> list[ComparedRun]:

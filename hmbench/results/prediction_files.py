@@ -17,6 +17,10 @@ SUFFIXES = (*VIDEO_SUFFIXES, ".npy")
 _MOST = 1_000_000
 
 
+SEED = "{seed}"
+"""In a pattern: the part of a name that tells several predictions of a sample apart."""
+
+
 class Matched(NamedTuple):
     """What a folder of predictions holds."""
 
@@ -65,9 +69,35 @@ def find_predictions(folder: Path, ids: Sequence[str], match: str | None = None)
             names = ", ".join(p.relative_to(folder).as_posix() for p in paths[:4])
             raise UserError(
                 f"{sample} has {len(paths)} predictions in {folder}: {names}.",
-                "Score one of them at a time: --match '{id}_seed0.mp4', with the name's other parts written out.",
+                "Are they of several seeds? --match '{id}_seed{seed}.mp4'. Else write the name's other parts out.",
             )
     return Matched({sample: paths[0] for sample, paths in found.items()}, tuple(others))
+
+
+def find_seeds(folder: Path, ids: Sequence[str], match: str | None) -> tuple[str, ...]:
+    """The seeds of which a folder has predictions, in order; none if the pattern does not say ``{seed}``.
+
+    Args:
+        folder: Where the predictions are.
+        ids: The samples.
+        match: A pattern such as ``{id}_seed{seed}.mp4``. Written with one of the seeds it is that seed's pattern.
+
+    Raises:
+        UserError: If there is no such folder, the pattern is none, or none of its files belongs to a sample.
+    """
+    if match is None or SEED not in match or match.lower().endswith(".csv"):
+        return ()
+    if match.count(SEED) > 1:
+        raise UserError(f"The pattern {match!r} must have {{seed}} once.", "For example '{id}_seed{seed}.mp4'.")
+    if not folder.is_dir():
+        find_predictions(folder, ids, match)
+    shape, known = _regex(match), set(ids)
+    names = [p.relative_to(folder).as_posix() for p in sorted(folder.rglob("*") if "/" in match else folder.iterdir())]
+    hits = [hit for name in names if (hit := shape.fullmatch(name)) is not None and hit["id"] in known]
+    if not hits:
+        raise none_matches(folder, ids, Matched({}, tuple(n for n in names if Path(n).suffix.lower() in SUFFIXES)))
+    found = {hit["seed"] for hit in hits}
+    return tuple(sorted(found, key=lambda seed: (not seed.isdigit(), int(seed) if seed.isdigit() else 0, seed)))
 
 
 def stored_prediction(run: RunFolder, manifest: RunManifest, sample: str) -> Path:
@@ -100,10 +130,10 @@ def _plain(path: Path) -> str | None:
 
 
 def _regex(match: str) -> re.Pattern[str]:
-    if match.count("{id}") != 1:
+    if match.count("{id}") != 1 or match.count(SEED) > 1:
         raise UserError(f"The pattern {match!r} must have {{id}} once.", "For example --match '{id}_seed0.mp4'.")
     parts = re.split(r"(\{\w+\})", match)
-    named = {"{id}": "(?P<id>.+)"}
+    named = {"{id}": "(?P<id>.+)", SEED: "(?P<seed>[^/]+?)"}
     text = "".join(named.get(p, "[^/]+?" if re.fullmatch(r"\{\w+\}", p) else re.escape(p)) for p in parts)
     return re.compile(text)
 

@@ -10,10 +10,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
+from hmbench.errors import UserError
+from hmbench.files import file_name, read_sealed
 from hmbench.results.records import Row
+
+SEEDS_FILE = "seeds.json"
+"""In a folder of runs of several seeds: which runs they are, and what they say together."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +44,21 @@ def one_row_a_clip(rows: Sequence[Row]) -> list[Row]:
     for row in rows:
         by_sample.setdefault(row.sample, []).append(row)
     return [_mean_row(group) for group in by_sample.values()]
+
+
+def seed_runs(folder: Path) -> tuple[Path, ...]:
+    """The runs of a folder that `hmbench score --match '{id}_{seed}.mp4'` wrote, one a seed; none for any other folder.
+
+    Raises:
+        UserError: If its record is damaged.
+    """
+    path = folder / SEEDS_FILE
+    if not path.is_file():
+        return ()
+    names = read_sealed(path).get("runs")
+    if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
+        raise UserError(f"{path} is damaged: it has no runs.", "Score the predictions again.")
+    return tuple(folder / file_name(name) for name in names.values())
 
 
 def pool_seeds(runs: Sequence[Mapping[str, Mapping[str, Row]]]) -> dict[str, dict[str, Row]]:

@@ -136,11 +136,13 @@ class EvalRequest:
     """What tables call whoever made the predictions; None for their folder's name."""
     match: str | None = flag(
         None,
-        "How files are named: a pattern such as '{id}_seed0.mp4', or a CSV of id and file.",
+        "How files are named: a pattern like '{id}_seed0.mp4' ({seed}: all seeds), or a CSV of id and file.",
         commands="score check-predictions",
         panel=FITTING,
     )
-    """How predictions are named: a pattern such as ``{id}_seed0.mp4``, or a CSV file of ids and files."""
+    """How predictions are named: a pattern such as ``{id}_seed0.mp4``, or a CSV file of ids and files.
+
+    With ``{seed}`` in it the command scores every seed (`hmbench.run.seeds`)."""
     reading: Reading = part(Reading, EXACT)
     """What to do with predictions of another rate, length or shape."""
     data: str = flag(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import time
 from pathlib import Path
@@ -91,3 +92,65 @@ def test_a_look_is_quick(hmbench, tmp_path: Path) -> None:
     started = time.process_time()
     hmbench("check-predictions", "p", "disc")
     assert time.process_time() - started < 2
+
+
+def seeded(folder: Path, strengths: dict[str, float]) -> dict[str, dict[str, float]]:
+    """Videos ``<id>_seed<seed>.mp4`` with noise of a strength a seed; their PSNR by seed and sample."""
+    world, found = DiscWorld(), dict[str, dict[str, float]]()
+    for number, (seed, strength) in enumerate(strengths.items()):
+        for k, sample in enumerate(world.ids("all")):
+            truth = world.load(sample).truth
+            assert truth is not None
+            noise = np.random.default_rng(10 * number + k).normal(0, strength + k, truth.target.shape)
+            video = np.clip(np.round(truth.target + noise), 0, 255).astype(np.uint8)
+            write_lossless(folder / f"{sample}_seed{seed}.mp4", video, fps=15)
+            error = (video.astype(float) - truth.target).reshape(len(video), -1)
+            found.setdefault(seed, {})[sample] = float(np.mean(10 * np.log10(255**2 / (error**2).mean(axis=1))))
+    return found
+
+
+def test_several_seeds_a_clip(hmbench, tmp_path: Path) -> None:
+    told = seeded(tmp_path / "p", {"10": 5.0, "2": 9.0, "0": 20.0})
+    code, text = hmbench("score", "--predictions", "p", *SCORE)
+    assert code == 2 and "No file in p is named after a sample" in text
+    code, text = hmbench("score", "--predictions", "p", *SCORE, "--match", "{id}_{x}.mp4")
+    assert code == 2 and "has 3 predictions" in text and "{id}_seed{seed}.mp4" in text
+    code, text = hmbench("check-predictions", "p", "disc", "--match", "{id}_seed{seed}.mp4")
+    assert code == 0 and "12 of 12 predictions can be scored" in text
+    asked = ("score", "--predictions", "p", *SCORE, "--match", "{id}_seed{seed}.mp4", "--name", "mine", "--out", "r")
+    code, text = hmbench(*asked)
+    assert code == 0 and "3 seeds" in " ".join(text.split()) and "(0, 2, 10)" in text, text
+    record = json.loads((tmp_path / "r" / "seeds.json").read_text())
+    assert record["runs"] == {"0": "seed-0", "2": "seed-2", "10": "seed-10"}
+    found: dict[str, dict[str, float]] = {}
+    for line in list(csv.reader((tmp_path / "r" / "rows.csv").open()))[1:]:
+        found.setdefault(line[0], {})[line[1]] = float(line[4])
+    assert {s: pytest.approx(values, abs=1e-6) for s, values in told.items()} == found
+    assert [json.loads((tmp_path / "r" / f"seed-{s}" / "run.json").read_text())["seed"] for s in told] == [10, 2, 0]
+    means = np.array([[told[seed][sample] for seed in told] for sample in DiscWorld().ids("all")])
+    psnr = record["metrics"]["psnr"]
+    assert psnr["mean"] == pytest.approx(means.mean(), abs=1e-6) and psnr["scored"] == psnr["total"] == 4
+    assert psnr["spread"]["seeds"] == pytest.approx(np.sqrt(means.var(axis=1, ddof=1).mean()), abs=1e-6)
+    table = (tmp_path / "r" / "table.md").read_text()
+    assert f"{psnr['spread']['seeds']:.4f}" in table and "4 of 4" in table
+
+    code, text = hmbench(*[{"psnr": "psnr_subject"}.get(one, one) for one in asked], "--all-metrics")
+    assert code == 0 and "psnr " in text and "psnr_subject " in text, "a second metric adds to every seed"
+    code, text = hmbench("score", "--predictions", "p", *SCORE, "--match", "{id}_seed10.mp4", "--out", "o")
+    code, text = hmbench("compare", "o", "r", "--metrics", "psnr")
+    assert code == 0 and "mine (3 seeds)" in " ".join(text.split()), text
+
+
+def test_a_seed_without_a_clip_has_a_row_that_says_so(hmbench, tmp_path: Path) -> None:
+    seeded(tmp_path / "p", {"a": 5.0, "b": 9.0})
+    first = DiscWorld().ids("all")[0]
+    (tmp_path / "p" / f"{first}_seedb.mp4").unlink()
+    asked = ("score", "--predictions", "p", *SCORE, "--match", "{id}_seed{seed}.mp4", "--out", "r")
+    code, text = hmbench(*asked)
+    assert code == 1 and "1 of seed b" in text, text
+    record = json.loads((tmp_path / "r" / "seeds.json").read_text())
+    assert record["metrics"]["psnr"]["scored"] == 4, "the clip has a value of its other seed"
+    code, text = hmbench("score", "--predictions", "p", *SCORE, "--match", "{id}_seedb.mp4", "--out", "r")
+    assert code == 2 and "is not empty and holds no run" in text
+    code, text = hmbench("score", "--predictions", "p", *SCORE, "--match", "{id}_{seed}_{seed}.mp4")
+    assert code == 2 and "must have {seed} once" in text
