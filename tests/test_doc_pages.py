@@ -47,7 +47,7 @@ def test_paragraphs_are_told_apart() -> None:
     assert prose(page) == ["a b c", "* d [e f] g", "l"] and words("* d [e f] - g") == 4
 
 
-LATER = {"hm-world.md", "mini-world.md", "paper-scale.md", "scaling.md", "training.md"}
+LATER = {"hm-world.md", "mini-world.md", "paper-scale.md", "scaling.md"}
 """Pages whose long paragraphs are still to be mended."""
 
 
@@ -135,6 +135,21 @@ def test_the_page_of_the_summary_says_what_the_code_does() -> None:
         assert shown == pytest.approx(wanted, abs=0.0051), (a, b)
     assert f"has {NOTHING} at most" in page and f"an AUC of at least {SEEN}" in page and f"p < {SURE}" in page
     assert len(CANDIDATES) == 12 and sum(c.of == BOTH for c in CANDIDATES) == 6, "Twelve candidates, six means of both"
+
+
+def test_the_page_of_statistics_says_what_was_simulated() -> None:
+    page = (ROOT / "docs" / "statistics.md").read_text()
+    cells = json.loads((ROOT / "docs" / "data" / "statistics-coverage.json").read_text())["cells"]
+    kinds = ("interval of a mean", "interval of a difference", "test")
+    for scenes in sorted({cell["scenes"] for cell in cells}):
+        row = re.search(rf"^\| {scenes}\b[^|]*\|(.*)\|$", page, re.M)
+        assert row, scenes
+        for kind, shown in zip(kinds, row[1].split("|"), strict=True):
+            shares = [cell["share"] for cell in cells if cell["what"] == kind and cell["scenes"] == scenes]
+            ends = re.findall(r"\d\.\d{3}", shown)
+            assert [float(end) for end in ends] == pytest.approx([min(shares), max(shares)] if shares else [], abs=6e-4)
+    means = [cell["share"] for cell in cells if cell["what"] == "interval of a mean"]
+    assert (len(means), sum(s < 0.92 for s in means), sum(s > 0.98 for s in means)) == (192, 4, 35)
 
 
 def test_the_page_of_tracking_says_what_the_cards_say() -> None:
