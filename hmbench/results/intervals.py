@@ -1,7 +1,7 @@
 """95 % intervals of means over clips that stand in scenes, at the numbers of scenes that benchmarks have.
 
 Clips of a scene resemble each other, so scenes are what is counted. Two rules were chosen by simulation, by what they
-cover with 4 to 17 scenes of unequal size (docs/statistics.md has a picture, ``hmbench study coverage`` makes its numbers):
+cover with 4 to 17 scenes of unequal size (docs/statistics.md has a picture, ``hmbench study coverage`` the numbers):
 
 * A metric with two ends (shares, scores from 0 to 1): Wilson's interval (1927) with an effective number of clips. That
   number is what the spread between scenes says, as Korn and Graubard (1998) have it for surveys, made smaller for the
