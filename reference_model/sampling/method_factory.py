@@ -51,6 +51,7 @@ COMMON: dict[str, tuple[Any, Any]] = {
     "text_cache": (Path | None, None),
     "compile": (Compile | None, None),
     "as_released": (bool | None, None),
+    "guidance_device": (str | None, None),
 }
 """Options of every method: type and default, as `reference_model.sampling.models.hydra` has them."""
 

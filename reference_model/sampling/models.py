@@ -32,6 +32,7 @@ def hydra(
     text_cache: Path | None = None,
     compile: Compile | None = None,
     as_released: bool | None = None,
+    guidance_device: str | None = None,
 ) -> HydraWorldModel:
     """HyDRA (arXiv 2603.25716): hybrid memory by retrieval attention.
 
@@ -52,6 +53,7 @@ def hydra(
         text_cache: Folder of text tokens (paper); None is huggingface-hub's assets cache.
         compile: Whether blocks are compiled; None is ``auto``: on a CUDA device that has Triton.
         as_released: Whether sampling rounds, tiles, crops and truncates as the release does (paper).
+        guidance_device: Second device, which answers the negative prompt at the same time (paper).
 
     Raises:
         UserError: If an option belongs to the other scale, or weights or device cannot be used.
@@ -60,7 +62,7 @@ def hydra(
     run: dict[str, Any] = {
         "precision": precision, "tiling": tiling, "offload": None if offload == "auto" else offload,
         "text_cache": text_cache,
-        "as_released": as_released,
+        "as_released": as_released, "guidance_device": guidance_device,
     }  # fmt: skip
     common: dict[str, Any] = {"device": device, "checkpoint": checkpoint, "steps": steps, "guidance": guidance}
     if profile == "paper" or is_large(checkpoint):
@@ -83,6 +85,7 @@ def hydra_paper(
     text_cache: Path | None = None,
     compile: Compile = "auto",
     as_released: bool = False,
+    guidance_device: str | None = None,
 ) -> HydraWorldModel:
     """HyDRA on Wan 2.1 1.3B, 832x480.
 
@@ -97,11 +100,12 @@ def hydra_paper(
         text_cache: Folder of text tokens; None is huggingface-hub's assets cache.
         compile: Whether blocks are compiled; ``auto``: on a CUDA device that has Triton.
         as_released: Whether sampling rounds, tiles, crops and truncates as the release does.
+        guidance_device: Second device, which answers the negative prompt at the same time.
     """
     given = {
         "profile": "paper", "device": device, "checkpoint": checkpoint, "steps": steps, "guidance": guidance,
         "precision": precision, "tiling": tiling, "offload": offload, "text_cache": text_cache, "compile": compile,
-        "as_released": as_released,
+        "as_released": as_released, "guidance_device": guidance_device,
     }  # fmt: skip
     return build(HYDRA, {**{name: default for name, (_, default) in COMMON.items()}, **given}, {})
 

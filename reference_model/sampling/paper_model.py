@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from hmbench.errors import UserError
 from hmbench.protocols import ModelInfo
 from hmbench.types import Prompt, Video
 from reference_model.model.camera import camera_condition
@@ -24,7 +25,8 @@ from reference_model.sampling.paper_pipeline import Offload, place
 from reference_model.sampling.pipeline import GenerationRequest, HydraPipeline
 from reference_model.sampling.ram_plan import MemoryPlan, memory_plan
 from reference_model.sampling.running import FORMATS, Running
-from reference_model.sampling.world_model import HydraWorldModel, to_tensor, to_video
+from reference_model.sampling.split_guidance import GuidanceTwin
+from reference_model.sampling.world_model import HydraWorldModel, to_tensor, to_video, usable_device
 
 _TEXT_BYTES = 13 * 2**30
 """Free memory from which UMT5-XXL in bfloat16 (10.6 GiB) is encoded on the GPU."""
@@ -109,9 +111,27 @@ def finish(
         torch.nn.Module.to(pipeline.transformer, torch.bfloat16)
         torch.nn.Module.to(pipeline.vae, torch.bfloat16)
     place(pipeline, *where)
+    if running.guidance_device is not None:
+        pipeline.twin = GuidanceTwin(pipeline, twin_device(pipeline, running.guidance_device, where[1]))
     said: dict[str, Any] = {**running.record(), "codec_tiles": pipeline.tiled, "device": str(where[0])}
     info = replace(info, settings={**info.settings, **said})
     return LargeWorldModel(pipeline, info, config, as_released=bool(running.as_released))
+
+
+def twin_device(pipeline: HydraPipeline, name: str, offload: Offload) -> torch.device:
+    """The device of the second half of guidance.
+
+    Raises:
+        UserError: If there is no guidance to split, the device cannot be used, or layers wait elsewhere.
+    """
+    if float(pipeline.config["guidance"]) == 1:
+        raise UserError("guidance=1 is one evaluation a step: there is nothing to share.", "Leave out guidance_device.")
+    if offload != "none":
+        raise UserError(
+            f"guidance_device={name} keeps a second whole transformer, and offload={offload} keeps none whole.",
+            "Give offload=none, or leave out guidance_device.",
+        )
+    return usable_device(name)
 
 
 def choose_offload(plan: MemoryPlan) -> Offload:

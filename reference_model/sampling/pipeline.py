@@ -24,6 +24,7 @@ from reference_model.model.config import HydraConfig
 from reference_model.model.text import HashedTextEncoder, encode_captions
 from reference_model.model.transformer import HydraTransformer3DModel
 from reference_model.released.checkpoint import align_memory
+from reference_model.sampling.split_guidance import GuidanceTwin, SideBySide
 
 TRAIN_TIMESTEPS = 1000
 """The transformer is told its noise level on the scale 0..1000."""
@@ -87,6 +88,8 @@ class HydraPipeline(DiffusionPipeline):
     """Text tokens by caption; the pipeline's own encoder is then never called."""
     tiled: bool = False
     """Whether Wan's codec works in tiles."""
+    twin: GuidanceTwin | None = None
+    """Answers the negative prompt on a second device."""
 
     def __init__(
         self,
@@ -152,17 +155,30 @@ class HydraPipeline(DiffusionPipeline):
         shape = (*context.shape[:2], cameras[1].shape[1] * patch, *context.shape[3:])
         latents = torch.randn(shape, generator=generator, device=generator.device).to(device)
         set_noise_levels(self.scheduler, steps, device)
-        denoise = self.denoiser(context, cameras, generator)
-        for done, timestep in enumerate(self.scheduler.timesteps, start=1):
-            velocity = [denoise(latents, timestep, text) for text in texts]
-            combined = guided(velocity, guidance)
-            # the generator is for samplers that draw noise anew at every step
-            latents = self.scheduler.step(combined, timestep, latents, generator=generator, return_dict=False)[0]
-            if on_step:
-                on_step(done, steps)
+        evaluate, close = self._evaluations(context, cameras, texts, generator)
+        try:
+            for done, timestep in enumerate(self.scheduler.timesteps, start=1):
+                combined = guided(evaluate(latents, timestep), guidance)
+                # the generator is for samplers that draw noise anew at every step
+                latents = self.scheduler.step(combined, timestep, latents, generator=generator, return_dict=False)[0]
+                if on_step:
+                    on_step(done, steps)
+        finally:
+            close()
         video = self.codec.decode(latents.to(self.vae.dtype)).float().cpu()
         self.maybe_free_model_hooks()
         return video
+
+    def _evaluations(
+        self, context: Tensor, cameras: tuple[Tensor, Tensor], texts: list[Tensor], generator: torch.Generator
+    ) -> tuple[Callable[[Tensor, Tensor], list[Tensor]], Callable[[], None]]:
+        """How a step gets a velocity for each text, and what ends it: one after the other, or with the twin's help."""
+        if self.twin is None or len(texts) == 1:
+            denoise = self.denoiser(context, cameras, generator)
+            return lambda latents, timestep: [denoise(latents, timestep, text) for text in texts], lambda: None
+        second = self.twin.denoiser(context, cameras, generator)
+        both = SideBySide(self.denoiser(context, cameras, generator), second, (texts[0], texts[1].to(self.twin.device)))
+        return both, both.close
 
     def denoiser(self, context: Tensor, cameras: tuple[Tensor, Tensor], generator: torch.Generator) -> Denoiser:
         """How this pipeline predicts velocities on one batch; rival samplers override it.

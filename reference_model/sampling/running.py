@@ -39,6 +39,8 @@ class Running:
     """Whether blocks are compiled; None is ``auto``: on a CUDA device that has Triton."""
     as_released: bool | None = None
     """Whether sampling rounds, tiles, crops and truncates as the release does; None is no."""
+    guidance_device: str | None = None
+    """Second device at paper scale, which answers the negative prompt at the same time; None: one after the other."""
 
     def for_small(self) -> Running:
         """These settings for a small model, which has none of the large one's.
@@ -61,6 +63,11 @@ class Running:
         """
         if not self.as_released:
             return self
+        if self.guidance_device is not None:
+            raise UserError(
+                "as_released=true samples on one device, and guidance_device was given.",
+                "Leave out guidance_device or as_released.",
+            )
         for name, own in (("precision", "bfloat16"), ("tiling", True)):
             if getattr(self, name) not in (None, own):
                 raise UserError(
@@ -75,6 +82,7 @@ class Running:
             "offload": self.offload,
             "text_cache": str(self.text_cache or "default"),
             "as_released": bool(self.as_released),
+            "guidance_device": self.guidance_device or "none",
         }
 
 

@@ -157,6 +157,25 @@ def test_settings_of_a_run_are_options_of_every_memory(folder: Path, tmp_path: P
         create_model("hydra", profile="paper", device="cpu", options=options(folder, tmp_path))
 
 
+def test_a_second_device_shares_guidance(folder: Path, tmp_path: Path) -> None:
+    model = create_model(
+        "hydra", profile="paper", device="cpu", options=options(folder, tmp_path, guidance_device="cpu")
+    )
+    assert model.pipeline.twin is not None and model.info.settings["guidance_device"] == "cpu"
+    assert model.pipeline.twin.pipeline.transformer.dtype == torch.bfloat16
+    for given, said in (
+        ({"guidance": "1"}, "nothing to share"),
+        ({"offload": "sequential"}, "keeps none whole"),
+        ({"as_released": "true"}, "samples on one device"),
+        ({"guidance_device": "tpu"}, "no torch device"),
+    ):
+        kept = {k: v for k, v in options(folder, tmp_path).items() if not (k in ("tiling",) and "as_released" in given)}
+        with pytest.raises(UserError, match=said):
+            create_model("hydra", profile="paper", device="cpu", options={**kept, "guidance_device": "cpu", **given})
+    with pytest.raises(UserError, match=r"guidance_device belongs to models at paper scale|guidance_device does not"):
+        create_model("hydra", profile="nano", device="cpu", options={"guidance_device": "cpu"})
+
+
 @pytest.mark.slow  # encodes and decodes 77 frames
 @pytest.mark.parametrize("released", ["false", "true"])
 def test_a_clip_from_the_folder(folder: Path, tmp_path: Path, released: str) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import threading
+from dataclasses import replace
 
 import pytest
 import torch
 from diffusers import AutoencoderKLWan
 from transformers import UMT5Config, UMT5EncoderModel
 
+from baselines.dfot import DfotPipeline
 from reference_model.model.codec import MiniVideoCodec
 from reference_model.model.config import (
     CodecConfig,
@@ -31,6 +34,7 @@ from reference_model.sampling.pipeline import (
     set_noise_levels,
 )
 from reference_model.sampling.saved import load_saved, stored_format
+from reference_model.sampling.split_guidance import GuidanceTwin
 
 SMALL_MEMORY = {"kind": "hydra", "window": 3, "top_k": 2, "kernel": (2, 1, 1), "stride": (2, 1, 1)}
 
@@ -286,3 +290,39 @@ def test_a_request_may_ask_for_any_guidance_zero_included(asked, used, monkeypat
     monkeypatch.setattr("reference_model.sampling.pipeline.guided", listen)
     pipeline(request(guidance=asked), seeded())
     assert heard == [used]
+
+
+@pytest.mark.parametrize("kind", [HydraPipeline, DfotPipeline])
+def test_guidance_on_two_devices_gives_the_numbers_of_one(kind):
+    dfot = {"kind": "baselines.dfot:Dfot", "frames": 2, "history_level": 0.02}  # it draws noise of its own
+    changes = {} if kind is HydraPipeline else {"transformer": replace(pico().transformer, memory=dfot)}
+    pipeline = build_pipeline(pico(**changes), 0, kind)
+    with torch.no_grad():  # random cameras and text change something
+        for parameter in pipeline.transformer.parameters():
+            parameter.add_(0.02 * torch.randn(parameter.shape, generator=seeded(1)))
+    wanted = request(guidance=3.0)
+    alone, after = seeded(), seeded()
+    expected = pipeline(wanted, alone)
+    pipeline.twin = GuidanceTwin(pipeline, torch.device("cpu"))
+    asked = []
+    pipeline.twin.pipeline.transformer.register_forward_hook(lambda *_: asked.append(threading.current_thread().name))
+    assert torch.equal(pipeline(wanted, after), expected)
+    assert torch.equal(alone.get_state(), after.get_state())  # as much noise was drawn
+    assert asked and all(name.startswith("guidance") for name in asked)
+    assert pipeline.twin.pipeline.transformer is not pipeline.transformer
+    asked.clear()
+    assert not torch.equal(pipeline(request(guidance=1.0), seeded()), expected) and not asked  # nothing to share
+    assert not any(thread.name.startswith("guidance") for thread in threading.enumerate())
+
+
+def test_what_fails_on_the_second_device_is_told():
+    pipeline = pico_pipeline()
+    pipeline.twin = GuidanceTwin(pipeline, torch.device("cpu"))
+
+    def fail(*_):
+        raise RuntimeError("out of memory on the second device")
+
+    pipeline.twin.pipeline.transformer.register_forward_pre_hook(fail)
+    with pytest.raises(RuntimeError, match="out of memory on the second device"):
+        pipeline(request(guidance=3.0), seeded())
+    assert not any(thread.name.startswith("guidance") for thread in threading.enumerate())
