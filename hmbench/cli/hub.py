@@ -37,7 +37,7 @@ def register(app: typer.Typer) -> None:
 
 def download_command(
     out: Out,
-    split: Annotated[str, typer.Option(help="test, train or all (see docs/hm-world.md).")] = "test",
+    split: Annotated[str, typer.Option(help="test, train or all (see docs/hm-world/download.md).")] = "test",
     samples: Annotated[int | None, typer.Option(min=1, help="How many; by default all of the split.")] = None,
     repo: Annotated[str, typer.Option(help="Dataset repository on the Hub.")] = REPO,
     revision: Annotated[str, typer.Option(help="Branch, tag or commit; the commit is recorded.")] = "main",
