@@ -1,4 +1,4 @@
-"""docs/scaling.md: its scripts parse, and every hmbench command in it has options that exist."""
+"""docs/scaling.md and its scripts for clusters: they parse, and every hmbench command in it has options that exist."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import yaml
 
 from hmbench.cli import app
 
-PAGE = (Path(__file__).resolve().parent.parent / "docs" / "scaling.md").read_text()
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+PAGE = (DOCS / "scaling.md").read_text() + (DOCS / "scaling" / "clusters.md").read_text()
 SCRIPTS = re.findall(r"^```bash\n(.*?)^```", PAGE, re.S | re.M)
 JOB = yaml.safe_load(re.findall(r"^```yaml\n(.*?)^```", PAGE, re.S | re.M)[0])
 COMMANDS = re.findall(r"hmbench ((?:eval|generate|score) .*)", "\n".join(SCRIPTS).replace("\\\n", " "))
