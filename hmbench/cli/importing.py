@@ -113,7 +113,7 @@ def masks_command(
         raise UserError(f"There is no tracker: {tracker_missing(profile=profile, weights=weights)}.")
     todo = []
     for sample in source.ids("all"):
-        folder = source.folder / sample
+        folder = source.place(sample)
         if replace or not (label_path(folder) or (folder / "cond_mask.mp4").is_file()):
             todo.append(folder)
     with progress_bar() as progress:

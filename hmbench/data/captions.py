@@ -128,7 +128,7 @@ def caption_folder(
     for sample in ids:
         if sample in before and not overwrite:
             continue
-        context = read_video(data.folder / sample / "cond.mp4")
+        context = read_video(data.place(sample) / "cond.mp4")
         chosen = np.linspace(0, len(context) - 1, min(num_frames, len(context))).round().astype(int)
         text = one_line(captioner.caption(context[chosen]))
         if text:

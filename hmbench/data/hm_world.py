@@ -37,21 +37,25 @@ from hmbench.video.files import check_picture, probe, read_video
 ASPECT = 16 / 9
 """HM-World's frames are 16:9 before they are cropped to the size that they are stored in."""
 
+DEPTH = 4
+"""Levels of folders below which samples are not looked for."""
+
 
 class HMWorld:
     """A folder of samples.
 
     Args:
-        folder: The folder that holds the sample folders, or the one above it (``.../HM-World``).
+        folder: The folder that holds the sample folders, or one above it (``.../HM-World``, parts extracted each into a
+            folder of its own), up to `DEPTH` levels.
 
     Raises:
-        UserError: If no sample folder is in it.
+        UserError: If no sample folder is in it, or two have one name.
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = _find_root(folder)
+        self.folder, self._places = find_samples(folder)
         self.name = self.folder.name if self.folder.name != "HM-World" else f"{folder.name}/HM-World"
-        self._ids = tuple(sorted(p.parent.name for p in self.folder.glob("[!.]*/cond.mp4")))
+        self._ids = tuple(sorted(self._places))
         self._captions: dict[str, str] | None = None
 
     def ids(self, split: str) -> tuple[str, ...]:
@@ -71,6 +75,15 @@ class HMWorld:
         found: tuple[str, ...] = split_ids(self._ids, split)
         return found
 
+    def place(self, sample_id: str) -> Path:
+        """Folder of a sample; of one that is not there, where it would be."""
+        return self._places.get(sample_id, self.folder / sample_id)
+
+    def caption_files(self) -> list[Path]:
+        """Where captions may stand: beside the samples, and above them."""
+        beside = {place.parent / "caption.txt" for place in self._places.values()}
+        return sorted(beside | {self.folder / "caption.txt"})
+
     def load(self, sample_id: str) -> Sample:
         """Reads one sample whole.
 
@@ -78,7 +91,7 @@ class HMWorld:
             SampleError: If a file is missing, damaged or contradicts another.
         """
         check_id(sample_id)
-        folder = self.folder / sample_id
+        folder = self.place(sample_id)
         if not folder.is_dir():
             raise SampleError(f"{self.folder} has no sample {sample_id!r}.", did_you_mean(sample_id, self._ids))
         return read_sample(folder, self.caption(sample_id))
@@ -97,7 +110,7 @@ class HMWorld:
             SampleError: If the mask is damaged or has another number of frames.
         """
         check_id(sample_id)
-        path, exact = self.folder / sample_id / "tgt_mask.mp4", label_path(self.folder / sample_id)
+        path, exact = self.place(sample_id) / "tgt_mask.mp4", label_path(self.place(sample_id))
         if path.is_file():
             video = read_video(path, frames=counts[1])
             other = path.with_name("cond_mask.mp4")  # the palette is the clip's: a half may show nobody
@@ -110,7 +123,9 @@ class HMWorld:
     def caption(self, sample_id: str) -> str | None:
         """The sample's caption, or None if ``caption.txt`` does not have it."""
         if self._captions is None:
-            self._captions = read_captions(self.folder / "caption.txt", self._ids)
+            self._captions = {}
+            for path in self.caption_files():
+                self._captions |= read_captions(path, self._ids)
         return self._captions.get(sample_id)
 
     def revision(self, ids: tuple[str, ...]) -> str:
@@ -119,9 +134,10 @@ class HMWorld:
         Each file is read once; its digest is kept by place, size, time and inode (`hmbench.digests`).
         """
         digest = hashlib.sha256()
-        if (self.folder / CARD_FILE).is_file():  # what it says changes subjects and cameras
-            digest.update((self.folder / CARD_FILE).read_bytes())
-        folders = {sample_id: self.folder / sample_id for sample_id in sorted(ids)}
+        cards = {_card_folder(place) / CARD_FILE for place in self._places.values()}
+        for card in sorted(path for path in cards if path.is_file()):  # what it says changes subjects and cameras
+            digest.update(card.read_bytes())
+        folders = {sample_id: self.place(sample_id) for sample_id in sorted(ids)}
         files = {i: _files(f) for i, f in folders.items()}
         whole = content_digests(path for paths in files.values() for path in paths if path.is_file())
         for sample_id, paths in files.items():
@@ -147,13 +163,13 @@ def read_sample(folder: Path, caption: str | None, card: DataCard | None = None)
     Args:
         folder: ``<root>/<id>``.
         caption: Its caption.
-        card: What the data set's owner says; by default as the folder above says.
+        card: What the data set's owner says; by default as the nearest folder above says.
 
     Raises:
         SampleError: If a file is missing, damaged or contradicts another.
     """
     warnings: list[str] = []
-    card = read_card(folder.parent) if card is None else card
+    card = read_card(_card_folder(folder)) if card is None else card
     if caption is None:
         warnings.append("no caption")
     info = probe(folder / "cond.mp4")
@@ -199,12 +215,36 @@ def read_sample(folder: Path, caption: str | None, card: DataCard | None = None)
     )
 
 
-def _find_root(folder: Path) -> Path:
+def _card_folder(sample: Path) -> Path:
+    """The nearest folder above a sample that has a card; the one right above it if none has."""
+    above = list(sample.absolute().parents)[:DEPTH]
+    return next((folder for folder in above if (folder / CARD_FILE).is_file()), sample.parent)
+
+
+def find_samples(folder: Path) -> tuple[Path, dict[str, Path]]:
+    """Root of the data below a folder, and the folder of each sample.
+
+    Samples that lie directly in a folder or its ``HM-World`` are all there are; otherwise deeper folders are searched.
+
+    Raises:
+        UserError: If no sample folder is found, or two have one name.
+    """
     for root in (folder, folder / "HM-World"):
-        if any(root.glob("[!.]*/cond.mp4")):
-            return root
+        if found := {path.parent.name: path.parent for path in root.glob("[!.]*/cond.mp4")}:
+            return root, found
+    places: dict[str, Path] = {}
+    for deeper in range(2, DEPTH + 1):
+        for path in sorted(folder.glob("/".join(["[!.]*"] * deeper) + "/cond.mp4")):
+            known = places.setdefault(path.parent.name, path.parent)
+            if known != path.parent:
+                raise UserError(
+                    f"Two samples are called {path.parent.name}: {known} and {path.parent}.",
+                    "If they are one clip, remove one of them; otherwise rename one.",
+                )
+    if places:
+        return folder, places
     raise UserError(
-        f"No HM-World samples in {folder}: no sub-folder has a cond.mp4.",
+        f"No HM-World samples in {folder}: no folder in it, down to {DEPTH} levels, has a cond.mp4.",
         "Download some with `hmbench data download`, make a mini world with `hmbench data make-mini`, "
         "or import clips with `hmbench data import-examples`.",
     )

@@ -121,8 +121,8 @@ def build_index(
     journal = Journal(path, {"format": FORMAT, "decode": decode})
     known = (_Known(_stored_rows(path, decode)), _Known(journal.rows()))
     tasks = (
-        _Task(data.folder, sample, data.caption(sample), decode, _signature(data.folder / sample, data.caption(sample)))
-        for sample in data.ids("all")
+        _Task(place.parent, sample, data.caption(sample), decode, _signature(place, data.caption(sample)))
+        for sample, place in ((sample, data.place(sample)) for sample in data.ids("all"))
     )
     samples = unusable = 0
     with (

@@ -195,7 +195,7 @@ def stream_tar(stream: IO[bytes] | io.RawIOBase) -> Iterator[tuple[str, dict[str
 
 def _contents(data: HMWorld, name: str) -> dict[str, bytes]:
     check_id(name)
-    folder = data.folder / name
+    folder = data.place(name)
     nested = [path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
     if "." in name or nested:
         what = f"the folder {nested[0]}" if nested else "a dot in its name"

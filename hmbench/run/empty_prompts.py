@@ -22,7 +22,8 @@ def empty_prompts(data: Dataset, ids: Sequence[str]) -> str | None:
     few = ", ".join(empty[:3]) + (", ..." if len(empty) > 3 else "")
     said = f"{len(empty)} of {len(ids)} prompts have no caption ({few}): a model that reads text is given an empty one."
     if isinstance(data, HMWorld):
-        read = read_caption_file(data.folder / "caption.txt", data.ids("all"))
-        if read.problem:
-            return f"{said} {data.folder / 'caption.txt'} was read as {read.form}: {read.problem}."
+        for path in data.caption_files():
+            read = read_caption_file(path, data.ids("all"))
+            if read.problem:
+                return f"{said} {path} was read as {read.form}: {read.problem}."
     return said

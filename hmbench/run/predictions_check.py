@@ -129,5 +129,5 @@ def _expected(data: Dataset, sample: str) -> Expected:
     """What its prediction has to be, from headers where the data are files."""
     if not isinstance(data, HMWorld):
         return expected_of(data.load(sample))
-    context, target = (read_header(data.folder / sample / name) for name in ("cond.mp4", "tgt.mp4"))
+    context, target = (read_header(data.place(sample) / name) for name in ("cond.mp4", "tgt.mp4"))
     return Expected(context.frames, target.frames, context.fps, (context.height, context.width))

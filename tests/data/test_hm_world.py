@@ -3,12 +3,16 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from hmbench.data.captions_file import read_caption_file, read_captions
+from hmbench.data.card import DataCard, write_card
 from hmbench.data.disc_world import DiscWorld, DiscWorldConfig
 from hmbench.data.hm_world import HMWorld, read_sample
 from hmbench.data.ids import check_id, parse_id
+from hmbench.data.index import build_index
+from hmbench.data.inspection import inspect_folder
 from hmbench.errors import SampleError, UserError
 from hmbench.video.files import read_video, write_labels, write_lossless
 
@@ -343,3 +347,48 @@ def test_revision_follows_content_not_size(disc_folder: Path, name: str) -> None
     assert HMWorld(disc_folder).revision(ids) == before
     (disc_folder / FIRST / ".hidden").write_text("x")
     assert HMWorld(disc_folder).revision(ids) == before
+
+
+def test_parts_that_were_extracted_side_by_side_are_one_data_set(disc_folder: Path, tmp_path: Path) -> None:
+    flat = HMWorld(disc_folder)
+    ids = flat.ids("all")
+    deep = tmp_path / "deep"
+    homes = (deep / "part_00" / "HM-World", deep / "part_01" / "extracted" / "train")
+    for number, sample in enumerate(ids):
+        home = homes[number % 2]
+        shutil.copytree(disc_folder / sample, home / sample)
+        with (home / "caption.txt").open("a") as file:
+            file.write(f"{sample}: words of {sample}\n")
+    data = HMWorld(deep)
+    assert data.ids("all") == ids and data.folder == deep
+    for number, sample in enumerate(ids):
+        got = data.load(sample)
+        np.testing.assert_array_equal(got.prompt.context, flat.load(sample).prompt.context)
+        assert got.id == sample and got.prompt.caption == f"words of {sample}"
+        assert data.place(sample) == homes[number % 2] / sample
+    before = data.revision(ids)
+    write_card(deep, DataCard(tracker="none"))
+    assert data.revision(ids) != before  # the card above all parts counts
+    build_index(deep, deep / "index.parquet", workers=1)
+    rows = pq.read_table(deep / "index.parquet").to_pylist()
+    assert [(row["id"], row["error"]) for row in rows] == [(sample, None) for sample in ids]
+    assert next(f.found for f in inspect_folder(deep) if f.topic == "samples") == f"{len(ids)}; {len(ids)} read"
+
+
+def test_one_name_in_two_places_is_refused(disc_folder: Path, tmp_path: Path) -> None:
+    for part in ("a", "b"):
+        shutil.copytree(disc_folder / FIRST, tmp_path / "deep" / part / FIRST)
+    with pytest.raises(UserError, match=rf"Two samples are called {FIRST}: .*a.{FIRST} and .*b.{FIRST}"):
+        HMWorld(tmp_path / "deep")
+
+
+def test_samples_that_lie_right_there_are_all_there_are(disc_folder: Path) -> None:
+    shutil.copytree(disc_folder / FIRST, disc_folder / "old" / "copies" / "another")
+    assert "another" not in HMWorld(disc_folder).ids("all")
+    deep = disc_folder / "a" / "b" / "c" / "d" / "e"
+    shutil.copytree(disc_folder / FIRST, deep)
+    assert HMWorld(disc_folder / "a").ids("all") == ("e",)
+    shutil.copytree(disc_folder / FIRST, disc_folder / "f" / "g" / ".h" / "i")
+    shutil.copytree(disc_folder / FIRST, disc_folder / "f" / "1" / "2" / "3" / "4" / "5")
+    with pytest.raises(UserError, match="down to 4 levels"):
+        HMWorld(disc_folder / "f")
