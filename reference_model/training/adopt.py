@@ -27,7 +27,7 @@ from reference_model.model.transformer import with_memory
 from reference_model.sampling.saved import load_saved
 from reference_model.training.base import base_record
 from reference_model.training.config import TrainingConfig, train_nano
-from reference_model.training.disk import write_atomically, write_text_atomically
+from reference_model.training.disk import read_record, write_atomically, write_text_atomically
 from reference_model.training.export import save_model
 from reference_model.training.monitor import METRICS, plot_loss
 from reference_model.training.request import REQUEST
@@ -49,7 +49,7 @@ def adopt(results: Path, out: Path, begin: Path = WEIGHTS / "nano-hydra") -> lis
     """
     if not (results / "log.json").is_file():
         raise TrainingStoppedError(f"{results} holds no log.json.", "Give the folder that the training wrote.")
-    log = json.loads((results / "log.json").read_text(encoding="utf-8"))
+    log = read_record(results / "log.json")
     return [
         _adopt(out / f"nano-{name}", name, weights, log, begin) for name, weights in sorted(_models(results).items())
     ]

@@ -23,7 +23,7 @@ from torch.nn.functional import pad
 
 from reference_model.released.checkpoint import file_digest
 from reference_model.training.clips import ClipSource, TrainingClip
-from reference_model.training.disk import replacing, write_atomically
+from reference_model.training.disk import read_record, replacing, write_atomically
 from reference_model.training.flow import LatentBatch
 from reference_model.training.stop import TrainingStoppedError
 
@@ -80,7 +80,7 @@ class LatentCache:
         path = folder / MANIFEST
         if not path.is_file():
             raise TrainingStoppedError(f"{folder} holds no finished cache.", "Run the same command again to finish it.")
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_record(path)
         self.key = CacheKey(**{**content["key"], "size": tuple(content["key"]["size"])})
         self.ids: tuple[str, ...] = tuple(i for shard in content["shards"] for i in shard["ids"])
         self.text_length = int(content["text_length"])
@@ -165,7 +165,7 @@ def build_cache(
         record = folder / f"{name}.json"
         if not record.is_file():
             _write_shard(folder, name, part, source, encoders)
-        shard = json.loads(record.read_text(encoding="utf-8"))
+        shard = read_record(record)
         if shard["ids"] != list(part):
             raise _other(folder, "other clips")
         if shards and shard["shape"] != shards[0]["shape"]:
@@ -278,7 +278,7 @@ def check_key(folder: Path, key: CacheKey) -> None:
     if not path.is_file():
         write_atomically(path, asked)
         return
-    found = json.loads(path.read_text(encoding="utf-8"))
+    found = read_record(path)
     if wrong := [
         f"{name} {found.get(name)} (now {value})" for name, value in asked.items() if found.get(name) != value
     ]:

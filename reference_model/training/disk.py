@@ -10,13 +10,20 @@ from typing import Any
 from torch.distributed.checkpoint.api import CheckpointException
 
 from hmbench.durable import flush_folder, flush_tree, is_disk_full, replacing, replacing_folder, write_bytes
+from hmbench.files import read_json
 
 FAILURES = (Exception, CheckpointException)
 """What may say so: torch's sharded checkpoints raise a class that is no `Exception`, with the cause in its text."""
 __all__ = [
-    "FAILURES", "flush_folder", "flush_tree", "is_disk_full", "replacing", "replacing_folder", "write_atomically",
-    "write_text_atomically",
+    "FAILURES", "flush_folder", "flush_tree", "is_disk_full", "read_record", "replacing", "replacing_folder",
+    "write_atomically", "write_text_atomically",
 ]  # fmt: skip
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """A JSON object that an earlier command left; a damaged one is a sentence (`hmbench.files.read_json`)."""
+    found: dict[str, Any] = read_json(path, kind=dict)
+    return found
 
 
 def write_atomically(path: Path, content: Mapping[str, Any]) -> None:

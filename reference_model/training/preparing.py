@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import json
 import shutil
 from dataclasses import asdict
 from pathlib import Path
@@ -30,7 +29,7 @@ from reference_model.training.cache import (
 )
 from reference_model.training.codec_checkpoints import CodecCheckpoints
 from reference_model.training.codec_training import CodecDivergedError, CodecReport, build_codec, train_codec
-from reference_model.training.disk import write_atomically
+from reference_model.training.disk import read_record, write_atomically
 from reference_model.training.monitor import Listener
 from reference_model.training.paper import paper_parts
 from reference_model.training.request import TrainingRequest, differences
@@ -189,7 +188,7 @@ def check_codec(request: TrainingRequest) -> None:
             f"{folder} holds a codec of other sizes than {request.config.model.name} needs.",
             "Give another --prepared folder.",
         )
-    report = json.loads((folder / CODEC_REPORT).read_text(encoding="utf-8"))
+    report = read_record(folder / CODEC_REPORT)
     asked = {key: value for key, value in _made_of(request).items() if key != "seed"}
     found = {key: value for key, value in report.get("made_of", {}).items() if key in asked}
     if wrong := differences(found, asked):
@@ -205,7 +204,7 @@ def _codec(request: TrainingRequest, device: torch.device, listener: Listener) -
     report = folder / CODEC_REPORT
     if report.is_file():
         check_codec(request)
-        return _stored(folder), dict(json.loads(report.read_text(encoding="utf-8")))
+        return _stored(folder), read_record(report)
     codec = build_codec(config.model.codec, request.seed)
     listener.stage("codec", max(1, config.codec.steps), 0)
     checkpoints = _checkpoints(request)

@@ -14,7 +14,7 @@ from reference_model.training.base import base_record, check_base
 from reference_model.training.checkpoints import Checkpoints
 from reference_model.training.clips import ClipSource, hold_out
 from reference_model.training.config import TrainingConfig
-from reference_model.training.disk import write_atomically
+from reference_model.training.disk import read_record, write_atomically
 from reference_model.training.export import DIGESTS
 from reference_model.training.paper import check_wan
 from reference_model.training.processes import share
@@ -111,7 +111,7 @@ def remember(request: TrainingRequest, accelerator: Accelerator) -> None:
     begun = Checkpoints(request.out / "checkpoints", 1).newest() is not None or (request.out / DIGESTS).is_file()
     known = begun and path.is_file()
     if known:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = read_record(path)
         kept = {key: found.get(key) for key in asked if key not in _IGNORED}
         if wrong := differences(kept, {key: asked[key] for key in kept}):
             raise TrainingStoppedError(

@@ -1,6 +1,5 @@
 """Statistics of a mini world folder, side by side with what is known of HM-World and of its four public clips."""
 
-import json
 import math
 from collections import Counter
 from pathlib import Path
@@ -26,7 +25,7 @@ def statistics(folder: Path) -> dict[str, Any]:
     Raises:
         UserError: If the folder holds no clip of the mini world.
     """
-    truths = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("[!.]*/truth.json"))]
+    truths = [read_json(path, kind=dict) for path in sorted(folder.glob("[!.]*/truth.json"))]
     if not truths:
         raise UserError(f"{folder} holds no mini world clips.", "Make some with `hmbench data make-mini`.")
     cameras = [_camera(path.parent) for path in sorted(folder.glob("[!.]*/truth.json"))]
@@ -72,7 +71,7 @@ def shortfall(truth: dict[str, Any]) -> str | None:
 
 
 def _camera(folder: Path) -> dict[str, float]:
-    truth = json.loads((folder / "truth.json").read_text(encoding="utf-8"))
+    truth = read_json(folder / "truth.json", kind=dict)
     n = truth["num_context"]
     poses = np.concatenate(parse_cameras(read_json(folder / "camera.json"), n, n, str(folder)))
     steps = np.linalg.norm(np.diff(poses[:, :3, 3], axis=0), axis=1)

@@ -22,7 +22,7 @@ from hmbench.data.mini_world.motion import CAMERA_PATHS, SUBJECT_PATHS
 from hmbench.data.mini_world.scenes import SCENES
 from hmbench.data.mini_world.spec import GENERATOR, VERSION, ClipSpec
 from hmbench.durable import flush_folder, flush_tree, own_folder, storing
-from hmbench.files import write_text
+from hmbench.files import read_json, write_text
 from hmbench.subject_names import NAMES_VERSION
 from hmbench.video.events import find_events, visible_frames
 from hmbench.video.files import write_labels, write_video
@@ -87,7 +87,7 @@ def write_captions(root: Path) -> int:
     """Write ``caption.txt`` (``<id><tab>caption``) and ``splits.json`` of a folder; return its number of samples."""
     texts, cells = {}, {}
     for path in sorted(root.glob("[!.]*/truth.json")):
-        truth = json.loads(path.read_text(encoding="utf-8"))
+        truth = read_json(path, kind=dict)
         texts[path.parent.name] = truth["captions"]["full"]
         cells[path.parent.name] = truth["cell"]
     lines = "".join(f"{name}\t{text}\n" for name, text in texts.items())
