@@ -23,7 +23,8 @@ from hmbench.files import read_json, write_json
 from hmbench.protocols import RANKED, standing_of
 from hmbench.report.compare_inputs import read_samples
 from hmbench.report.pages.events import checked_event, read_events
-from hmbench.results.records import Row, RunManifest
+from hmbench.results.record_checks import check_inside
+from hmbench.results.records import Row, RunManifest, check_fields
 from hmbench.results.run_folder import RunFolder
 from hmbench.results.summary import MetricSummary, summarise
 
@@ -214,6 +215,8 @@ def read_entry(path: Path) -> Entry:
         raise UserError(f"{path} has format {record.get('format')}, expected 1 or 2.", "Submit the run again.")
     if digest != entry_digest(record):
         raise UserError(f"{path} was changed after it was accepted.", "Submit the run again.")
+    check_fields(Entry, record, str(path))
+    check_inside(record, str(path))
     try:
         entry = Entry(
             **{
@@ -272,6 +275,8 @@ def _check_shape(entry: Entry) -> None:
     count = len(entry.samples)
     if not NAME.fullmatch(str(entry.name)):
         raise ValueError(f"its name {entry.name!r} is none")
+    if not all(isinstance(text, str) for text in (*entry.samples, *entry.clusters, *entry.order)):
+        raise ValueError("a clip, a scene or a metric has no name")
     if len(entry.clusters) != count or len(set(entry.samples)) != count or len(entry.clips) not in {0, count}:
         raise ValueError(f"it has {count} clips, {len(entry.clusters)} scenes and {len(entry.clips)} descriptions")
     if set(entry.order) != set(entry.values) or set(entry.values) != set(entry.metrics):

@@ -10,6 +10,7 @@ from typing import Any
 from hmbench.digests import file_digest
 from hmbench.errors import UserError
 from hmbench.files import SEAL, file_name, parse_json, read_json, read_sealed, write_sealed
+from hmbench.results.record_checks import check_inside
 from hmbench.results.records import FORMATS, Row, RunManifest, check_fields, read_rows
 from hmbench.subject_names import current_name
 
@@ -74,6 +75,7 @@ class RunFolder:
             )
         content = read_sealed(path, required=raw["format"] > 1)
         check_fields(RunManifest, content, str(path))
+        check_inside(content, str(path))
         for sample in content["samples"]:
             file_name(sample)
         lists = {key: tuple(content.get(key, ())) for key in ("samples", "notices")}

@@ -118,6 +118,13 @@ class HydraTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
             )
         if attention_head_dim % 2 or freq_dim % 2:
             raise ValueError(f"{attention_head_dim=} and {freq_dim=} must be even")
+        if not depths or not all(0 <= depth < 1e6 for depth in depths):
+            raise ValueError(f"depths must be some numbers of metres from 0 up, got {depths!r}")
+        if not (0 < field_of_view < 180 and 0 < eps < 1 and bands >= 1):
+            raise ValueError(
+                "field_of_view must lie between 0 and 180 degrees, eps between 0 and 1, bands be 1 or more, got "
+                f"{field_of_view=}, {eps=} and {bands=}"
+            )
         dim = num_attention_heads * attention_head_dim
         self.patch = cast(tuple[int, int, int], tuple(patch_size))
         self.patch_embedding = PatchEmbedding(in_channels, dim, kernel_size=self.patch, stride=self.patch)

@@ -144,6 +144,8 @@ def _one(target: Target, folder: Path, seed: int, index: int, report: Report, in
         else:
             what, content = mutator_of(path)(path.read_bytes(), rng, folder.parent)
             path.write_bytes(content)
+            if target.reseal is not None:
+                target.reseal(folder, path)
         report.tried[target.name] += 1
         commands = target.commands(folder, path, rng)
         jobs: list[tuple[tuple[str, ...], Callable[[], Done]]] = [(c, functools.partial(call, c)) for c in commands]

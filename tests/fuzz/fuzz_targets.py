@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import shutil
@@ -27,6 +28,9 @@ from fuzz_forms import (
 from fuzz_mutate import Random
 
 sys.path[:0] = [str(Path(__file__).resolve().parent.parent)]  # conftest and hm_world_archive
+
+
+from hmbench.errors import UserError  # noqa: E402
 
 
 class Done(NamedTuple):
@@ -55,6 +59,8 @@ class Target:
     after: Callable[[Path, Command, Done, bool], str | None] | None = None
     """What is wrong with what a command left: of the folder, the command, how it ended, and whether something that is
     no file stands in the changed file's place."""
+    reseal: Callable[[Path, Path], None] | None = None
+    """Makes the digests anew of what was changed, as somebody does who knows how."""
     weight: float = 1.0
     """Share of the mutations."""
     slow: bool = False
@@ -278,6 +284,48 @@ def run_is_right(folder: Path, command: Command, done: Done, odd: bool) -> str |
     return None
 
 
+def reseal_run(folder: Path, changed: Path) -> None:
+    """Digests of a run made anew."""
+    from hmbench.digests import file_digest
+    from hmbench.files import SEAL, read_json, write_sealed
+    from hmbench.results.run_folder import SEALED_BY_SUMMARY
+
+    summary = folder / "run" / "summary.json"
+    with contextlib.suppress(ValueError, UserError, RecursionError):  # whatever JSON cannot say
+        if changed.suffix == ".json":
+            content = json.loads(changed.read_text())
+            if isinstance(content, dict):
+                write_sealed(changed, {key: value for key, value in content.items() if key != SEAL})
+        if changed.name in SEALED_BY_SUMMARY:
+            content = read_json(summary, kind=dict)
+            content["files"] = {name: file_digest(summary.with_name(name)) for name in SEALED_BY_SUMMARY}
+            write_sealed(summary, {key: value for key, value in content.items() if key != SEAL})
+
+
+def reseal_entry(folder: Path, changed: Path) -> None:
+    """The digest of an entry made anew."""
+    from hmbench.files import write_json
+    from leaderboard.submission import entry_digest
+
+    with contextlib.suppress(ValueError, UserError, RecursionError):
+        content = json.loads(changed.read_text())
+        if isinstance(content, dict):
+            content.pop("digest", None)
+            write_json(changed, {**content, "digest": entry_digest(content)})
+
+
+def text_files(folder: Path) -> list[Path]:
+    """The JSON of a run."""
+    return [path for path in run_files(folder) if path.suffix in (".json", ".jsonl")]
+
+
+def strange_run_commands(folder: Path, changed: Path, rng: Random) -> Sequence[Command]:
+    """What is done with a run that somebody else made."""
+    site = ("report", str(folder / "run"), "--out", str(folder / "out" / "site"), "--videos", "none")
+    options = [("score", "--run", str(folder / "run"), *RUN, *CPU), *run_readers(folder).values(), site]
+    return [options[int(rng.integers(len(options)))]]
+
+
 def same(run: Path, right: Path) -> bool:
     """Whether what people read of two runs is equal."""
     names = ("rows.jsonl", "events.jsonl", "samples.jsonl", "summary.json", "table.md")
@@ -463,6 +511,24 @@ def targets() -> list[Target]:
             weight=2,
             whole=True,
             slow=True,
+        ),
+        Target(
+            name="sealed runs",
+            prepare=runs,
+            files=text_files,
+            commands=strange_run_commands,
+            reseal=reseal_run,
+            whole=True,
+            slow=True,
+        ),
+        Target(
+            name="sealed entries",
+            prepare=entries,
+            files=lambda f: sorted((f / "entries").iterdir()),
+            commands=entry_commands,
+            light=read_boards,
+            reseal=reseal_entry,
+            weight=0.5,
         ),
         Target(
             name="entries",

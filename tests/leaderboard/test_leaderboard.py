@@ -24,7 +24,7 @@ from hmbench.results.summary import summarise
 from leaderboard.cli import app
 from leaderboard.readme import BEGIN, END, results_table, update_document
 from leaderboard.site import leaderboard_site
-from leaderboard.submission import RESULTS, accept, read_entries, read_entry
+from leaderboard.submission import RESULTS, accept, entry_digest, read_entries, read_entry
 from leaderboard.tables import PUBLISHED, board_csv, board_table, make_boards, published_table
 
 SAMPLES = tuple(f"clip{i:02d}" for i in range(22))
@@ -465,3 +465,35 @@ def test_entries_sampled_in_another_way_are_told_apart(tmp_path):
         "The runs were not sampled alike: codec in tiles no for exact; yes for tiled."
     ]
     assert len(board_table(make_boards(entries, rank_by=["psnr"])[0]).notes) == 2
+
+
+STRANGE = (
+    (("metrics", "psnr", "version"), "1", "psnr, version"),
+    (("metrics", "psnr", "version"), True, "psnr, version"),
+    (("metrics", "psnr", "higher_is_better"), "yes", "higher_is_better"),
+    (("metrics", "psnr", "bounds"), [3, 1], "bounds"),
+    (("metrics", "psnr", "bounds"), ["x", None], "bounds"),
+    (("metrics", "psnr"), [], "metric psnr"),
+    (("options", "top_k"), {"a": 1}, "options, top_k"),
+    (("weights", "w"), None, "weights, w"),
+    (("clusters", 3), [["a"], ["b"]], "has no name"),
+    (("samples", 0), 7, "has no name"),
+    (("values", "psnr", 0), True, "one number a clip"),
+    (("seed",), "0", "its seed"),
+    (("events",), {}, "its events"),
+    (("name",), "../x", "its name"),
+)
+
+
+@pytest.mark.parametrize(("path", "value", "said"), STRANGE, ids=lambda v: str(v)[:30])
+def test_an_entry_whose_digest_was_made_anew_is_still_looked_into(tmp_path, path, value, said) -> None:
+    file = accept(make_run(tmp_path / "run"), name="x", results=tmp_path / "results")
+    record = read_json(file)
+    record.pop("digest")
+    place = record
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    write_json(file, {**record, "digest": entry_digest(record)})
+    with pytest.raises(UserError, match=said):
+        read_entry(file)

@@ -363,6 +363,27 @@ def test_settings_of_another_kind_are_refused_before_anything_is_made(model: Pat
         hydra(checkpoint=model)
 
 
+IMPOSSIBLE = (
+    ("depths", []),
+    ("depths", [-1.0]),
+    ("field_of_view", 0.0),
+    ("field_of_view", 1e308),
+    ("eps", -1e-6),
+    ("bands", 0),
+)
+
+
+@pytest.mark.parametrize(("key", "value"), IMPOSSIBLE, ids=str)
+def test_settings_that_cannot_be_are_refused_before_a_clip_is_generated(model: Path, key: str, value) -> None:
+    """An empty list of depths divided by zero in the middle of a clip."""
+    path = model / "transformer" / "config.json"
+    content = json.loads(path.read_text())
+    assert key in content
+    path.write_text(json.dumps({**content, key: value}))
+    with pytest.raises(UserError, match=f"no usable pipeline.*{key}"):
+        hydra(checkpoint=model)
+
+
 def test_auto_map_and_custom_code_are_not_followed(model: Path, tmp_path: Path, monkeypatch) -> None:
     ran = strange_module(tmp_path, monkeypatch)
     (model / "pipeline.py").write_text(STRANGE)

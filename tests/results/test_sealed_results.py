@@ -9,6 +9,7 @@ from toys import MeanError, Sometimes
 
 from hmbench.cli.inspect import _records
 from hmbench.errors import UserError
+from hmbench.files import write_sealed
 from hmbench.report.compare import CompareSettings, compare_runs
 from hmbench.report.compare_inputs import read_samples
 from hmbench.report.pages.events import read_events
@@ -109,3 +110,26 @@ def test_inspect_shows_no_edited_scores(both: Path) -> None:
     folder.scores(sample).write_text(json.dumps(content))
     with pytest.raises(UserError, match="its digest does not fit"):
         _records(folder, manifest, sample)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("metrics", {"psnr": {"version": "1", "higher_is_better": True}}, "metric psnr, version"),
+        ("metrics", {"psnr": {"version": 1}}, "metric psnr, higher_is_better"),
+        ("options", {"a": 1}, "options, a"),
+        ("model_info", {"name": None}, "model_info, name"),
+        ("model_info", {"name": "x", "weights": {"a": []}}, "model_info, weights, a"),
+        ("model_info", {"name": "x", "trained": "yes"}, "model_info, trained"),
+        ("samples", ["../../victim"], "cannot name a file"),
+        ("samples", ["CON"], "cannot name a file"),
+        ("samples", ["a."], "cannot name a file"),
+    ],
+    ids=str,
+)
+def test_a_run_whose_digest_was_made_anew_is_still_looked_into(both: Path, key: str, value: object, said: str) -> None:
+    path = both / "a" / "run.json"
+    content = {k: v for k, v in json.loads(path.read_text()).items() if k != "digest"}
+    write_sealed(path, {**content, key: value})
+    with pytest.raises(UserError, match=said):
+        RunFolder(both / "a").read_manifest()
