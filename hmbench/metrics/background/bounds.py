@@ -12,11 +12,11 @@ from hmbench.case import Case
 from hmbench.metrics.background.floor import memoryless_following
 from hmbench.metrics.background.registration import (
     STANDING,
+    background_mask,
     following_of,
     other_views,
     path_of,
     target_views,
-    truth_as_predicted_mask,
 )
 from hmbench.metrics.background.structure import partners, structure
 from hmbench.metrics.background.views import FINE_WIDTH, likeness, small_views
@@ -40,7 +40,7 @@ class Bounds(NamedTuple):
     member: str
     """Which one that is; empty where the camera stands."""
     truth: float
-    """Following of the truth, seen by the same tracker."""
+    """Following of the truth."""
     seen: float
     """Following of the truth as a person sees it."""
     kept: float | None
@@ -86,7 +86,7 @@ def as_seen(video: Video) -> Video:
 
 def _bounds(case: Case) -> Bounds:
     real, other = target_views(case), other_views(case)
-    free, video = truth_as_predicted_mask(case), as_seen(case.truth.target)
+    free, video = background_mask(case), as_seen(case.truth.target)
     size = (video.shape[2], video.shape[1])
     small = (cv2.resize(f.view(np.uint8), size, interpolation=cv2.INTER_NEAREST).astype(np.bool_) for f in free)
     seen = small_views(video, np.stack(list(small)), of=case.sample.prompt.size)

@@ -40,7 +40,7 @@ class CameraError:
         self.share = share
         self.info = MetricInfo(
             name="camera_error_share" if share else "camera_error",
-            version=1,
+            version=2,
             higher_is_better=False,
             unit="" if share else "degrees",
             bounds=(0.0, None),
@@ -74,7 +74,7 @@ class CameraFollowing:
 
     info = MetricInfo(
         name="camera_following",
-        version=2,
+        version=3,
         higher_is_better=True,
         bounds=(None, None),
         needs=frozenset({TRUTH}),
@@ -94,7 +94,7 @@ class Lag:
 
     info = MetricInfo(
         name="lag",
-        version=1,
+        version=2,
         higher_is_better=None,
         unit="frames",
         needs=frozenset({TRUTH}),
@@ -116,7 +116,7 @@ class Zoom:
 
     info = MetricInfo(
         name="zoom",
-        version=1,
+        version=2,
         higher_is_better=None,
         bounds=(0.0, None),
         needs=frozenset({TRUTH}),
@@ -138,7 +138,7 @@ def frame_zooms(case: Case) -> NDArray[np.float64]:
     """Magnification of each frame against the target's of its time, ``[T]``; NaN where it cannot be told."""
     found = registration_of(case)
     lag, right = found.lag, standing_right(found)
-    free = background_mask(case, predicted=True)
+    free = background_mask(case)
     zooms = np.full(len(right), np.nan)
     target = case.truth.target
     for t in np.flatnonzero(right):

@@ -39,7 +39,7 @@ class BackgroundFidelity:
     def __init__(self) -> None:
         self.info = MetricInfo(
             name="background_fidelity",
-            version=3,
+            version=4,
             higher_is_better=True,
             bounds=(0.0, 1.0),
             needs=frozenset({TRUTH, LABELS}),
@@ -89,7 +89,7 @@ class BackgroundShare:
         self.kind = kind
         self.info = MetricInfo(
             name=f"background_{kind}",
-            version=1,
+            version=2,
             higher_is_better=False,
             bounds=(0.0, 1.0),
             needs=frozenset({TRUTH, LABELS}),

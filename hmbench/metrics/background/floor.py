@@ -19,7 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmbench.case import Case
-from hmbench.metrics.background.registration import context_mask, following_of, other_views, target_views
+from hmbench.metrics.background.registration import (
+    background_mask,
+    context_mask,
+    following_of,
+    other_views,
+    target_views,
+)
 from hmbench.metrics.background.views import FINE_WIDTH, Floats, Likeness, Views, likeness, small_views
 from hmbench.types import Intrinsics, Prompt, Video
 
@@ -39,8 +45,10 @@ def memoryless_following(case: Case) -> dict[str, float]:
         name: following_of(Likeness(shown.at[:, rows]), other)
         for name, rows in orders(len(context.seen), steps).items()
     }
-    for name, video in turned_last_frame(_small(case.sample.prompt)).items():
-        views = small_views(video, np.ones(video.shape[:3], np.bool_), of=case.sample.prompt.size).coarse
+    small = _small(case.sample.prompt)
+    free = _resized(background_mask(case), small.size)
+    for name, video in turned_last_frame(small).items():
+        views = small_views(video, free, of=case.sample.prompt.size).coarse
         found[name] = following_of(likeness(views, real), other)
     return found
 
@@ -99,6 +107,12 @@ def seen_from(picture: NDArray[np.uint8], turn: NDArray[np.float64], border: int
     size = (picture.shape[1], picture.shape[0])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return np.asarray(cv2.warpPerspective(picture, turn, size, flags=flags, borderMode=border), np.uint8)
+
+
+def _resized(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """A mask ``[T, H, W]`` at another (height, width)."""
+    frames = (cv2.resize(f.view(np.uint8), size[::-1], interpolation=cv2.INTER_NEAREST) for f in mask)
+    return np.stack([np.asarray(f, np.uint8).astype(np.bool_) for f in frames])
 
 
 def _to_and_fro(steps: NDArray[np.intp], last: int) -> NDArray[np.intp]:

@@ -19,8 +19,7 @@ from numpy.typing import NDArray
 
 from hmbench.case import Case
 from hmbench.metrics.background.views import SHIFTS, UNKNOWN, WIDTH, Floats, Likeness, Scales, likeness, small_views
-from hmbench.subjects.boxes import present
-from hmbench.types import Boxes, Intrinsics, LabelMaps, Poses
+from hmbench.types import Intrinsics, LabelMaps, Poses
 
 Angles = NDArray[np.float64]
 
@@ -108,39 +107,22 @@ def mean_evidence(evidence: Angles) -> float:
 
 
 def predicted_views(case: Case) -> Scales:
-    """Views of the prediction, subjects masked."""
-    return case.memo(
-        "background predicted views", lambda: small_views(case.prediction, background_mask(case, predicted=True))
-    )
+    """Views of the prediction, the real subjects' places masked."""
+    return case.memo("background predicted views", lambda: small_views(case.prediction, background_mask(case)))
 
 
 def target_views(case: Case) -> Scales:
     """Views of the real continuation, subjects masked."""
-    target = case.truth.target
-    return case.memo("background target views", lambda: small_views(target, background_mask(case, predicted=False)))
+    return case.memo("background target views", lambda: small_views(case.truth.target, background_mask(case)))
 
 
-def background_mask(case: Case, *, predicted: bool) -> NDArray[np.bool_]:
-    """Pixels that show no subject, ``[T, H, W]``: by the target's masks, and the prediction's tracks where known."""
-    real = case.memo("background mask", lambda: _real_mask(case))
-    if not predicted:
-        return real
+def background_mask(case: Case) -> NDArray[np.bool_]:
+    """Pixels of the target that show no subject, ``[T, H, W]``.
 
-    def cut() -> NDArray[np.bool_]:
-        free = real.copy()
-        for track in case.tracks or ():
-            cut_out(free, track.boxes, _margin(free))
-        return free
-
-    return case.memo("background predicted mask", cut)
-
-
-def truth_as_predicted_mask(case: Case) -> NDArray[np.bool_]:
-    """What `background_mask` is for the truth as a prediction: masked by what the tracker sees in it, too."""
-    free = background_mask(case, predicted=False).copy()
-    for track in case.reference_tracks or ():
-        cut_out(free, track.boxes[case.sample.num_context_frames :], _margin(free))
-    return free
+    A prediction is masked by them alone, and not by what a tracker finds in it: else what is wrong could be hidden
+    behind whatever looks like a subject. One who stands elsewhere hides some background, and that is counted.
+    """
+    return case.memo("background mask", lambda: _real_mask(case))
 
 
 def context_mask(case: Case) -> NDArray[np.bool_]:
@@ -258,11 +240,3 @@ def _away_from(labels: LabelMaps) -> NDArray[np.bool_]:
     margin = _margin(labels)
     kernel = np.ones((2 * margin + 1, 2 * margin + 1), np.uint8)
     return np.stack([cv2.dilate((frame > 0).astype(np.uint8), kernel) == 0 for frame in labels])
-
-
-def cut_out(free: NDArray[np.bool_], boxes: Boxes, margin: int) -> None:
-    """Takes boxes ``[T, 4]`` and a margin of pixels around them out of a mask."""
-    for t in np.flatnonzero(present(boxes)):
-        x0, y0 = np.floor(boxes[t, :2] - margin).astype(int).clip(min=0)
-        x1, y1 = np.ceil(boxes[t, 2:] + margin).astype(int).clip(min=0)
-        free[t, y0:y1, x0:x1] = False

@@ -8,6 +8,7 @@ import pytest
 
 from hmbench.metrics.background.fidelity import KNOWN_OF_A_CLIP, BackgroundFidelity, BackgroundShare, structure_of
 from hmbench.metrics.background.floor import orders
+from hmbench.types import Track
 from tests.metrics.background.panorama import HALF, HEIGHT, WIDTH, away_and_back, make_case, make_sample, views, wall
 
 YAW = away_and_back()
@@ -175,3 +176,21 @@ def test_the_family_stays_within_the_context():
         assert len(rows) == 60 and rows.min() >= 0, name
         assert rows.max() <= 76 + 60 * ("fade" in name), name
     assert orders(5, 5)["again at 2"].tolist() == [0, 2, 4, 2, 0]
+
+
+def test_nothing_can_be_hidden_behind_what_looks_like_a_subject():
+    blurred = np.stack([cv2.GaussianBlur(frame, (0, 0), 2) for frame in SAMPLE.truth.target])
+    wrong = blurred.copy()
+    wrong[:, :, WIDTH // 3 :] = still(SAMPLE.prompt.context[-1])[:, :, WIDTH // 3 :]
+    where = np.tile(np.float32([WIDTH // 3, 0, WIDTH, HEIGHT]), (HALF, 1))
+    everywhere = np.tile(np.float32([0, 0, WIDTH, HEIGHT]), (HALF, 1))
+    found = []
+    for boxes in (None, where, everywhere):
+        case = case_of(wrong)
+        case.tracks = () if boxes is None else (Track(id=1, boxes=boxes, scores=np.ones(HALF, np.float32)),)
+        found.append(BackgroundFidelity()(case))
+    assert found[0].reason is None and 0 < found[0].value < fidelity(blurred) - 0.2
+    assert [score.value for score in found] == [found[0].value] * 3
+    noise = case_of(np.random.default_rng(0).integers(0, 256, wrong.shape, np.uint8))
+    noise.tracks = (Track(id=1, boxes=everywhere, scores=np.ones(HALF, np.float32)),)
+    assert BackgroundFidelity()(noise).value == 0
