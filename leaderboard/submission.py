@@ -20,7 +20,7 @@ from typing import Any
 
 from hmbench.errors import UserError
 from hmbench.files import read_json, write_json
-from hmbench.protocols import RANKED, standing_of
+from hmbench.protocols import RANKED
 from hmbench.report.compare_inputs import read_samples
 from hmbench.report.pages.events import checked_event, read_events
 from hmbench.results.record_checks import check_inside
@@ -157,9 +157,9 @@ def entry_from_run(run_path: Path, *, name: str, link: str = "") -> Entry:
     """
     run = RunFolder(run_path)
     manifest, rows = run.read_manifest(), run.rows()
-    if standing_of(manifest.model_info) == "untrained":
+    if manifest.about.standing == "untrained":
         raise UserError(
-            f"{run_path} is of an untrained model: {manifest.model_info.get('notice') or manifest.model}",
+            f"{run_path} is of an untrained model: {manifest.about.notice or manifest.model}",
             "Train it (`hmbench train-reference`), evaluate again, and submit that run.",
         )
     _check_complete(run, manifest, rows)
@@ -169,12 +169,12 @@ def entry_from_run(run_path: Path, *, name: str, link: str = "") -> Entry:
     clusters = {row.sample: row.cluster for row in rows}
     by_place = {(row.metric, row.sample): row.value for row in rows}
     values = {m: tuple(by_place[m, s] for s in manifest.samples) for m in manifest.metrics}
-    info = manifest.model_info
+    about = manifest.about
     return Entry(
         name=name,
-        kind="bound" if standing_of(info) == "bound" else "model",
-        standing=standing_of(info),
-        description=str(info.get("description", "")),
+        kind="bound" if about.standing == "bound" else "model",
+        standing=about.standing,
+        description=about.description,
         link=link,
         data_name=manifest.data_name,
         data_revision=manifest.data_revision,
@@ -182,8 +182,8 @@ def entry_from_run(run_path: Path, *, name: str, link: str = "") -> Entry:
         profile=manifest.profile,
         tracker=manifest.tracker,
         seed=manifest.seed,
-        weights=dict(info.get("weights") or {}),
-        settings=dict(info.get("settings") or {}),
+        weights=about.weights,
+        settings=about.settings,
         options=manifest.options,
         environment=manifest.environment,
         metrics=manifest.metrics,

@@ -131,7 +131,7 @@ def show_notes(folder: Path, manifest: RunManifest, said: set[str]) -> None:
 
     if MODE.quiet or MODE.json:
         return
-    notice = manifest.model_info.get("notice")
+    notice = manifest.about.notice
     for text in dict.fromkeys([*([notice] if notice else []), *run_notes(folder, manifest)]):
         if text not in said:
             out.print(f"[bold yellow]Note:[/] {escape(text)}", highlight=False, soft_wrap=True)

@@ -282,7 +282,7 @@ def _as_json(result: EvalResult, folder: Path) -> dict[str, Any]:
     manifest = result.manifest
     return {
         "run": str(folder),
-        "model": manifest.model_info["name"],
+        "model": manifest.about.name,
         "data": manifest.data_name,
         "data_revision": manifest.data_revision,
         "samples": len(manifest.samples),

@@ -12,7 +12,7 @@ from typing import Any
 from hmbench.data.dataset import open_recorded
 from hmbench.errors import UserError, did_you_mean
 from hmbench.networks.identity import weights_of
-from hmbench.protocols import RANKED, standing_of
+from hmbench.protocols import RANKED
 from hmbench.results.records import Row, RunManifest
 from hmbench.results.run_folder import RunFolder
 from hmbench.results.sampled import sampling_differences
@@ -48,7 +48,7 @@ class ComparedRun:
     @property
     def ranked(self) -> bool:
         """False for untrained models and for models that saw the truth."""
-        return standing_of(self.manifest.model_info) in RANKED
+        return self.manifest.about.standing in RANKED
 
 
 def expanded(folders: Sequence[Path]) -> list[Path]:
@@ -59,7 +59,7 @@ def expanded(folders: Sequence[Path]) -> list[Path]:
 def load_runs(folders: Sequence[Path]) -> list[ComparedRun]:
     """Manifests of run folders, with a label for each that no other has."""
     manifests = [RunFolder(folder).read_manifest() for folder in folders]
-    names = [str(manifest.model_info.get("name", manifest.model)) for manifest in manifests]
+    names = [manifest.about.name for manifest in manifests]
     labels = [
         name if names.count(name) == 1 else f"{name} ({folder.name})"
         for name, folder in zip(names, folders, strict=True)
@@ -95,7 +95,7 @@ def pool_runs(
         seeds = [runs[i].manifest.seed for i in indices]
         if len(set(seeds)) < len(seeds):
             raise UserError(f"Two runs of {first.label} have the same seed.", "Give each run once.")
-        name = str(first.manifest.model_info.get("name", first.manifest.model))
+        name = first.manifest.about.name
         pooled.append(replace(first, label=f"{name} ({len(seeds)} seeds)"))
         columns.append(pool_seeds([rows[i] for i in indices]))
         said.append(f"{name}: each clip's value is the mean over the seeds {', '.join(map(str, seeds))}.")
@@ -104,10 +104,10 @@ def pool_runs(
 
 def run_notice(manifest: RunManifest) -> str | None:
     """What must be said beside the numbers of a run; None if nothing must."""
-    info = manifest.model_info
-    if info.get("trained") is False and not info.get("notice"):
-        return f"{info.get('name', manifest.model)} has untrained weights: its numbers are no result."
-    return info.get("notice")
+    about = manifest.about
+    if about.trained is False and not about.notice:
+        return f"{about.name} has untrained weights: its numbers are no result."
+    return about.notice
 
 
 def check_comparable(runs: Sequence[ComparedRun]) -> list[str]:
@@ -123,7 +123,7 @@ def check_comparable(runs: Sequence[ComparedRun]) -> list[str]:
     _check_data(runs)
     warnings = [run.notice for run in runs if run.notice]
     warnings += _decoders(runs)
-    settings = [dict(run.manifest.model_info.get("settings") or {}) for run in runs]
+    settings = [run.manifest.about.settings for run in runs]
     warnings += sampling_differences([run.label for run in runs], settings)
     for run in runs:
         how = ", ".join(f"{key} {value}" for key, value in run.manifest.reading.items() if key != "match")

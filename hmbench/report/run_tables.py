@@ -28,7 +28,7 @@ def write_run_tables(folder: Path, manifest: RunManifest, summary: Mapping[str, 
         title=run_title(manifest, summary),
         header=HEADER,
         rows=table_lines(manifest, summary, headline_only=False),
-        notice=manifest.model_info.get("notice"),
+        notice=manifest.about.notice,
         notes=run_notes(folder, manifest),
     )
     write_text(folder / "table.md", table.markdown())
@@ -41,7 +41,7 @@ def run_title(manifest: RunManifest, summary: Mapping[str, MetricSummary]) -> st
     count, left = len(manifest.samples), unfinished(summary)
     done = f"unfinished: {count - left} of {count}" if left else str(count)
     return (
-        f"{manifest.model_info['name']} on {manifest.data_name} ({manifest.split}, {done} "
+        f"{manifest.about.name} on {manifest.data_name} ({manifest.split}, {done} "
         f"sample{'s' if count != 1 else ''}, {manifest.profile} profile, data {manifest.data_revision})"
     )
 
@@ -100,11 +100,11 @@ def number(value: float | None, unit: str = "") -> str:
 
 def csv_text(manifest: RunManifest, summary: Mapping[str, MetricSummary]) -> str:
     """A CSV file at full precision, with everything that tells unequal rows apart."""
-    model, data = manifest.model_info, (manifest.data_name, manifest.data_revision, manifest.split)
+    model, data = manifest.about, (manifest.data_name, manifest.data_revision, manifest.split)
     rows = []
     for s in summary.values():
         kind = (manifest.profile, s.metric, s.version, manifest.metrics[s.metric]["higher_is_better"])
-        rows.append([model["name"], model["trained"], *data, *kind, s.mean, s.low, s.high, s.scored, s.total])
+        rows.append([model.name, model.trained, *data, *kind, s.mean, s.low, s.high, s.scored, s.total])
     return to_csv(CSV_HEADER.split(), rows)
 
 

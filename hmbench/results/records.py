@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from hmbench.errors import UserError
 from hmbench.files import parse_json, plain, write_text
+from hmbench.protocols import MetricInfo, ModelInfo, standing_of
+from hmbench.subject_names import current_name
 
 FORMATS = (1, 2)
 """Versions of ``run.json`` that can be read; from 2 on it carries a digest of itself."""
@@ -93,12 +95,119 @@ class RunManifest:
     format: int = 2
     """Version of this file's schema."""
 
+    @property
+    def about(self) -> ModelInfo:
+        """The model as a record; what an earlier version did not write has its default."""
+        said = self.model_info
+        return ModelInfo(
+            name=str(said.get("name", self.model)),
+            description=str(said.get("description") or ""),
+            trained=said.get("trained"),
+            notice=said.get("notice"),
+            standing=standing_of(said),
+            weights=dict(said.get("weights") or {}),
+            settings=dict(said.get("settings") or {}),
+        )
+
+    def metric(self, name: str) -> MetricInfo | None:
+        """What the run says of a metric, as a record; None if it has no such metric."""
+        return None if name not in self.metrics else metric_record(name, self.metrics[name])
+
     def identity(self) -> dict[str, Any]:
         """The part that must agree for a run to be resumed: another value means another run."""
         keys = ("model", "options", "model_info", "data_revision", "split", "samples", "seed")
         found = {key: plain(getattr(self, key)) for key in keys}
         told = ("standing",)  # what is said of a model, not what it is; runs of 0.1 did not say it
         return {**found, "model_info": {k: v for k, v in found["model_info"].items() if k not in told}}
+
+
+def metric_record(name: str, said: Mapping[str, Any]) -> MetricInfo:
+    """What a file says of a metric; what an earlier version did not write has its default.
+
+    Args:
+        name: The metric.
+        said: Its entry in ``run.json``, or in an entry of a leaderboard.
+    """
+    low, high = said.get("bounds") or (None, None)
+    return MetricInfo(
+        name=name,
+        version=int(said["version"]),
+        higher_is_better=said.get("higher_is_better"),
+        unit=str(said.get("unit") or ""),
+        bounds=(low, high),
+        needs=frozenset(said.get("needs") or ()),
+        source=str(said.get("source") or ""),
+        headline=bool(said.get("headline")),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventRow:
+    """One exit and re-entry of a subject, as a line of ``events.jsonl`` has it (docs/metrics/reentry.md).
+
+    On disk the numbers stand beside the other fields, in one flat object.
+    """
+
+    sample: str
+    """Sample id."""
+    label: int
+    """The subject's value in the label maps."""
+    subject: str
+    """Its name."""
+    category: str
+    """person, robot, animal, other or unknown."""
+    exit: int
+    """First frame in which it is out of sight, counted from the context's first."""
+    reentry: int
+    """First frame in which it is back."""
+    hidden: int
+    """Frames out of sight."""
+    place: tuple[float, float] | None = None
+    """Where it re-enters, as shares of the picture's width and height."""
+    verdict: str | None = None
+    """What became of it; None where that cannot be told."""
+    window: tuple[int, int] | None = None
+    """Frames in which the return is looked for, half-open."""
+    tracks: tuple[int, ...] = ()
+    """Tracks of the prediction that are taken for it."""
+    numbers: dict[str, float | bool | None] = field(default_factory=dict)
+    """Everything that was measured of the return; None where it could not be."""
+
+    def line(self) -> dict[str, Any]:
+        """The flat object; an event without a verdict has neither window nor tracks nor numbers."""
+        told = {one.name: plain(getattr(self, one.name)) for one in fields(self) if one.name != "numbers"}
+        if self.window is None:
+            del told["window"], told["tracks"]
+        return {**told, **self.numbers}
+
+    @classmethod
+    def from_line(cls, content: Any, source: str) -> EventRow:
+        """The event of a flat object, of this version or an earlier one (which had no category, length or place).
+
+        Args:
+            content: What was read.
+            source: What the message calls it.
+
+        Raises:
+            UserError: If it says nothing of when and in which clip, or a field is of another kind.
+        """
+        if not isinstance(content, dict):
+            raise UserError(f"{source} is no event: it holds no object.", "It was damaged or edited; score again.")
+        own = {one.name for one in fields(cls)} - {"numbers"}
+        told = {"subject": "", "category": "unknown", **{key: content[key] for key in content if key in own}}
+        if isinstance(told.get("exit"), int) and isinstance(told.get("reentry"), int):
+            told.setdefault("hidden", told["reentry"] - told["exit"])
+        numbers = {key: value for key, value in content.items() if key not in own}
+        check_fields(cls, {**told, "numbers": numbers}, source)
+        for key, value in numbers.items():
+            if value is not None and not isinstance(value, bool | int | float):
+                raise UserError(
+                    f"{source} is damaged: its {key} is {str(value)[:60]!r}, expected a number.", "Score again."
+                )
+        lists = {
+            key: None if told[key] is None else tuple(told[key]) for key in ("place", "window", "tracks") if key in told
+        }
+        return cls(**{**told, **lists, "subject": current_name(told["subject"]), "numbers": numbers})
 
 
 def check_fields(record: type, content: Any, source: str) -> None:

@@ -11,7 +11,7 @@ from hmbench.digests import file_digest
 from hmbench.errors import UserError
 from hmbench.files import SEAL, file_name, parse_json, read_json, read_sealed, write_sealed
 from hmbench.results.record_checks import check_inside
-from hmbench.results.records import FORMATS, Row, RunManifest, check_fields, read_rows
+from hmbench.results.records import FORMATS, EventRow, Row, RunManifest, check_fields, read_rows
 from hmbench.subject_names import current_name
 
 SEALED_BY_SUMMARY = ("rows.jsonl", "events.jsonl", "samples.jsonl")
@@ -121,6 +121,15 @@ class RunFolder:
                     if isinstance(found.get("subject"), str):
                         found["subject"] = current_name(found["subject"])
                     yield found
+
+    def events(self) -> Iterator[EventRow]:
+        """Exits and re-entries of ``events.jsonl``; none where there is no such file.
+
+        Raises:
+            UserError: If the file was changed since the run was scored, or a line is damaged.
+        """
+        for number, line in enumerate(self.lines("events.jsonl"), 1):
+            yield EventRow.from_line(line, f"{self.path / 'events.jsonl'}, line {number}")
 
     def write_summary(self, content: dict[str, Any]) -> None:
         """Writes ``summary.json``, with the digests of the files that the run's readers read."""

@@ -40,7 +40,7 @@ class Run:
     @property
     def model(self) -> str:
         """Name of the model, as in tables."""
-        return str(self.manifest.model_info.get("name", self.manifest.model))
+        return self.manifest.about.name
 
     def rows(self, metric: str | Sequence[str] | None = None) -> pd.DataFrame:
         """One line a sample and metric: ``sample, metric, value, reason, version, cluster, details``.

@@ -13,10 +13,20 @@ from typing import Any
 
 from hmbench.errors import UserError
 from hmbench.files import write_text
-from hmbench.results.records import Row, RunManifest
+from hmbench.protocols import MetricInfo, ModelInfo
+from hmbench.results.records import EventRow, Row, RunManifest
 
-RECORDS: dict[str, type] = {"run": RunManifest, "row": Row}
-"""Name of the schema to the record that it describes: ``run.json``, and a line of ``rows.jsonl``."""
+RECORDS: dict[str, type] = {
+    "run": RunManifest,
+    "row": Row,
+    "event": EventRow,
+    "model": ModelInfo,
+    "metric": MetricInfo,
+}
+"""Name of the schema to the record that it describes: ``run.json``, lines of ``rows.jsonl`` and ``events.jsonl``, and
+what ``run.json`` says of its model (``model_info``) and of each of its metrics (``metrics``)."""
+FLAT = {"event": "numbers"}
+"""Schema to the field whose entries stand beside the others on disk."""
 
 
 def schema(record: type) -> dict[str, Any]:
@@ -33,6 +43,10 @@ def schema(record: type) -> dict[str, Any]:
     described = _docstrings(record)
     for one in fields(record):
         found["properties"][one.name]["description"] = described.get(one.name, "")
+    for name, inner in FLAT.items():
+        if RECORDS[name] is record:
+            numbers = found["properties"].pop(inner)
+            found["additionalProperties"] = {**numbers["additionalProperties"], "description": numbers["description"]}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **found}
 
 

@@ -100,8 +100,8 @@ def _assemble(run: RunFolder, manifest: RunManifest, before_writing: Callable[[]
         "failures": failures,
         "samples": len(manifest.samples),
         "scored_samples": len(scored) - len(failures),
-        "notice": manifest.model_info.get("notice"),
-        "trained": manifest.model_info.get("trained"),
+        "notice": manifest.about.notice,
+        "trained": manifest.about.trained,
     }
     run.write_summary(record)
     from hmbench.report.run_tables import write_run_tables

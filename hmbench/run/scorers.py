@@ -68,9 +68,7 @@ def make_scorer(
     manifest = replace(asked_of, metrics=added.metrics, metric_weights={**used, **weights})
     stamps = {name: record["stamp"] for name, record in added.metrics.items()}
     fingerprint = stamp_of(stamps, tracks if follows else None, manifest.metric_weights)
-    tags = RowTags(
-        str(manifest.model_info["name"]), manifest.model_info["trained"], manifest.profile, manifest.data_revision
-    )
+    tags = RowTags(manifest.about.name, manifest.about.trained, manifest.profile, manifest.data_revision)
     scorer = Scorer(
         metrics=metrics,
         tracker=tracker if follows else None,

@@ -294,9 +294,9 @@ def _words(first: ComparedRun, second: ComparedRun, judged: Sequence[Judgement])
 def _verdicts(run: ComparedRun) -> dict[str, set[str]]:
     """Verdicts of each clip's events."""
     found: dict[str, set[str]] = {}
-    for event in RunFolder(run.path).lines("events.jsonl"):
-        if isinstance(event.get("verdict"), str):
-            found.setdefault(str(event.get("sample")), set()).add(event["verdict"])
+    for event in RunFolder(run.path).events():
+        if event.verdict is not None:
+            found.setdefault(event.sample, set()).add(event.verdict)
     return found
 
 

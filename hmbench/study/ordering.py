@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hmbench.errors import UserError
-from hmbench.protocols import standing_of
 from hmbench.report.text_table import TextTable
 from hmbench.results.records import read_rows
 from hmbench.results.run_folder import RunFolder
@@ -72,8 +71,8 @@ def read_placed(runs: Sequence[Path]) -> list[Placed]:
             )
         clips = own
         means = {name: _mean(list(by.values())) for name, by in values.items()}
-        name = str(manifest.model_info.get("name", manifest.model))
-        found.append(Placed(name, standing_of(manifest.model_info), len(own), means))
+        name = manifest.about.name
+        found.append(Placed(name, manifest.about.standing, len(own), means))
     return sorted(found, key=lambda p: -(p.means[SCORE] or 0.0))
 
 

@@ -11,6 +11,7 @@ are means over those alone, and are skipped, with that reason, where nobody came
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from hmbench.metrics.reentry.readings import Reading
 from hmbench.metrics.reentry.records import event_records
 from hmbench.networks.backbones import Backbone, CropEncoder
 from hmbench.protocols import MetricInfo
+from hmbench.results.records import EventRow
 from hmbench.subjects.boxes import centres
 from hmbench.types import Boxes, Score
 
@@ -103,34 +105,33 @@ def event_rows(case: Case, encoder: CropEncoder | None = None) -> list[dict[str,
     if encoder is None and used:
         encoder = used[0]
     if encoder is None or case.tracks is None or lacks_separate_subjects(case):
-        return [_facts(case, event.label, event.exit, event.reentry) for event in case.truth.events]
-    return [_row(case, record) for record in event_records(case, encoder)]
+        return [_facts(case, event.label, event.exit, event.reentry).line() for event in case.truth.events]
+    return [_row(case, record).line() for record in event_records(case, encoder)]
 
 
-def _facts(case: Case, label: int, exit_frame: int, reentry: int) -> dict[str, Any]:
+def _facts(case: Case, label: int, exit_frame: int, reentry: int) -> EventRow:
     subject = next(s for s in case.truth.subjects if s.label == label)
-    return {
-        "sample": case.sample.id,
-        "label": label,
-        "subject": subject.name,
-        "category": subject.category,
-        "exit": exit_frame,
-        "reentry": reentry,
-        "hidden": reentry - exit_frame,
-        "place": _place(subject.boxes[reentry], case.sample.prompt.size),
-        "verdict": None,
-    }
+    return EventRow(
+        sample=case.sample.id,
+        label=label,
+        subject=subject.name,
+        category=subject.category,
+        exit=exit_frame,
+        reentry=reentry,
+        hidden=reentry - exit_frame,
+        place=_place(subject.boxes[reentry], case.sample.prompt.size),
+    )
 
 
-def _place(box: Boxes, size: tuple[int, int]) -> list[float] | None:
+def _place(box: Boxes, size: tuple[int, int]) -> tuple[float, float] | None:
     """Middle of a box ``[4]`` as shares of the picture's width and height; None without a box."""
     if np.isnan(box).any():
         return None
     x, y = centres(box[None])[0]
-    return [round(float(x) / size[1], 4), round(float(y) / size[0], 4)]
+    return round(float(x) / size[1], 4), round(float(y) / size[0], 4)
 
 
-def _row(case: Case, record: EventRecord) -> dict[str, Any]:
+def _row(case: Case, record: EventRecord) -> EventRow:
     event, n = record.event, record.numbers
     numbers = {
         "seen": n.seen,
@@ -170,13 +171,14 @@ def _row(case: Case, record: EventRecord) -> dict[str, Any]:
         **{f"path_{story}": getattr(n.path, story) if n.path else None for story in STORIES},
         **{f"part_{name}": value for name, value in record.parts.items()},
     }
-    return {
-        **_facts(case, event.label, event.exit, event.reentry),
-        "verdict": record.verdict,
-        "window": [w + case.sample.num_context_frames for w in record.window],
-        "tracks": list(record.tracks),
-        **{key: _plain(value) for key, value in numbers.items()},
-    }
+    begin, end = (w + case.sample.num_context_frames for w in record.window)
+    return replace(
+        _facts(case, event.label, event.exit, event.reentry),
+        verdict=record.verdict,
+        window=(begin, end),
+        tracks=tuple(record.tracks),
+        numbers={key: _plain(value) for key, value in numbers.items()},
+    )
 
 
 def _plain(value: float | bool | None) -> float | bool | None:

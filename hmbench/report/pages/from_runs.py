@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from hmbench.errors import UserError
-from hmbench.protocols import standing_of
 from hmbench.report.compare_inputs import KINDS, ComparedRun, load_runs, read_samples
 from hmbench.report.pages.content import Board, Clip, Contender, Metric, Numbers
 from hmbench.report.pages.events import by_clip, read_events
@@ -194,8 +193,7 @@ def flat(content: Any, before: str = "") -> dict[str, str]:
 
 def command_of(manifest: RunManifest) -> str:
     """The command that makes the run again."""
-    info = manifest.model_info
-    if info.get("description") == "videos from a folder":
+    if manifest.about.description == "videos from a folder":
         words = ["hmbench", "score", "--predictions", manifest.model]
     else:
         words = ["hmbench", "eval", "--model", manifest.model]
@@ -208,23 +206,23 @@ def command_of(manifest: RunManifest) -> str:
 
 
 def _contender(run: ComparedRun, rows: Sequence[Row], file: str) -> Contender:
-    manifest, info = run.manifest, run.manifest.model_info
+    manifest, about = run.manifest, run.manifest.about
     values, reasons = columns_of(rows, manifest.samples)
-    settings = dict(info.get("settings") or {})
+    settings = about.settings
     return Contender(
         name=shown(run.label),
         file=file,
         ranked=run.ranked,
-        standing=standing_of(info),
+        standing=about.standing,
         notice=shown(run.notice or ""),
-        description=shown(info.get("description") or ""),
-        link=web_link(str(info.get("link") or "")),
+        description=shown(about.description),
+        link=web_link(str(manifest.model_info.get("link") or "")),
         command=command_of(manifest),
         card=card_of(
             {
                 "Settings": settings,
                 "Options": manifest.options,
-                "Weights (sha256)": info.get("weights"),
+                "Weights (sha256)": about.weights,
                 "Metric weights": manifest.metric_weights,
                 "Tracker": manifest.tracker_settings,
                 "Environment": manifest.environment,
