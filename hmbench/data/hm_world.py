@@ -84,6 +84,13 @@ class HMWorld:
         beside = {place.parent / "caption.txt" for place in self._places.values()}
         return sorted(beside | {self.folder / "caption.txt"})
 
+    def absent(self, split: str) -> tuple[str, ...]:
+        """Ids that ``splits.json`` lists for a split and that are not in the folder, as a partial copy leaves them."""
+        listed = self.folder / "splits.json"
+        found = read_json(listed, kind=dict).get(split) if split != "all" and listed.is_file() else None
+        names = found if isinstance(found, list) else []
+        return tuple(sorted({name for name in names if isinstance(name, str)} - set(self._ids)))
+
     def load(self, sample_id: str) -> Sample:
         """Reads one sample whole.
 

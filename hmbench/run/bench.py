@@ -5,8 +5,8 @@ A run in one process and a worker of many both work through a `Bench`, so that t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -83,8 +83,18 @@ class Bench:
         """
         if self._scorer is None:
             manifest = manifest or self.run.read_manifest()
-            self._scorer = make_scorer(self.request, manifest, self._metrics, self._tracker, self.reporter)
+            scorer, made = make_scorer(self.request, manifest, self._metrics, self._tracker, self.reporter)
+            self._scorer = scorer, replace(made, notices=tuple(dict.fromkeys([*made.notices, *self._absent(made)])))
         return self._scorer
+
+    def _absent(self, manifest: RunManifest) -> list[str]:
+        """A sentence on clips of the split that are not here: a mean over the others is another number."""
+        absent: Callable[[str], tuple[str, ...]] = getattr(self.data, "absent", lambda split: ())
+        lost = absent(manifest.split)
+        if not lost or self.request.samples or self.request.limit:
+            return []
+        listed = len(lost) + len(self.data.ids(manifest.split))
+        return [f"{len(lost)} of the {listed} clips listed for {manifest.split!r} are not here, such as {lost[0]}."]
 
     def identity(self) -> str:
         """`run_identity` of the run, as it stands in the folder."""

@@ -41,6 +41,10 @@ WORK = ".work"
 NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
 
+_OPEN: set[str] = set()
+"""Tokens of the sessions that this process has open."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Holder:
     """A process that works on a run."""
@@ -126,6 +130,7 @@ class Session:
                 self._file.parent.mkdir(parents=True, exist_ok=True)
                 (self._work / "claims").mkdir(exist_ok=True)
                 _publish(self._file, json.dumps(asdict(self.holder)))
+                _OPEN.add(self.holder.token)
         except BaseException:
             self._tidy()
             raise
@@ -135,13 +140,15 @@ class Session:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
+        _OPEN.discard(self.holder.token)
         self._stop.set()
         self._thread.join()
-        for claim in self._claims():
-            if (there := _read(claim)) is not None and there.token == self.holder.token:
-                claim.unlink(missing_ok=True)
-        self._file.unlink(missing_ok=True)
-        self._tidy()
+        with suppress(OSError):  # where even this is refused, what ended the work is what has to be said
+            for claim in self._claims():
+                if (there := _read(claim)) is not None and there.token == self.holder.token:
+                    claim.unlink(missing_ok=True)
+            self._file.unlink(missing_ok=True)
+            self._tidy()
 
     def claim(self, sample: str, stage: str) -> bool:
         """Takes a sample; False if another living process has it."""
@@ -200,6 +207,8 @@ class Session:
         path = self._work / "sessions" / f"{holder.token}.json"
         if not path.is_file():
             return False
+        if holder.machine == _machine() and holder.pid == os.getpid():
+            return holder.token in _OPEN  # one of before, whose files could not be removed
         if holder.machine == _machine():
             with suppress(psutil.Error):
                 return bool(abs(psutil.Process(holder.pid).create_time() - holder.started) < 3.0)

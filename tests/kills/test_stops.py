@@ -45,7 +45,13 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
     "leaderboard add": (("leaderboard", "add", "a", "--name", "x", "--replace", "--results", "out/entries"),),
     "leaderboard site": (("leaderboard", "site", "out/site", "--results", "entries"),),
 }
-READ = {"eval": "rows.jsonl", "score": "rows.jsonl", "data make-mini": "*.mp4", "data download": "*.mp4"}
+READ = {
+    "generate": "*.mp4",
+    "eval": "rows.jsonl",
+    "score": "rows.jsonl",
+    "data make-mini": "*.mp4",
+    "data download": "*.mp4",
+}
 """What must be equal in the end; everything, where nothing is said."""
 
 

@@ -16,7 +16,7 @@ from hmbench.data.hm_world import HMWorld
 from hmbench.errors import UserError
 from hmbench.results.records import read_rows
 from hmbench.results.run_folder import RunFolder
-from hmbench.run.evaluate import EvalRequest, EvalResult, generate, score
+from hmbench.run.evaluate import EvalRequest, EvalResult, evaluate, generate, score
 from hmbench.run.request import Silent
 from hmbench.types import Score
 from hmbench.video.files import write_lossless
@@ -333,3 +333,18 @@ def test_a_sample_that_failed_says_so_in_samples(tmp_path: Path) -> None:
     lines = [json.loads(line) for line in (tmp_path / "samples.jsonl").read_text().splitlines()]
     failed = {line["id"]: line["failed"] for line in lines if "failed" in line}
     assert failed == {"00001_Noon_loc0_Straight_Sweep_0": {"generate": "RuntimeError: the toy broke"}}
+
+
+def test_a_split_that_lost_clips_is_scored_and_says_so(disc_folder: Path, tmp_path: Path) -> None:
+    """A partial copy of data: fifteen of sixteen clips made a mean without a word."""
+    data = tmp_path / "data"
+    shutil.copytree(disc_folder, data)
+    ids = sorted(p.parent.name for p in data.glob("*/cond.mp4"))
+    (data / "splits.json").write_text(json.dumps({"mine": [*ids, "00099_Noon_loc0_Straight_Sweep_0"]}))
+    asked = {"model": "copy-last", "data": str(data), "metrics": ("psnr",), "tracking": False}
+    result = evaluate(EvalRequest(**asked, split="mine", out=tmp_path / "run"))
+    said = f"1 of the {len(ids) + 1} clips listed for 'mine' are not here, such as 00099_Noon_loc0_Straight_Sweep_0."
+    assert result.manifest.notices == (said,)
+    assert said in (tmp_path / "run" / "table.md").read_text()
+    whole = evaluate(EvalRequest(**asked, split="all", out=tmp_path / "whole"))
+    assert whole.manifest.notices == () and said not in (tmp_path / "whole" / "table.md").read_text()

@@ -136,6 +136,25 @@ def test_a_dead_process_of_this_host_holds_nothing(tmp_path: Path, changes: dict
         assert session.claim(SAMPLES[0], "generate") and not path.exists()
 
 
+def test_what_this_process_could_not_take_away_does_not_hold_the_folder(tmp_path: Path, monkeypatch) -> None:
+    """On a disk that refused everything the session's own file stayed, and a notebook could never go on."""
+    real = Path.unlink
+
+    def refused(path: Path, *rest: object, **more: object) -> None:
+        if path.parent.name in ("sessions", "claims"):
+            raise PermissionError(13, "Permission denied")
+        real(path, *rest, **more)
+
+    with pytest.raises(RuntimeError, match="the reason"), Session(tmp_path) as first:
+        assert first.claim(SAMPLES[0], "generate")
+        monkeypatch.setattr(Path, "unlink", refused)
+        raise RuntimeError("the reason")
+    monkeypatch.setattr(Path, "unlink", real)
+    assert list((tmp_path / ".work" / "sessions").glob("*.json"))
+    with Session(tmp_path) as session:
+        assert session.claim(SAMPLES[0], "generate")
+
+
 def test_a_process_of_another_host_is_alive_while_it_gives_signs(tmp_path: Path) -> None:
     path = leave_a_dead_session(tmp_path, host="node7", machine="node7 boot", pid=1)
     with pytest.raises(UserError, match="process 1 on node7 since"), Session(tmp_path):
