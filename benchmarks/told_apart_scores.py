@@ -20,7 +20,8 @@ import numpy as np
 
 from hmbench.case import Case
 from hmbench.data.hm_world import read_sample
-from hmbench.metrics.reentry.records import EventRecord, event_records
+from hmbench.metrics.reentry.event_record import EventRecord
+from hmbench.metrics.reentry.records import event_records
 from hmbench.metrics.table import default_metrics
 from hmbench.networks.backbones import find_backbones
 from hmbench.networks.identity import weights_identity

@@ -14,7 +14,9 @@ from hmbench.data.hm_world import HMWorld, read_sample
 from hmbench.data.masks import colour_labels, find_palette, subject_pixels
 from hmbench.data.mini_world.as_hm_world import PALETTES, SCHEMAS, HMWorldForm, impoverish, impoverish_clip, painted
 from hmbench.data.mini_world.generate import GenerateConfig, make_slot
+from hmbench.data.told_apart.evidence import mask_evidence
 from hmbench.data.told_apart.quality import clear_events, judge
+from hmbench.data.told_apart.split import Places, divide, enlarged
 from hmbench.data.told_apart.stage import _missed, _named_by_flags
 from hmbench.errors import SampleError, UserError
 from hmbench.types import Event, Sample
@@ -244,6 +246,39 @@ def test_unclear_frames_leave_events_and_clips_out() -> None:
     )
     lost = np.arange(100) < 15
     assert "15 frames" in str(judge(areas, np.ones((2, 100)), lost, 10_000, ("Wolf", "Cat")).reason)
+
+
+def test_a_large_body_that_never_stands_alone_has_its_own_size_and_keeps_its_feet() -> None:
+    """A robot and a child before its leg, in one part; the child was seen alone, the robot never was."""
+    labels = np.zeros((12, 120, 200), np.uint8)
+    labels[:6, 60:100, 24:36] = 2
+    labels[6:, 10:110, 70:130] = 1
+    labels[6:, 60:100, 120:132] = 2
+    inf = np.full(6, np.nan)
+    centre = np.stack([
+        np.column_stack([np.r_[inf, np.full(6, 100.0)], np.r_[inf, np.full(6, 60.0)]]),
+        np.column_stack([np.r_[np.full(6, 30.0), np.full(6, 126.0)], np.full(12, 80.0)]),
+    ])  # fmt: skip
+    depth = np.stack([np.full(12, 6.0), np.full(12, 5.0)])
+    places = Places(centre=centre, scale=np.full((2, 12), 20.0), depth=depth)
+    video = np.full((12, 120, 200, 3), 128, np.uint8)
+    video[labels == 2] = 90
+    video[6:, 105:110, 70:130] = 90  # the robot's feet have the child's colour
+    division = divide(mask_evidence(labels > 0), places, video)
+    np.testing.assert_allclose(division.sizes, [[3.0, 5.0], [0.6, 2.0]], atol=0.11)
+    assert (division.labels[6:, 105:110, 70:130] == 1).all()
+    assert (division.labels == labels)[labels > 0].mean() > 0.97
+
+
+@pytest.mark.parametrize("size", [(12, 16), (13, 17), (11, 15)])
+def test_reduced_labels_cover_the_whole_mask_to_its_edges(size: tuple[int, int]) -> None:
+    mask = np.zeros((2, *size), np.bool_)
+    mask[0, :, :6] = mask[0, :, 9:] = mask[1, 5:] = True
+    small = mask[:, 1::2, 1::2].astype(np.uint8)
+    small[0, :, small.shape[2] // 2 :] *= 2
+    full = enlarged(small, mask, 2)
+    np.testing.assert_array_equal(full > 0, mask)
+    assert (full[0, :, :6] == 1)[mask[0, :, :6]].all() and (full[0, :, 9:] == 2)[mask[0, :, 9:]].all()
 
 
 def test_a_subject_that_the_tracker_missed_is_noticed() -> None:

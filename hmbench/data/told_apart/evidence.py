@@ -34,7 +34,7 @@ class MaskEvidence:
     parts: NDArray[np.int32]
     """Connected parts of each frame, numbered from 1, ``[T, h, w]``."""
     stats: tuple[NDArray[np.int32], ...]
-    """Of each frame: x, y, width, height, area of its parts (reduced pixels), row 0 the background's."""
+    """Of each frame: x, y, width, height, area of its parts (reduced pixels) from row 1 on."""
     distance: NDArray[np.float32]
     """Reduced pixels from anywhere to the mask, ``[T, h / 2, w / 2]``; a large number in frames without any."""
     tallest: Floats
@@ -71,7 +71,11 @@ def mask_evidence(mask: Bools) -> MaskEvidence:
         if not small[t].any():
             stats.append(np.zeros((1, 5), np.int32))
             continue
-        _, parts[t], found, _ = cv2.connectedComponentsWithStats(small[t].view(np.uint8), connectivity=8)
+        window = _window(small[t])
+        _, parts[t][window], found, _ = cv2.connectedComponentsWithStats(
+            np.ascontiguousarray(small[t][window]).view(np.uint8), connectivity=8
+        )
+        found[1:, : cv2.CC_STAT_WIDTH] += (window[1].start, window[0].start)
         stats.append(found)
         tallest[t] = found[1:, cv2.CC_STAT_HEIGHT].max()
         if far[t].any():
@@ -86,3 +90,9 @@ def mask_evidence(mask: Bools) -> MaskEvidence:
         tallest=tallest,
         enough=np.array([found[1:, 4].max(initial=0) >= VISIBLE_SHARE * small[0].size for found in stats]),
     )
+
+
+def _window(frame: Bools) -> tuple[slice, slice]:
+    """The rows and columns of a frame that are not empty."""
+    rows, columns = np.flatnonzero(frame.any(axis=1)), np.flatnonzero(frame.any(axis=0))
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)

@@ -28,6 +28,10 @@ MEMORY = 15
 """Frames within which a shape seen alone tells more than the average one."""
 USUAL_SIZE = (0.8, 1.7)
 """Width and height in metres of a body that was never seen alone, where nobody was."""
+LEAST_SEEN = 3
+"""Frames that a body's size is taken from at least."""
+EDGE_CLEAR = 0.1
+"""Of a part's size: an edge that no other body comes nearer to is the body's own."""
 COLOURS = 8
 """Levels a channel of the colour histograms."""
 COLOUR_WEIGHT = 1.2
@@ -35,8 +39,14 @@ COLOUR_WEIGHT = 1.2
 COLOUR_LIMIT = 3.0
 FLOOR = 0.03
 """Least probability of a body anywhere in its grid."""
+MARGIN = 0.1
+"""Of a body's size: parts of it may lie so far outside its usual box."""
+OUT_OF_REACH = 20.0
+"""Log-likelihood that a subject loses outside its box where somebody else's box reaches."""
 BLUR = 1.0
 """Reduced pixels by which evidence is spread before pixels choose."""
+SEAM = 2
+"""Reduced pixels by which labels are spread before they are enlarged: the mask's edge lies between reduced pixels."""
 FAR = 1.0
 """Of a body's size: a part farther from everybody is nobody's, and is said to be unexplained."""
 
@@ -148,6 +158,8 @@ class _Job:
                 likely.append(np.log(shape * free) + COLOUR_WEIGHT * self.colours[k][codes])
                 free = free * (1 - np.minimum(shape, 0.95))
             scores = np.stack([cv2.GaussianBlur(x, (0, 0), BLUR) for x in likely])
+            reach = np.stack([self._reach(k, t, window) for k in order])
+            scores[~reach & reach.any(axis=0)] -= OUT_OF_REACH  # colours alone put nobody where no body can be
             odds = np.exp(scores - scores.max(axis=0))
             sure = odds.max(axis=0) / odds.sum(axis=0)
             chosen = scores.argmax(axis=0)
@@ -250,6 +262,13 @@ class _Job:
         seen = cv2.warpAffine(soft, warp, (wide, high), flags=flags)
         return np.asarray(np.maximum(seen, FLOOR * _falloff(warp, wide, high)), np.float64)
 
+    def _reach(self, k: int, t: int, window: tuple[slice, slice]) -> NDArray[np.bool_]:
+        """Pixels of a window that lie in the subject's box, or near it."""
+        half = (0.5 + MARGIN) * self.sizes[k] * self.places.scale[k, t] + 1
+        x = np.arange(window[1].start, window[1].stop) + 0.5 - self.places.centre[k, t, 0]
+        y = np.arange(window[0].start, window[0].stop) + 0.5 - self.places.centre[k, t, 1]
+        return np.asarray((np.abs(x) <= half[0])[None] & (np.abs(y) <= half[1])[:, None])
+
     def _codes(self, t: int, window: tuple[slice, slice]) -> NDArray[np.intp]:
         """Colour codes of a window's pixels."""
         step, start = self.evidence.step, self.evidence.step // 2
@@ -273,29 +292,74 @@ class _Job:
 
 
 def _first_sizes(evidence: MaskEvidence, places: Places) -> Floats:
-    """Width and height of each body in metres, from whole parts that lie over its middle and over nobody else's."""
-    count, frames = places.scale.shape
-    height, width = evidence.small.shape[1:]
+    """Width and height of each body in metres.
+
+    From whole parts that lie over its middle and over nobody else's; of a body that is never seen so, from the edges of
+    shared parts that nobody else reaches.
+    """
+    count = len(places.scale)
     found: list[list[tuple[float, float]]] = [[] for _ in range(count)]
     cut: list[list[tuple[float, float]]] = [[] for _ in range(count)]
-    for t in range(frames):
-        for left, top, wide, high, area in evidence.stats[t][1:].tolist():
+    shared: list[tuple[int, list[int], list[int]]] = []
+    height, width = evidence.small.shape[1:]
+    for t, stats in enumerate(evidence.stats):
+        for left, top, wide, high, area in stats[1:].tolist():
             if area < evidence.least:
                 continue
-            x, y = places.centre[:, t, 0], places.centre[:, t, 1]
-            slack = 0.15 * max(wide, high)
-            over = (x > left - slack) & (x < left + wide + slack) & (y > top - slack) & (y < top + high + slack)
-            if over.sum() == 1:
-                k = int(np.argmax(over))
+            over = _over(places, t, (left, top, wide, high))
+            if len(over) == 1:
+                k = over[0]
                 whole = left > 0 and top > 0 and left + wide < width and top + high < height
                 (found if whole else cut)[k].append((wide / places.scale[k, t], high / places.scale[k, t]))
-    known = [np.percentile(f, 60, axis=0) for f in found if len(f) >= 3]
-    usual = np.mean(known, axis=0) if known else np.array(USUAL_SIZE)
-    sizes = [
-        np.percentile(f, 60, axis=0) if len(f) >= 3 else (np.max(c, axis=0) if len(c) >= 3 else usual)
-        for f, c in zip(found, cut, strict=True)
-    ]
-    return np.array(sizes).reshape(count, 2)
+            elif over:
+                shared.append((t, [left, top, left + wide, top + high], over))
+    sizes = np.full((count, 2), np.nan)
+    for k in range(count):
+        if len(found[k]) >= LEAST_SEEN:
+            sizes[k] = np.percentile(found[k], 60, axis=0)
+    usual = np.nanmean(sizes, axis=0) if np.isfinite(sizes).any() else np.array(USUAL_SIZE)
+    guess = np.where(np.isfinite(sizes), sizes, usual)
+    for k in np.flatnonzero(np.isnan(sizes[:, 0])).tolist():
+        alone = np.max(cut[k], axis=0) if len(cut[k]) >= LEAST_SEEN else np.full(2, np.nan)
+        sizes[k] = np.fmax(alone, _from_edges(k, shared, places, guess, (width, height)))
+    return np.where(np.isfinite(sizes), sizes, usual)
+
+
+def _over(places: Places, t: int, part: tuple[int, int, int, int]) -> list[int]:
+    """Whose middles a part (x, y, width, height) lies over."""
+    left, top, wide, high = part
+    x, y = places.centre[:, t, 0], places.centre[:, t, 1]
+    slack = 0.15 * max(wide, high)
+    over = (x > left - slack) & (x < left + wide + slack) & (y > top - slack) & (y < top + high + slack)
+    return np.flatnonzero(over).tolist()
+
+
+def _from_edges(
+    k: int, shared: list[tuple[int, list[int], list[int]]], places: Places, sizes: Floats, frame: tuple[int, int]
+) -> Floats:
+    """Size of a body in metres from the edges of shared parts that only it can reach; NaN where there are too few."""
+    reach: list[list[float]] = [[], [], [], []]
+    for t, box, over in shared:
+        if k not in over:
+            continue
+        others = [j for j in over if j != k]
+        half = sizes[others] * places.scale[others, t][:, None] / 2
+        lows = (places.centre[others, t] - half).min(axis=0)
+        highs = (places.centre[others, t] + half).max(axis=0)
+        for axis in (0, 1):
+            clear = EDGE_CLEAR * (box[axis + 2] - box[axis])
+            middle, scale = places.centre[k, t, axis], places.scale[k, t]
+            if box[axis] > 0 and lows[axis] - box[axis] > clear:
+                reach[axis].append(float(middle - box[axis]) / scale)
+            if box[axis + 2] < frame[axis] and box[axis + 2] - highs[axis] > clear:
+                reach[axis + 2].append(float(box[axis + 2] - middle) / scale)
+    sides = [float(np.percentile(r, 60)) if len(r) >= LEAST_SEEN else np.nan for r in reach]
+    out = np.full(2, np.nan)
+    for axis in (0, 1):
+        known = [side for side in (sides[axis], sides[axis + 2]) if np.isfinite(side)]
+        if known:
+            out[axis] = 2 * sum(known) / len(known)
+    return out
 
 
 def _usual_shape(size: Floats) -> Floats:
@@ -308,9 +372,9 @@ def _usual_shape(size: Floats) -> Floats:
 
 def _falloff(warp: Floats, wide: int, high: int) -> Floats:
     """Less and less outside the grid's middle, so that pixels far from everybody go to the nearest body."""
-    x = warp[0, 0] * np.arange(wide) + warp[0, 2] - GRID / 2
-    y = warp[1, 1] * np.arange(high) + warp[1, 2] - GRID / 2
-    return np.asarray(np.exp(-np.hypot(x[None], y[:, None]) / (GRID / 3)), np.float64)
+    x = (warp[0, 0] * np.arange(wide) + warp[0, 2] - GRID / 2).astype(np.float32)
+    y = (warp[1, 1] * np.arange(high) + warp[1, 2] - GRID / 2).astype(np.float32)
+    return np.asarray(np.exp(np.sqrt(x[None] ** 2 + y[:, None] ** 2) * np.float32(-3 / GRID)), np.float32)
 
 
 def _box_area(box: Floats) -> float:
@@ -322,11 +386,18 @@ def enlarged(labels: LabelMaps, mask: NDArray[np.bool_], step: int) -> LabelMaps
     if step == 1:
         return labels
     out = np.zeros(mask.shape, np.uint8)
-    height, width = mask.shape[1:]
     for t in np.flatnonzero(labels.any(axis=(1, 2))).tolist():
-        wide = cv2.dilate(labels[t], np.ones((5, 5), np.uint8))
-        filled = np.where(labels[t] > 0, labels[t], wide)
-        full = filled.repeat(step, axis=0).repeat(step, axis=1)[:height, :width]
-        full = np.pad(full, ((0, height - full.shape[0]), (0, width - full.shape[1])), mode="edge")
-        out[t] = full * mask[t]
+        rows, columns = np.flatnonzero(labels[t].any(axis=1)), np.flatnonzero(labels[t].any(axis=0))
+        top, left = max(int(rows[0]) - SEAM, 0), max(int(columns[0]) - SEAM, 0)
+        bottom, right = int(rows[-1]) + SEAM + 1, int(columns[-1]) + SEAM + 1
+        near = labels[t, top:bottom, left:right]
+        wide = cv2.dilate(near, np.ones((2 * SEAM + 1, 2 * SEAM + 1), np.uint8))
+        filled = np.where(near > 0, near, wide)
+        last = int(bottom >= labels.shape[1]), int(right >= labels.shape[2])  # a rest that no reduced pixel stands for
+        filled = cv2.copyMakeBorder(filled, 0, last[0], 0, last[1], cv2.BORDER_REPLICATE)
+        size = (filled.shape[1] * step, filled.shape[0] * step)
+        full = cv2.resize(filled, size, interpolation=cv2.INTER_NEAREST)
+        window = (slice(top * step, top * step + size[1]), slice(left * step, left * step + size[0]))
+        own = mask[t][window]
+        out[t][window] = full[: own.shape[0], : own.shape[1]] * own
     return out
