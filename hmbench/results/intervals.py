@@ -14,6 +14,7 @@ than scenes - 1 where one scene has most of the clips.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -98,7 +99,7 @@ class Scenes:
         Returns:
             ``[draws]``.
         """
-        drawn = np.random.default_rng(seed).integers(len(self), size=(draws, len(self)))
+        drawn = _drawn(seed, draws, len(self))
         sums, counts = self.sums[drawn], self.counts[drawn]
         away = sums.sum(axis=1) / counts.sum(axis=1) - self.mean
         size = np.abs(self.sums / self.counts).max()
@@ -174,11 +175,24 @@ def difference_interval(
     )
 
 
+@functools.lru_cache(maxsize=32)
+def _drawn(seed: int, draws: int, scenes: int) -> NDArray[np.int64]:
+    """Which scenes each draw has, ``[draws, scenes]``: the same for all metrics of a table."""
+    drawn = np.random.default_rng(seed).integers(scenes, size=(draws, scenes))
+    drawn.flags.writeable = False
+    return drawn
+
+
 def _variance(sums: Array, counts: Array) -> Array:
     """CR2 variance of the mean over clips, for each row of ``[B, K]``."""
     total = counts.sum(axis=1, keepdims=True)
-    residual = sums - counts * sums.sum(axis=1, keepdims=True) / total
-    return np.asarray((residual**2 / (1 - counts / total)).sum(axis=1) / total[:, 0] ** 2, dtype=np.float64)
+    residual = counts * sums.sum(axis=1, keepdims=True)
+    residual /= total
+    np.subtract(sums, residual, out=residual)
+    residual *= residual
+    weight = counts / total
+    residual /= np.subtract(1, weight, out=weight)
+    return np.asarray(residual.sum(axis=1) / total[:, 0] ** 2, dtype=np.float64)
 
 
 def _ends(values: Array, bounds: Bounds | None, guess: tuple[float, float]) -> Bounds:

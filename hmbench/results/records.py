@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -224,16 +225,26 @@ def check_fields(record: type, content: Any, source: str) -> None:
     hint = "It was damaged or edited; make it again."
     if not isinstance(content, dict):
         raise UserError(f"{source} is no record: it holds no object.", hint)
-    for one in fields(record):
-        if one.name not in content:
-            if one.default is MISSING and one.default_factory is MISSING:
-                raise UserError(f"{source} is damaged: it has no {one.name}.", hint)
+    for name, needed, kinds, wanted in _expected(record):
+        if name not in content:
+            if needed:
+                raise UserError(f"{source} is damaged: it has no {name}.", hint)
             continue
-        value = content[one.name]
+        value = content[name]
+        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds and object not in kinds):
+            raise UserError(f"{source} is damaged: its {name} is {str(value)[:60]!r}, expected {wanted}.", hint)
+
+
+@functools.cache
+def _expected(record: type) -> tuple[tuple[str, bool, tuple[type, ...], str], ...]:
+    """Each field of a record: its name, whether it is needed, the types of JSON that it may have, and their name."""
+    found = []
+    for one in fields(record):
         names = [part.strip() for part in re.sub(r"\[.*\]", "", str(one.type)).split("|")]
         kinds = tuple(kind for name in names for kind in _KINDS.get(name, (object,)))
-        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds and object not in kinds):
-            raise UserError(f"{source} is damaged: its {one.name} is {str(value)[:60]!r}, expected {one.type}.", hint)
+        needed = one.default is MISSING and one.default_factory is MISSING
+        found.append((one.name, needed, kinds, str(one.type)))
+    return tuple(found)
 
 
 def read_rows(path: Path) -> Iterator[Row]:

@@ -151,11 +151,12 @@ def columns_of(rows: Sequence[Row], samples: Sequence[str]) -> tuple[dict[str, N
     place = {sample: i for i, sample in enumerate(samples)}
     values: dict[str, list[float | None]] = {}
     reasons: dict[str, dict[int, str]] = {}
+    names = {metric: shown(metric) for metric in {row.metric for row in rows}}
     for row in rows:
         at = place.get(row.sample)
         if at is None:
             continue
-        name = shown(row.metric)
+        name = names[row.metric]
         values.setdefault(name, [None] * len(samples))[at] = row.value
         if row.value is None:
             reasons.setdefault(name, {})[at] = shown(row.reason or "no reason was given")

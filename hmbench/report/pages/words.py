@@ -28,6 +28,8 @@ def shown(value: object) -> str:
     text = str(value)
     if len(text) > LONGEST:
         text = text[:LONGEST] + " …"
+    if text.isprintable():  # nearly always: nothing of it is invisible
+        return text
     return "".join(_visible(c) for c in text)
 
 
