@@ -76,7 +76,7 @@ def mask_evidence(mask: Bools) -> MaskEvidence:
             np.ascontiguousarray(small[t][window]).view(np.uint8), connectivity=8
         )
         found[1:, : cv2.CC_STAT_WIDTH] += (window[1].start, window[0].start)
-        stats.append(found)
+        stats.append(np.asarray(found, np.int32))
         tallest[t] = found[1:, cv2.CC_STAT_HEIGHT].max()
         if far[t].any():
             distance[t] = cv2.distanceTransform((~far[t]).view(np.uint8), cv2.DIST_L2, 3) * FAR_STEP

@@ -159,7 +159,7 @@ class _Job:
                 free = free * (1 - np.minimum(shape, 0.95))
             scores = np.stack([cv2.GaussianBlur(x, (0, 0), BLUR) for x in likely])
             reach = np.stack([self._reach(k, t, window) for k in order])
-            scores[~reach & reach.any(axis=0)] -= OUT_OF_REACH  # colours alone put nobody where no body can be
+            scores = scores - OUT_OF_REACH * (~reach & reach.any(axis=0))  # colours put nobody where no body can be
             odds = np.exp(scores - scores.max(axis=0))
             sure = odds.max(axis=0) / odds.sum(axis=0)
             chosen = scores.argmax(axis=0)
