@@ -110,16 +110,28 @@ def card_command(
     positions: Annotated[
         str | None, typer.Option(help="What character.json holds, as data inspect prints it: 'x,-y,z cm world'.")
     ] = None,
-    tracker: Annotated[str, typer.Option(help="Tells subjects apart where positions do not: mini or none.")] = "mini",
+    tracker: Annotated[
+        str | None, typer.Option(help="Tells subjects apart where positions do not: mini (the default) or none.")
+    ] = None,
 ) -> None:
-    """Write down what is known of a data set and its files do not say; it is still held against the pictures."""
+    """Write down what is known of a data set and its files do not say; it is still held against the pictures.
+
+    What an earlier call wrote stays, unless this one says otherwise. Without options the card is shown.
+    """
+    from dataclasses import asdict, replace
+
     from hmbench.cli.console import out
-    from hmbench.data.card import DataCard, write_card
+    from hmbench.data.card import CARD_FILE, read_card, write_card
     from hmbench.data.hm_world import HMWorld
 
     root = HMWorld(folder).folder
-    path = write_card(root, DataCard(cameras=cameras, positions=positions, tracker=tracker))
-    out.print(f"Written: {path}", highlight=False)
+    given = {"cameras": cameras, "positions": positions, "tracker": tracker}
+    said = {name: value for name, value in given.items() if value is not None}
+    card = replace(read_card(root), **said)
+    if said:
+        write_card(root, card)
+    shown = ", ".join(f"{name}: {value or 'not said'}" for name, value in asdict(card).items())
+    out.print(f"{root / CARD_FILE}: {shown}", highlight=False, markup=False, soft_wrap=True)
 
 
 def show_command(

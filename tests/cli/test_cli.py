@@ -289,3 +289,27 @@ def test_weights_list_shows_every_network_and_its_licence(hmbench, tmp_path: Pat
     assert code == 0, text
     for word in ("clip_b16", "yolo11", "musiq", "niqe", "CC-BY-NC-SA-4.0", "AGPL-3.0", "missing", "shipped"):
         assert word in text, word
+
+
+def test_a_data_card_is_written_added_to_and_checked(hmbench, tmp_path: Path) -> None:
+    sample = tmp_path / "data" / "00001_A_loc1_Walk_Pan_1"
+    sample.mkdir(parents=True)
+    (sample / "cond.mp4").touch()
+    code, said = hmbench("data", "card", "data", "--cameras", "opencv-w2c")
+    assert code == 0 and "cameras: opencv-w2c, positions: not said, tracker: mini" in said
+    code, said = hmbench("data", "card", "data", "--positions", "x,z,-y mm world", "--tracker", "none")
+    card = {"cameras": "opencv-w2c", "positions": "x,z,-y mm world", "tracker": "none"}
+    assert code == 0 and json.loads((tmp_path / "data" / "hmbench.json").read_text()) == card
+    before = (tmp_path / "data" / "hmbench.json").stat().st_mtime_ns
+    code, said = hmbench("data", "card", "data")
+    assert code == 0 and "cameras: opencv-w2c, positions: x,z,-y mm world, tracker: none" in said
+    for option, wrong, sentence in (
+        ("--cameras", "opencw", "no camera convention 'opencw'"),
+        ("--positions", "x,y,q cm world", "is no reading of positions"),
+        ("--tracker", "sort", "no tracker 'sort' for data"),
+    ):
+        code, said = hmbench("data", "card", "data", option, wrong)
+        assert code == 2 and sentence in said and "Traceback" not in said
+    assert (tmp_path / "data" / "hmbench.json").stat().st_mtime_ns == before
+    code, said = hmbench("data", "card", "nowhere", "--tracker", "none")
+    assert code == 2 and "No HM-World samples in nowhere" in said

@@ -14,9 +14,10 @@ from hmbench.data.hm_world import HMWorld, read_sample
 from hmbench.data.masks import colour_labels, find_palette, subject_pixels
 from hmbench.data.mini_world.as_hm_world import PALETTES, SCHEMAS, HMWorldForm, impoverish, impoverish_clip, painted
 from hmbench.data.mini_world.generate import GenerateConfig, make_slot
+from hmbench.data.told_apart.bodies import Places
 from hmbench.data.told_apart.evidence import mask_evidence
 from hmbench.data.told_apart.quality import clear_events, judge
-from hmbench.data.told_apart.split import Places, divide, enlarged
+from hmbench.data.told_apart.split import divide, enlarged
 from hmbench.data.told_apart.stage import _missed, _named_by_flags
 from hmbench.errors import SampleError, UserError
 from hmbench.types import Event, Sample

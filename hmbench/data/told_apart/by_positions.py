@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hmbench.data.told_apart.bodies import Places
 from hmbench.data.told_apart.evidence import MaskEvidence
 from hmbench.data.told_apart.readings import Fitted, Reading, fit_reading
-from hmbench.data.told_apart.split import Division, Places, divide, enlarged
+from hmbench.data.told_apart.split import Division, divide, enlarged
 from hmbench.types import Intrinsics, LabelMaps, Poses, Video
 from hmbench.video.geometry import project
 

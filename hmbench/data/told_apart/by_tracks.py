@@ -15,9 +15,10 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from hmbench.data.told_apart.bodies import Places
 from hmbench.data.told_apart.by_positions import Separated, nothing
 from hmbench.data.told_apart.evidence import MaskEvidence
-from hmbench.data.told_apart.split import Places, divide, enlarged
+from hmbench.data.told_apart.split import divide, enlarged
 from hmbench.types import Track, Video
 
 Floats = NDArray[np.float64]
