@@ -25,7 +25,7 @@ GRID = 48
 SPAN = 1.6
 CLAIM = 0.12
 """A subject claims a part if this share of the part, or of its own body, lies in both."""
-MEMORY = 15
+MEMORY = 30
 """Frames within which a shape seen alone tells more than the average one."""
 COLOURS = 8
 """Levels a channel of the colour histograms."""
