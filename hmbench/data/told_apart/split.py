@@ -34,8 +34,8 @@ COLOUR_WEIGHT = 1.2
 COLOUR_LIMIT = 3.0
 FLOOR = 0.03
 """Least probability of a body anywhere in its grid."""
-MARGIN = 0.1
-"""Of a body's size: parts of it may lie so far outside its usual box."""
+MARGIN = 0.5
+"""Of a body's size: parts of it may lie so far outside its usual box, and positions may be so far off."""
 OUT_OF_REACH = 20.0
 """Log-likelihood that a subject loses outside its box where somebody else's box reaches."""
 BLUR = 1.0
