@@ -114,14 +114,14 @@ class Judge:
         for name in sorted({name for name, _, _ in self.pairs}):
             mine = [(a, b) for n, a, b in self.pairs if n == name]
             same = sum(a.verdict == b.verdict for a, b in mine)
-            gaps = [abs(a.success - b.success) for a, b in mine]
+            gaps = _gaps([(a.success, b.success) for a, b in mine])
             print(f"{name}: verdict equal in {same} of {len(mine)}; event success apart by {np.median(gaps):.4f} in "
                   f"the median, {np.mean(gaps):.4f} on average, {max(gaps):.2f} at most")  # fmt: skip
         same = sum(a.verdict == b.verdict for _, a, b in self.pairs)
         print(f"all: verdict equal in {same} of {len(self.pairs)} ({same / max(len(self.pairs), 1):.1%})")
         for key, pairs in self.clips.items():
-            gaps = [abs(a - b) for a, b in pairs]
-            print(f"{key}: apart by {np.median(gaps):.4f} in the median of {len(pairs)} clips, {max(gaps):.3f} at most")
+            gaps = _gaps(pairs)
+            print(f"{key}: apart by {np.median(gaps):.4f} in the median of {len(gaps)} clips, {max(gaps):.3f} at most")
 
 
 def _matched(rich: Sample, poor: Sample) -> list[tuple[int, int]]:
@@ -136,8 +136,15 @@ def _matched(rich: Sample, poor: Sample) -> list[tuple[int, int]]:
     ]
 
 
+def _gaps(pairs: list[tuple[float, float]]) -> list[float]:
+    """Differences of what both could measure; [NaN] for none. One that only one of them could measure is apart by 1."""
+    known = [(a, b) for a, b in pairs if np.isfinite(a) or np.isfinite(b)]
+    return [abs(a - b) if np.isfinite(a) and np.isfinite(b) else 1.0 for a, b in known] or [float("nan")]
+
+
 def _mean(values: list[float]) -> float | None:
-    return float(np.mean(values)) if values else None
+    known = [value for value in values if np.isfinite(value)]
+    return float(np.mean(known)) if known else None
 
 
 def _text(record: EventRecord) -> str:
