@@ -42,6 +42,8 @@ def number_in_name(path: Path) -> tuple[int, str]:
 
 
 def _picture(file: Path) -> NDArray[Any]:
+    if file.exists() and not file.is_file():  # whoever opens a pipe waits for ever
+        raise SampleError(f"{file} is no ordinary file.", "Put the picture itself there.")
     try:
         with Image.open(file) as image:
             if problem := _problem(file, image):

@@ -63,12 +63,19 @@ def source_digest(path: Path) -> str:
         raise SampleError(f"There is no prediction {path}.", "Generate it first, or name the file after the sample.")
     digest = hashlib.sha256()
     for file in picture_files(path) if path.is_dir() else [path]:
+        _check_ordinary(file)
         with file.open("rb") as content:
             own = hashlib.file_digest(content, "sha256")
         if not path.is_dir():
             return own.hexdigest()[:16]
         digest.update(f"{file.name} {own.hexdigest()}\n".encode())
     return digest.hexdigest()[:16]
+
+
+def _check_ordinary(path: Path) -> None:
+    """Whoever opens a pipe waits for ever."""
+    if path.exists() and not path.is_file():
+        raise SampleError(f"{path} is no ordinary file.", "Put the video itself there.")
 
 
 def picture_files(folder: Path) -> list[Path]:
@@ -103,6 +110,7 @@ def _folder_pictures(folder: Path) -> Iterator[Picture]:
 def _picture(path: Path) -> NDArray[np.uint8]:
     from PIL import Image, ImageOps
 
+    _check_ordinary(path)
     try:
         with Image.open(path) as image:
             if image.width * image.height > LIMITS.pixels:
@@ -152,6 +160,7 @@ _SAME_COLOUR = 5
 
 
 def _array(path: Path) -> NDArray[np.uint8]:
+    _check_ordinary(path)
     try:
         array: Any = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError, TypeError, SyntaxError, OverflowError, MemoryError) as error:

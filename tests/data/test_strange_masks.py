@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import zipfile
 from pathlib import Path
 
@@ -72,6 +73,12 @@ def as_moving(folder: Path) -> Path:
     return folder
 
 
+def as_pipe(folder: Path) -> Path:
+    folder.mkdir()
+    os.mkfifo(folder / "0.png")
+    return folder
+
+
 def saved(path: Path, **arrays) -> Path:
     np.savez(path, **arrays)
     return path
@@ -89,6 +96,7 @@ WRONG = {
     "16 bits a colour": (as_16_bit_colours, "16 bits a colour"),
     "JPEG called PNG": (as_jpeg, "it is JPEG"),
     "a picture that moves": (as_moving, "it has 2 frames|it has 3 frames"),
+    "a pipe": (as_pipe, "no ordinary file"),
     "void": (lambda f: pictures(f, VOID), "the label 255 beside 1 more"),
     "void in an array": (lambda f: saved(f.with_suffix(".npz"), maps=VOID), "the label 255 beside 1 more"),
     "negative": (lambda f: saved(f.with_suffix(".npz"), maps=TRUE.astype(int) - 1), "the label -1 beside 1 more"),

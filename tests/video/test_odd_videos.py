@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from PIL import Image, ImageCms
 
 from hmbench.errors import SampleError
 from hmbench.video.decode import pictures, read_header
-from hmbench.video.sources import source_pictures
+from hmbench.video.sources import source_digest, source_header, source_pictures
 
 SIZE = (32, 48)
 GREEN = np.full((*SIZE, 3), (40, 180, 60), np.uint8)
@@ -136,3 +137,14 @@ def test_a_profile_that_is_not_srgb_is_refused(tmp_path) -> None:
             continue
         with pytest.raises(SampleError, match="colour profile"):
             list(source_pictures(folder))
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.mp4", "frames/0.png"])
+def test_a_pipe_is_refused_and_hangs_nothing(tmp_path, name) -> None:
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    os.mkfifo(path)
+    source = path.parent if path.suffix == ".png" else path
+    for read in (source_header, source_digest, lambda p: list(source_pictures(p))):
+        with pytest.raises(SampleError, match=r"no ordinary file|There is no video"):
+            read(source)
