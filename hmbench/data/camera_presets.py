@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from hmbench.durable import replacing
 from hmbench.errors import UserError, did_you_mean
 from hmbench.types import Poses
 
@@ -166,7 +167,8 @@ def draw_presets(folder: Path) -> list[Path]:
     paths = []
     for name in PRESETS:
         paths.append(folder / f"{name}.png")
-        draw_preset(name).savefig(paths[-1], dpi=110)
+        with replacing(paths[-1]) as temporary:
+            draw_preset(name).savefig(temporary, dpi=110)
     return paths
 
 

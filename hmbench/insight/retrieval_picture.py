@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hmbench.durable import replacing
 from hmbench.files import write_json
 from hmbench.insight.retrieval import RetrievalTrace, parts_showing, retrieval_record
 from hmbench.types import Sample
@@ -50,8 +51,8 @@ def draw_retrieval(trace: RetrievalTrace, sample: Sample, path: Path) -> None:
         _target_picture(figure.add_subplot(grid[line, 1]), trace, sample, target)
         for place, part in enumerate(strongest(trace, target)):
             _retrieved_picture(figure.add_subplot(grid[line, 2 + place]), trace, sample, (target, part), place)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=90)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=90)
 
 
 def shown_targets(trace: RetrievalTrace, sample: Sample) -> list[int]:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from hmbench.durable import replacing
 from hmbench.report.compare import Comparison, MetricMeans
 
 COLUMN_INCHES = 3.35
@@ -106,11 +107,11 @@ def write_forest(comparison: Comparison, stem: Path, formats: Sequence[str] = FO
         if left_out:
             figure.supxlabel(f"not on this scale: {_plain(', '.join(left_out))}"[:110], fontsize=5.5, color="0.4")
         paths = [stem.with_suffix(f".{ending}") for ending in formats]
-        stem.parent.mkdir(parents=True, exist_ok=True)
         for path in paths:
             # no date inside, so that equal comparisons give equal files
             told = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(path.suffix[1:], {})
-            figure.savefig(path, dpi=300, metadata=told)
+            with replacing(path) as temporary:
+                figure.savefig(temporary, dpi=300, metadata=told)
     return paths
 
 

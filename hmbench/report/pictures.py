@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from hmbench.durable import replacing
 from hmbench.subjects.boxes import centres
 from hmbench.types import Boxes, Sample, SubjectTruth, Track, Video
 
@@ -107,8 +108,8 @@ def trajectory_plot(path: Path, sample: Sample, tracks: tuple[Track, ...], rows:
              ylabel="x of the box's middle, pixels")  # fmt: skip
     if where.get_legend_handles_labels()[0]:
         where.legend(fontsize=7, framealpha=0.85)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=150)
 
 
 def _backdrop(sample: Sample) -> Image:

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from hmbench.durable import replacing
+
 CELL = 0.2
 """Inches a cell."""
 
@@ -52,5 +54,5 @@ def write_heat_map(summary: dict[str, Any], path: Path) -> None:
         axis.spines[:].set_visible(False)
         axis.set_xlabel(f"{len(faults)} faults, then {len(nuisances)} nuisances; AUC against the clean clip")
         told = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(path.suffix[1:], {})
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=200, metadata=told)
+        with replacing(path) as temporary:
+            figure.savefig(temporary, dpi=200, metadata=told)
