@@ -77,7 +77,7 @@ def _memory() -> Check:
     return Check(
         name="memory",
         verdict=verdict,
-        found=f"{free:.1f} GiB free; evaluating one 832x480 clip takes about {needed:.0f}",
+        found=f"{free:.1f} GiB free; evaluating one 832x480 clip takes about {needed:.0f} GiB",
     )
 
 
@@ -86,7 +86,7 @@ def _disk() -> Check:
     return Check(
         name="disk",
         verdict="ok" if free > 5 else "note",
-        found=f"{free:.0f} GiB free here; an 832x480 prediction takes about 0.05",
+        found=f"{free:.0f} GiB free here; an 832x480 prediction takes about 0.05 GiB",
     )
 
 

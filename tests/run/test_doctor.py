@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from hmbench.run import doctor
 from tests.hub_server import hub_server
+
+MEMORY, DISK = doctor._memory, doctor._disk
 
 
 def hub_of(checks: list[doctor.Check]) -> doctor.Check:
@@ -35,3 +39,15 @@ def test_the_hub_is_tried_where_that_is_asked_for(monkeypatch: pytest.MonkeyPatc
     assert gone.verdict == "problem" and f"{doctor.HM_WORLD} cannot be reached" in gone.found
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     assert hub_of(doctor.examine(hub=True)).found.startswith("offline")
+
+
+def test_amounts_have_units() -> None:
+    assert re.search(r"GiB free; .* takes about 2 GiB$", MEMORY().found)
+    assert re.search(r"GiB free here; .* takes about 0\.05 GiB$", DISK().found)
+
+
+def test_a_study_says_what_a_clip_costs() -> None:
+    from hmbench.cli.validate import took
+
+    assert took(600, 20, 2).startswith("20 clips took 10.0 min (60 s a clip and process)")
+    assert took(42, 2, 1).startswith("2 clips took 42 s (21 s a clip and process)")
