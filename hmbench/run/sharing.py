@@ -19,13 +19,14 @@ import os
 import secrets
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from pathlib import Path
 from threading import Event, Thread
 from types import TracebackType
+from typing import TypeVar
 
 import psutil
 
@@ -38,6 +39,9 @@ DEAD = 90.0
 LEASE = 30.0
 """Seconds after which a writer's lock without a sign of life may be taken over."""
 WORK = ".work"
+TIDIED = 3
+"""Times that a folder is made again that somebody tidied away."""
+T = TypeVar("T")
 NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
 
@@ -90,10 +94,25 @@ def writing(folder: Path) -> Iterator[None]:
     """Holds the lock under which one process at a time writes what concerns the whole run."""
     from filelock import SoftFileLease
 
-    (folder / WORK).mkdir(parents=True, exist_ok=True)
     lease = SoftFileLease(folder / WORK / "lock", lease_duration=LEASE, poll_interval=0.1)
-    with lease:
+
+    def take() -> None:
+        (folder / WORK).mkdir(parents=True, exist_ok=True)
+        lease.acquire()
+
+    _again(take)
+    try:
         yield
+    finally:
+        lease.release()
+
+
+def _again(make: Callable[[], T]) -> T:
+    """What `make` gives; asked again where a folder that it had made was tidied away, empty, by one that ended."""
+    for _ in range(TIDIED):
+        with suppress(FileNotFoundError):
+            return make()
+    return make()
 
 
 class Session:
@@ -127,9 +146,7 @@ class Session:
                         f"{self.folder} is being worked on by {held[0]}.",
                         "Wait for it, or choose another --out; with --join this command shares the work that is left.",
                     )
-                self._file.parent.mkdir(parents=True, exist_ok=True)
-                (self._work / "claims").mkdir(exist_ok=True)
-                _publish(self._file, json.dumps(asdict(self.holder)))
+                _again(self._announce)
                 _OPEN.add(self.holder.token)
         except BaseException:
             self._tidy()
@@ -170,6 +187,12 @@ class Session:
     def others(self) -> list[Holder]:
         """Living processes that work on this run beside this one."""
         return [o for o in self._living() if o.token != self.holder.token]
+
+    def _announce(self) -> None:
+        """Lets others see this session; from then on nobody tidies its folders away."""
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        _publish(self._file, json.dumps(asdict(self.holder)))
+        (self._work / "claims").mkdir(exist_ok=True)
 
     def _link(self, path: Path) -> bool:
         try:
@@ -232,8 +255,9 @@ class Session:
                 os.utime(self._file)  # without times: the server's clock, not this host's
 
     def _tidy(self) -> None:
-        """Removes folders that are empty, so that a refused command leaves no trace."""
-        if not (self.folder / "run.json").is_file():
+        """Removes folders that are empty, so that a refused command leaves no trace; not those of who works here."""
+        sessions = self._work / "sessions"
+        if not (self.folder / "run.json").is_file() and not (sessions.is_dir() and any(sessions.iterdir())):
             own = (self.folder,) if self._new else ()
             for path in (self._work / "claims", self._work / "sessions", self._work, *own):
                 with suppress(OSError):

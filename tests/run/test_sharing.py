@@ -104,6 +104,28 @@ def test_the_second_is_told_who_holds_the_folder(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists(), "a session that left nothing behind leaves no folder"
 
 
+def test_a_refused_command_takes_nothing_from_the_one_that_works(tmp_path: Path) -> None:
+    """Its folders were empty a moment ago: the refused one took them for its own traces."""
+    with Session(tmp_path / "run") as first:
+        with pytest.raises(UserError, match="is being worked on"), Session(tmp_path / "run"):
+            pass
+        assert first.claim("a", "generate")
+    assert not (tmp_path / "run").exists()
+
+
+def test_folders_that_one_who_ends_tidies_away_are_made_again(tmp_path: Path, monkeypatch) -> None:
+    publish, ended = sharing._publish, []
+
+    def late(path: Path, text: str) -> None:
+        if not ended:
+            ended.append(path.parent.rmdir())
+        publish(path, text)
+
+    monkeypatch.setattr(sharing, "_publish", late)
+    with Session(tmp_path / "run") as session:
+        assert ended and session.claim("a", "generate")
+
+
 @pytest.mark.parametrize(
     ("a", "b", "refused"),
     [((0, 4), (1, 4), False), ((1, 4), (1, 4), True), ((0, 4), (1, 2), True), ((0, 1), (1, 2), True)],
