@@ -35,6 +35,17 @@ def test_the_page_of_commands_has_every_command_and_option() -> None:
         assert option in text
 
 
+def test_the_page_of_all_metrics_has_every_metric_as_it_is() -> None:
+    from hmbench.metrics.names import metric_names
+
+    text = hooks().on_page_markdown("# All metrics\n", page=Page("reference/metrics.md"))
+    rows = [[cell.strip() for cell in row.strip("|").split("|")] for row in text.splitlines() if "`" in row]
+    assert [row[0].strip("*`") for row in rows] == list(metric_names())
+    known = {row[0].strip("*`"): row[2:5] for row in rows}
+    assert known["psnr"] == ["higher", "0 to 100 (dB)", "truth"] and known["lag"][:2] == ["neither", "no ends (frames)"]
+    assert known["place_error_size"][:2] == ["lower", "from 0"] and known["return_timing"][1] == "up to 1"
+
+
 def test_links_to_files_lead_to_the_repository() -> None:
     lead = hooks().on_page_markdown
     page = Page("metrics/subjects.md")
