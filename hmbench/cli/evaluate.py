@@ -188,7 +188,6 @@ def _to_generate(typed: Typed, video: dict[str, Any] | None) -> EvalRequest:
 
 
 def _to_score(typed: Typed, run: Path | None) -> EvalRequest:
-    from hmbench.data.dataset import no_code
     from hmbench.results.run_folder import RunFolder
 
     predictions = typed["predictions"]
@@ -208,6 +207,8 @@ def _to_score(typed: Typed, run: Path | None) -> EvalRequest:
     manifest = RunFolder(run).read_manifest()
     if typed["data"]:
         return typed.request(out=run)
+    from hmbench.data.dataset import no_code
+
     return typed.request(out=run, data=no_code(manifest.data), data_options=manifest.data_options)
 
 

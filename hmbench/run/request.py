@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -292,6 +294,9 @@ def check_names(
         raise UserError(f"There is no profile {profile!r}.", f"Available: {', '.join(PROFILES)}.")
     if model is not None and not Path(model).is_dir() and ":" not in model and model not in model_names():
         raise MODELS.unknown(model, model_names(), "a saved model's folder, or ")
+    elsewhere = ("http:", "https:", "command:")
+    if model is not None and ":" in model and not model.startswith(elsewhere) and not Path(model).is_dir():
+        _check_module(model)
     known = DATA_SOURCES.points()
     if data and not (data in known or ":" in data or Path(data).is_dir()):
         raise UserError(
@@ -302,6 +307,18 @@ def check_names(
         splits = ["all", *read_json(listed, kind=dict)]
         if split not in splits:
             raise UserError(f"{data} has no split {split!r}.", did_you_mean(str(split), splits))
+
+
+def _check_module(model: str) -> None:
+    """Refuses ``module:NAME`` whose module is nowhere, without importing anything."""
+    top = model.partition(":")[0].partition(".")[0]
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.append(here)
+    if top.isidentifier() and top not in sys.modules and find_spec(top) is None:
+        raise UserError(
+            f"The module {top!r}, needed by model {model!r}, cannot be imported.",
+            "Install the package that offers it, or go to the folder that holds it.",
+        )
 
 
 def check_options(model: str | None, options: Mapping[str, str]) -> None:

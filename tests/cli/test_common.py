@@ -79,6 +79,7 @@ def test_typos_and_lists_need_neither_torch_nor_scipy() -> None:
 
 TYPOS = {
     "eval --model hydraa --data mini": "There is no model 'hydraa'",
+    "eval --model own_modle:Last --data mini": "The module 'own_modle', needed by model 'own_modle:Last'",
     "eval --model hydra --data minni": "There is no data folder 'minni'",
     "eval --model hydra --data mini --metric pnsr": "There is no metric 'pnsr'",
     "eval --model hydra --data mini --tracker sort": "There is no tracker 'sort'",
