@@ -1,20 +1,7 @@
-"""Runs `leaderboard.cli`; a user's mistake ends in one sentence and exit code 2."""
+"""``python -m leaderboard``: the same commands as ``hmbench leaderboard``, ended in the same way."""
 
-import sys
-
-from hmbench.durable import storage_error
-from hmbench.errors import UserError
-from hmbench.streams import say_everything
+from hmbench.cli import run_app
 from leaderboard.cli import app
 
 if __name__ == "__main__":
-    say_everything()
-    try:
-        app()
-    except UserError as error:
-        sys.stderr.write(f"Error: {error.what}\n  {error.hint}\n")
-        sys.exit(2)
-    except OSError as error:
-        found = storage_error(error)
-        sys.stderr.write(f"Error: {found.what}\n  {found.hint}\n")
-        sys.exit(2)
+    run_app(app)

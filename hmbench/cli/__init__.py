@@ -60,13 +60,21 @@ dress(app)
 
 
 def main() -> None:
-    """Entry point: user mistakes end in one readable sentence and exit code 2, without a traceback."""
+    """Entry point of ``hmbench``."""
     # comes with pyiqa and, on import, tells everyone to install a package for quantised layers that nothing here has
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    run_app(app)
+
+
+def run_app(commands: typer.Typer) -> None:
+    """Runs a command line: user mistakes end in one readable sentence and exit code 2, without a traceback.
+
+    Full disks and missing permission end alike, signals in a sentence that says how to go on and 128 + their number.
+    """
     say_everything()
     try:
         with stopped_by_signals():
-            app()
+            commands()
     except UserError as error:
         show_error(error)
         sys.exit(2)

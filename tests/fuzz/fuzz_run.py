@@ -62,16 +62,10 @@ def call(arguments: Sequence[str]) -> Done:
 
 
 def _command_line(arguments: tuple[str, ...]) -> None:
-    if arguments[0] == "leaderboard":
-        import leaderboard.cli
+    import hmbench.cli
 
-        sys.argv = ["leaderboard", *arguments[1:]]
-        leaderboard.cli.app()
-    else:
-        import hmbench.cli
-
-        sys.argv = ["hmbench", *arguments]
-        hmbench.cli.main()
+    sys.argv = ["hmbench", *arguments]
+    hmbench.cli.main()
 
 
 def _guarded(work: Callable[[], object]) -> Done:

@@ -77,7 +77,7 @@ class BackgroundFidelity:
 class BackgroundShare:
     """Share of the background's structure that is displaced, forgotten, or invented.
 
-    Displaced is what is found beside its place (beyond 2 % of the width, within 5 %), forgotten what is not found near
+    Displaced is what is found beside its place (beyond 1 of 112 columns, within 6), forgotten what is not found near
     its place. Invented is structure that is shown and was not there: a flat picture forgets all and invents nothing,
     another place forgets and invents.
 

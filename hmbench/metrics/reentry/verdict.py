@@ -3,10 +3,10 @@
 The order of the rules is the order of what one would say first: a subject that never came back, or is soon gone again
 in the open, is vanished, whatever else (where it may have walked out of sight, through the frame's edge or behind
 another, it is so only if nothing else is wrong with it: one who walks the wrong way does that, too); a stranger in its
-place is a changed identity before its path matters; a body out of shape before its place. Thresholds were set on clips
-of the mini world's train split (`hmbench validate-metrics --split train`) and are held against its test split in
-docs/metrics.md. An event in which the same tracker does not find even the truth returned is not judged: no verdict
-means anything there (`hmbench.metrics.reentry.memoryless`).
+place is a changed identity before its path matters; a body out of shape before its place. Thresholds were set by hand,
+looking at few clips of the mini world's train and test splits; docs/metrics/validity.md shows how they do. An event in
+which the same tracker does not find even the truth returned is not judged: no verdict means anything there
+(`hmbench.metrics.reentry.memoryless`).
 """
 
 from __future__ import annotations
