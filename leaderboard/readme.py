@@ -35,7 +35,11 @@ GROUPS = {
 
 
 def results_table(entries: Sequence[Entry]) -> str:
-    """A Markdown table, best first within each group, with 95 % intervals over scenes where there are any."""
+    """A Markdown table, best first within each group, with 95 % intervals over scenes where there are any.
+
+    Only entries that can be compared stand in it (`newest_board`); the others are named below.
+    """
+    entries, others = newest_board(entries)
     heading = "| model | " + " | ".join(f"{name}" for _, name, _ in COLUMNS) + " |"
     lines = [heading, "|---|" + "---|" * len(COLUMNS)]
     for name, line in GROUPS.items():
@@ -47,7 +51,23 @@ def results_table(entries: Sequence[Entry]) -> str:
             ]
     clips = sorted({(len(e.samples), e.data_revision) for e in entries})
     told = "; ".join(f"{count} clips of revision `{revision}`" for count, revision in clips)
-    return "\n".join([*lines, "", f"{told}. Brackets: 95 % intervals over scenes."])
+    lines += ["", f"{told}. Brackets: 95 % intervals over scenes."]
+    if others:
+        names = ", ".join(f"`{e.name}`" for e in others)
+        lines += ["", f"Scored by other versions of the metrics, or on other clips, and not to be compared: {names}."]
+    return "\n".join(lines)
+
+
+def newest_board(entries: Sequence[Entry]) -> tuple[list[Entry], list[Entry]]:
+    """Entries of one board, and all others: the newest versions of the shown metrics, then where most entries are."""
+    boards: dict[tuple[tuple[int, ...], object], list[Entry]] = {}
+    for entry in entries:
+        versions = tuple(int(entry.metrics.get(name, {}).get("version") or 0) for name, _, _ in COLUMNS)
+        boards.setdefault((versions, entry.board), []).append(entry)
+    if not boards:
+        return [], []
+    best = max(boards, key=lambda key: (key[0], len(boards[key])))
+    return boards[best], [entry for key, board in boards.items() if key != best for entry in board]
 
 
 def update_document(path: Path, entries: Sequence[Entry]) -> bool:

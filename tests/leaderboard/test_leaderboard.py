@@ -450,6 +450,20 @@ def test_documents_get_their_table_from_the_entries(tmp_path) -> None:
     assert "22 clips of revision `rev1`" in text
 
 
+def test_a_table_holds_what_can_be_compared_and_names_the_rest(tmp_path) -> None:
+    fill(tmp_path)
+    entries = [e for e in read_entries(tmp_path / "results") if e.data_revision == "rev1"]
+    newer = {**entries[0].metrics["psnr"], "version": 2}
+    moved = [replace(e, metrics={**e.metrics, "psnr": newer}) for e in entries if e.name in ("good", "bad")]
+    old = [e for e in entries if e.name in ("near", "oracle")]
+    text = results_table([*old, *moved])
+    assert re.findall(r"^\| `([\w-]+)` \|", text, re.M) == ["good", "bad"]
+    assert "not to be compared: `near`, `oracle`." in text
+    elsewhere = [replace(e, data_revision="rev9") for e in moved[:1]]
+    assert f"compared: `{moved[0].name}`" in results_table([*elsewhere, *entries])
+    assert "not to be compared" not in results_table(entries)
+
+
 def test_the_readme_shows_the_entries() -> None:
     """After a change of entries: python -m leaderboard documents README.md."""
     text = (Path(__file__).resolve().parents[2] / "README.md").read_text()
