@@ -136,11 +136,14 @@ def ranked(found: list[Weighed]) -> list[Weighed]:
 def summary_lines(rows: list[dict[str, Any]]) -> list[str]:
     """The candidates as a Markdown table."""
     lines = [
-        "Candidates for one score, best first: the highest mean of a memoryless prediction, and the share of pairs in "
-        "which a clip that only lost its subject scores better than one of these; the lowest AUC of clean against "
-        "fault; the share of pairs of a nuisance and a fault of one clip in which the nuisance scores better, and its "
-        "lead over the published one's with the p-value of flipped signs; the share of steps of strength at which it "
-        "does not rise, and its lead.",
+        "Candidates for one score, best first.",
+        "",
+        "* trick: the highest mean of a memoryless prediction.",
+        "* one memory: share of pairs in which a clip that only lost its subject scores better than one of these.",
+        "* worst fault: the lowest AUC of clean against fault.",
+        "* robust: share of pairs of a nuisance and a fault of one clip in which the nuisance scores better.",
+        "* monotone: share of steps of strength at which the value does not rise.",
+        "* lead: over the published candidate, with the p-value of flipped signs.",
         "",
         "| summary | of | trick | one memory | worst fault | robust | lead (p) | monotone | lead (p) |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
