@@ -208,6 +208,20 @@ def test_the_newest_complete_checkpoint_counts(tmp_path):
     assert checkpoints.newest() is None
 
 
+def test_a_flipped_bit_makes_a_checkpoint_count_for_nothing(tmp_path):
+    checkpoints = Checkpoints(tmp_path, keep=2)
+    for step in (10, 20):
+        write(checkpoints, step)
+    weights = checkpoints.path(20) / "weights"
+    held = bytearray(weights.read_bytes())
+    held[7] ^= 1  # one bit; the size stays
+    weights.write_bytes(held)
+    assert not is_complete(checkpoints.path(20)) and checkpoints.newest() == checkpoints.path(10)
+    held[7] ^= 1
+    weights.write_bytes(held)
+    assert checkpoints.newest() == checkpoints.path(20)
+
+
 def test_a_checkpoint_that_was_being_written_does_not_count(tmp_path):
     checkpoints = Checkpoints(tmp_path, keep=2)
     checkpoints.guarded(10, lambda folder: (folder / "weights").write_text("x"))
