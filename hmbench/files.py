@@ -91,7 +91,7 @@ def read_json(path: Path, *, kind: type | tuple[type, ...] = object, limits: Jso
     Raises:
         UserError: If the file is missing, no JSON, of another kind, beyond the limits, or holds NaN or infinity.
     """
-    return parse_json(_read_text(path, limits.size), str(path), kind=kind, limits=limits)
+    return parse_json(read_text_within(path, limits.size), str(path), kind=kind, limits=limits)
 
 
 def parse_json(text: str, source: str, *, kind: type | tuple[type, ...] = object, limits: JsonLimits = LIMITS) -> Any:
@@ -140,7 +140,12 @@ def plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
-def _read_text(path: Path, most: int) -> str:
+def read_text_within(path: Path, most: int) -> str:
+    """Text of an ordinary file of at most `most` bytes, UTF-8.
+
+    Raises:
+        UserError: If it is missing, no ordinary file, larger, or no text.
+    """
     try:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):  # opening a pipe would wait for ever

@@ -343,9 +343,9 @@ def test_different_clips_of_the_same_data_compare(tmp_path, monkeypatch) -> None
     data = FakeData()
     a = make_run(tmp_path / "a", "a", data_revision=data.revision(SAMPLES))
     b = make_run(tmp_path / "b", "b", samples=SAMPLES[4:], data_revision=data.revision(SAMPLES[4:]))
-    monkeypatch.setattr("hmbench.report.compare_inputs.open_dataset", lambda spec, options: data)
+    monkeypatch.setattr("hmbench.report.compare_inputs.open_recorded", lambda spec, options: data)
     assert compare_runs([a, b]).samples == SAMPLES[4:]
-    monkeypatch.setattr("hmbench.report.compare_inputs.open_dataset", lambda spec, options: FakeData("changed since"))
+    monkeypatch.setattr("hmbench.report.compare_inputs.open_recorded", lambda spec, options: FakeData("changed since"))
     error = refusal(a, b)
     assert "they used different data" in error.what
     assert error.hint == "Evaluate both with the same --split and --limit."
