@@ -16,8 +16,8 @@ from hmbench.metrics.reentry.memoryless import LEAST, MARGIN, ROOM
 from hmbench.metrics.reentry.verdict import Thresholds
 from hmbench.metrics.summary import power_mean
 from hmbench.report.pages.documents import explained, validity
-from hmbench.study.summary_choice import BOTH, CANDIDATES, NOTHING, SURE, arithmetic, geometric, harmonic
-from hmbench.study.validity_targets import SEEN
+from hmbench.study.summary_choice import BOTH, CANDIDATES, SURE, arithmetic, geometric, harmonic
+from hmbench.study.validity_targets import NOTHING, SEEN
 from hmbench.video.events import MIN_HIDDEN, VISIBLE_SHARE
 from tests.metrics.reentry.test_verdict import RIGHT
 

@@ -54,6 +54,12 @@ class HMWorld:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self._places = find_samples(folder)
+        if not self._places:
+            raise UserError(
+                f"No HM-World samples in {folder}: no folder in it, down to {DEPTH} levels, has a cond.mp4.",
+                "Download some with `hmbench data download`, make a mini world with `hmbench data make-mini`, "
+                "or import clips with `hmbench data import-examples`.",
+            )
         self.name = self.folder.name if self.folder.name != "HM-World" else f"{folder.name}/HM-World"
         self._ids = tuple(sorted(self._places))
         self._captions: dict[str, str] | None = None
@@ -229,12 +235,12 @@ def _card_folder(sample: Path) -> Path:
 
 
 def find_samples(folder: Path) -> tuple[Path, dict[str, Path]]:
-    """Root of the data below a folder, and the folder of each sample.
+    """Root of the data below a folder, and the folder of each sample; none where there are none.
 
     Samples that lie directly in a folder or its ``HM-World`` are all there are; otherwise deeper folders are searched.
 
     Raises:
-        UserError: If no sample folder is found, or two have one name.
+        UserError: If two samples have one name.
     """
     for root in (folder, folder / "HM-World"):
         if found := {path.parent.name: path.parent for path in root.glob("[!.]*/cond.mp4")}:
@@ -248,13 +254,7 @@ def find_samples(folder: Path) -> tuple[Path, dict[str, Path]]:
                     f"Two samples are called {path.parent.name}: {known} and {path.parent}.",
                     "If they are one clip, remove one of them; otherwise rename one.",
                 )
-    if places:
-        return folder, places
-    raise UserError(
-        f"No HM-World samples in {folder}: no folder in it, down to {DEPTH} levels, has a cond.mp4.",
-        "Download some with `hmbench data download`, make a mini world with `hmbench data make-mini`, "
-        "or import clips with `hmbench data import-examples`.",
-    )
+    return folder, places
 
 
 def _labels(folder: Path, known: Annotations, clip: Clip, card: DataCard, warnings: list[str]) -> Outcome | None:

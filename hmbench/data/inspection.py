@@ -72,7 +72,12 @@ def inspect_folder(root: Path, *, limit: int = 20, archive_facts: Sequence[Fact]
     root = root / "HM-World" if (root / "HM-World").is_dir() else root
     folders = sorted(p for p in root.iterdir() if p.is_dir() and any((p / n).exists() for n in SAMPLE_FILES))
     if not folders:
-        folders = _deeper(root)
+        folders = sorted(find_samples(root)[1].values())  # of parts that were extracted each into a folder of its own
+    if not folders:
+        raise UserError(
+            f"No folder in {root} holds any of {', '.join(SAMPLE_FILES)}.",
+            "Give the folder of the sample folders, or a folder of HM-World_* parts.",
+        )
     chosen = [folders[i] for i in np.unique(np.linspace(0, len(folders) - 1, limit).astype(int))]
     return [
         *archive_facts,
@@ -136,19 +141,6 @@ def _counts(values: Sequence[Any], most: int = 4) -> str:
     counted = Counter(str(v) for v in values).most_common()
     shown = "; ".join(f"{value} (x{count})" if len(counted) > 1 else value for value, count in counted[:most])
     return shown + (f"; {len(counted) - most} more" if len(counted) > most else "")
-
-
-def _deeper(root: Path) -> list[Path]:
-    """Sample folders of parts that were extracted each into a folder of its own."""
-    try:
-        return sorted(find_samples(root)[1].values())
-    except UserError as error:
-        if "No HM-World samples" not in error.what:
-            raise
-        raise UserError(
-            f"No folder in {root} holds any of {', '.join(SAMPLE_FILES)}.",
-            "Give the folder of the sample folders, or a folder of HM-World_* parts.",
-        ) from error
 
 
 def _ids(folders: Sequence[Path]) -> Fact:

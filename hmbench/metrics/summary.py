@@ -21,9 +21,10 @@ from hmbench.types import Score
 
 EXPONENT = 0.5
 """Of the power mean: one memory alone is worth ``0.5 ** (1 / EXPONENT)``, a quarter."""
-
-
-NOT_JUDGED = "no event is judged: the tracker does not find even the real subject returned, or no memory gets as much"
+NOT_JUDGED = (
+    "no event is judged: the tracker does not find even the real subject returned, or what needs no memory gets as much"
+)
+"""Why a clip has no score."""
 
 
 class MemoryScore:

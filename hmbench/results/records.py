@@ -144,7 +144,7 @@ def metric_record(name: str, said: Mapping[str, Any]) -> MetricInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class EventRow:
-    """One exit and re-entry of a subject, as a line of ``events.jsonl`` has it (docs/metrics/reentry.md).
+    """One exit and re-entry of a subject, as a line of ``events.jsonl`` has it (docs/metrics/subjects.md).
 
     On disk the numbers stand beside the other fields, in one flat object.
     """

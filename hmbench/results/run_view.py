@@ -77,7 +77,7 @@ class Run:
         return table.reindex(index=list(self.manifest.samples), columns=names)
 
     def events(self) -> pd.DataFrame:
-        """One line an exit and re-entry, with its verdict and every number behind it (docs/metrics/reentry.md)."""
+        """One line an exit and re-entry, with its verdict and every number behind it (docs/metrics/subjects.md)."""
         return self._lines("events.jsonl", EVENTS)
 
     def samples(self) -> pd.DataFrame:

@@ -34,13 +34,13 @@ Nuisance = Literal[
 NUISANCES: tuple[Nuisance, ...] = get_args(Nuisance)
 CRF, GAIN, PIXELS, LATE, ZOOM, SIGMA, GAMMA, GRAIN = 28, 0.1, 2.0, 2, 0.02, 1.0, 0.15, 5.0
 """Full strength of each."""
-LEVELS: tuple[tuple[Nuisance, float], ...] = (
-    ("late", 1 / LATE),
-    ("late", 5 / LATE),
-    ("crf", (23 - 17) / (CRF - 17)),
-    ("crf", (35 - 17) / (CRF - 17)),
-)
-"""One and five frames late, crf 23 and 35."""
+LEVELS: dict[tuple[Nuisance, float], str] = {
+    ("late", 1 / LATE): "1 frame late",
+    ("late", 5 / LATE): "5 frames late",
+    ("crf", (23 - 17) / (CRF - 17)): "crf 23",
+    ("crf", (35 - 17) / (CRF - 17)): "crf 35",
+}
+"""Strengths beside the full one, and what tables call them."""
 LIMITS: dict[tuple[Nuisance, float], float] = {
     **{(kind, 1.0): 0.93 for kind in NUISANCES},
     ("late", 1 / LATE): 0.95,

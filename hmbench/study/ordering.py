@@ -19,7 +19,7 @@ from hmbench.errors import UserError
 from hmbench.report.text_table import TextTable
 from hmbench.results.records import read_rows
 from hmbench.results.run_folder import RunFolder
-from hmbench.study.summary_choice import NOTHING
+from hmbench.study.validity_targets import NOTHING
 
 SCORE, RETURNED = "memory_score", "verdict_returned"
 ALSO = ("background_fidelity", "reentry_success")

@@ -24,12 +24,10 @@ import numpy as np
 from hmbench.results.statistics import sign_flip_p
 from hmbench.study.tricks import TRICKS
 from hmbench.study.validity import Study, auc, kinds_of, monotonicity, signed_values
-from hmbench.study.validity_targets import SEEN
+from hmbench.study.validity_targets import NOTHING, SEEN
 
 SURE = 0.05
 """p-value below which a candidate's lead over the published one is no chance."""
-NOTHING = 0.02
-"""Mean score up to which a memoryless prediction is worth nothing."""
 ONE_MEMORY = "vanished"
 """The fault that leaves the memory of the place alone."""
 PUBLISHED = "power mean"

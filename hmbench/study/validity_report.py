@@ -23,7 +23,7 @@ from hmbench.study.validity import (
     monotonicity,
     signed_values,
 )
-from hmbench.study.validity_targets import BLIND, target_lines, targets
+from hmbench.study.validity_targets import BLIND, table_row, target_lines, targets
 
 
 def summarise_study(study: Study) -> dict[str, Any]:
@@ -96,17 +96,17 @@ def page_sections(summary: dict[str, Any]) -> list[str]:
         "",
         "At full strength, events of the faulty subject; of clean clips and nuisances, all events.",
         "",
-        _line(["shown", "right word", "given"]),
-        _line(["---"] * 3),
+        table_row("shown", "right word", "given"),
+        table_row(*["---"] * 3),
     ]
     for kind, counts in summary["verdicts"].items():
         shown = ", ".join(f"{verdict} {count}" for verdict, count in counts.items())
-        lines.append(_line([kind, EXPECTED.get(kind, "-" if kind in TRICKS else "returned"), shown]))
+        lines.append(table_row(kind, EXPECTED.get(kind, "-" if kind in TRICKS else "returned"), shown))
     lines += ["", "### The tracker", "", "Recall (IoU >= 0.5) on clean clips by visible share of the frame.", ""]
-    lines += [_line(["share of the frame", "recall", "frames"]), _line(["---"] * 3)]
+    lines += [table_row("share of the frame", "recall", "frames"), table_row(*["---"] * 3)]
     for row in summary["tracker_recall"]:
         share = f"{100 * row['from']:.2g} % to {100 * row['to']:.3g} %"
-        lines.append(_line([share, _number(row["recall"]), str(row["frames"])]))
+        lines.append(table_row(share, _number(row["recall"]), str(row["frames"])))
     return [*lines, "", "### The summary", "", *summary_lines(summary["summaries"])]
 
 
@@ -119,17 +119,17 @@ def _auc_tables(summary: dict[str, Any]) -> list[str]:
         "AUC at full strength: probability that a clean clip scores better than a faulty one, with its 95 % interval. "
         f"An AUC up to {BLIND} is blind. Before them the mean over clean clips.",
         "",
-        _line(["metric", "clean", *faults]),
-        _line(["---"] * (len(faults) + 2)),
+        table_row("metric", "clean", *faults),
+        table_row(*["---"] * (len(faults) + 2)),
     ]
     for name, entry in summary["metrics"].items():
         cells = (_cell(entry["faults"][k]) for k in faults)
-        lines.append(_line([f"`{name}`", _number(entry["clean"]), *cells]))
+        lines.append(table_row(f"`{name}`", _number(entry["clean"]), *cells))
     if nuisances:
         lines += ["", "False alarms: AUC of clean against nuisance; 0.5 is right.", ""]
-        lines += [_line(["metric", *nuisances]), _line(["---"] * (len(nuisances) + 1))]
+        lines += [table_row("metric", *nuisances), table_row(*["---"] * (len(nuisances) + 1))]
         for name, entry in summary["metrics"].items():
-            lines.append(_line([f"`{name}`", *(_number(entry["nuisances"][k]["auc"]) for k in nuisances)]))
+            lines.append(table_row(f"`{name}`", *(_number(entry["nuisances"][k]["auc"]) for k in nuisances)))
     return lines
 
 
@@ -169,7 +169,3 @@ def _cell(entry: dict[str, Any]) -> str:
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
-
-
-def _line(cells: list[str]) -> str:
-    return "| " + " | ".join(cells) + " |"

@@ -12,7 +12,7 @@ from typing import Any
 from hmbench.data.mini_world import PROBE_KINDS
 from hmbench.metrics.reentry.readings import READINGS
 from hmbench.study.body_faults import BODY_FAULTS
-from hmbench.study.nuisances import LIMITS
+from hmbench.study.nuisances import LEVELS, LIMITS
 from hmbench.study.tricks import TRICKS
 from hmbench.study.validity import EXPECTED, Study
 
@@ -20,6 +20,8 @@ BLIND = 0.6
 """AUC up to which a metric is said not to see a fault, and may be moved by a nuisance."""
 SEEN = 0.95
 """AUC from which on it is said to see one."""
+NOTHING = 0.02
+"""Mean score up to which a memoryless prediction is worth nothing."""
 ON_CLEAN = {"return_recall": 0.95, "identity_rank1": 0.95, "verdict_returned": 0.95, "memory_score": 0.97}
 """Metric to the least mean over clean clips."""
 ALSO_RIGHT = {"moonwalk": ("sliding", "wrong facing"), "sliding": ("out of step",), "blob": ("distorted",)}
@@ -28,8 +30,8 @@ NAMED = 0.8
 """Share of the faulty subject's events that get the right verdict."""
 HOLDS = 0.9
 """Share of clips in which a nuisance costs no more than its limit."""
-NOTHING = {"memory_score": 0.02, "verdict_returned": 0.02}
-"""Metric to the largest mean that a memoryless prediction may have."""
+WORTHLESS = ("memory_score", "verdict_returned")
+"""Metrics that give a memoryless prediction `NOTHING` in the mean."""
 
 
 def targets(study: Study, metrics: dict[str, Any], verdicts: dict[str, dict[str, int]]) -> dict[str, Any]:
@@ -70,7 +72,7 @@ def target_lines(found: dict[str, Any]) -> list[str]:
     lines = ["### Clean clips", "", *_table("metric", "mean", "asked", "met")]
     for name, entry in found["clean"].items():
         value = "-" if entry["value"] is None else f"{entry['value']:.3f}"
-        lines.append(_row(f"`{name}`", value, f"{entry['asked']}", _met(entry)))
+        lines.append(table_row(f"`{name}`", value, f"{entry['asked']}", _met(entry)))
     lines += ["", f"### Faults: the right word in {100 * NAMED:.0f} % of events, and an AUC of {SEEN}", ""]
     lines += _table("fault", "named rightly", "most often", "met", "best quiet metric", "its AUC", "met")
     for kind, entry in found["verdicts"].items():
@@ -78,29 +80,30 @@ def target_lines(found: dict[str, Any]) -> list[str]:
         best = ", ".join(f"`{name}`" for name in seen["best"]) or "none"
         value = "-" if seen["auc"] is None else f"{seen['auc']:.2f}"
         named = f"{entry['right']} of {entry['events']}"
-        lines.append(_row(kind, named, entry["most"], _met(entry), best, value, _met(seen)))
+        lines.append(table_row(kind, named, entry["most"], _met(entry), best, value, _met(seen)))
     near = "; ".join(f"{kind}: {' or '.join(words)}" for kind, words in ALSO_RIGHT.items())
     lines += ["", f"Words that are right beside the one below: {near}."]
     quiet = ", ".join(f"`{name}`" for name in found["quiet"]) or "none"
     lines += ["", f"Quiet metrics are those that no nuisance moves beyond an AUC of {BLIND}: {quiet}."]
     lines += ["", f"### Nuisances: `memory_score` within its limit in {100 * HOLDS:.0f} % of clips", ""]
-    lines += _table("nuisance, strength", "at least", "held", "lowest", "met")
+    lines += _table("nuisance", "at least", "held", "lowest", "met")
     for kind, entry in found["nuisances"].items():
         held = f"{entry['held']} of {entry['clips']}"
-        lines.append(_row(kind, f"{entry['asked']}", held, f"{entry['lowest']:.3f}", _met(entry)))
-    lines += ["", f"### What needs no memory: at most {NOTHING['memory_score']}", ""]
-    lines += _table("prediction", *(f"`{name}`" for name in NOTHING), "met")
+        lines.append(table_row(kind, f"{entry['asked']}", held, f"{entry['lowest']:.3f}", _met(entry)))
+    lines += ["", f"### What needs no memory: at most {NOTHING}", ""]
+    lines += _table("prediction", *(f"`{name}`" for name in WORTHLESS), "met")
     for kind, entry in found["tricks"].items():
-        values = (entry["values"].get(name) for name in NOTHING)
-        lines.append(_row(kind, *("-" if v is None else f"{v:.3f}" for v in values), _met(entry)))
+        values = (entry["values"].get(name) for name in WORTHLESS)
+        lines.append(table_row(kind, *("-" if v is None else f"{v:.3f}" for v in values), _met(entry)))
     return lines
 
 
 def _table(*header: str) -> list[str]:
-    return [_row(*header), _row(*["---"] * len(header))]
+    return [table_row(*header), table_row(*["---"] * len(header))]
 
 
-def _row(*cells: str) -> str:
+def table_row(*cells: str) -> str:
+    """A row of a Markdown table."""
     return "| " + " | ".join(cells) + " |"
 
 
@@ -124,7 +127,7 @@ def _within_limits(study: Study) -> dict[str, Any]:
         if values:
             held = sum(value >= asked for value in values)
             entry = {"asked": asked, "held": held, "clips": len(values), "lowest": min(values)}
-            found[f"{kind} {strength:.2g}"] = {**entry, "met": held >= HOLDS * len(values)}
+            found[LEVELS.get((kind, strength), kind)] = {**entry, "met": held >= HOLDS * len(values)}
     return found
 
 
@@ -132,10 +135,10 @@ def _tricks(study: Study) -> dict[str, Any]:
     """Each memoryless prediction: its means, which must be next to nothing."""
     found: dict[str, Any] = {}
     for trick in TRICKS:
-        values = {name: _values(study, name, trick, study.config.strengths[-1]) for name in NOTHING}
+        values = {name: _values(study, name, trick, study.config.strengths[-1]) for name in WORTHLESS}
         means = {name: sum(v) / len(v) for name, v in values.items() if v}
         if means:
-            found[trick] = {"values": means, "met": all(mean <= NOTHING[name] for name, mean in means.items())}
+            found[trick] = {"values": means, "met": all(mean <= NOTHING for mean in means.values())}
     return found
 
 

@@ -150,12 +150,12 @@ def test_nuisances_keep_the_score_and_tricks_get_none():
             made.values.append(Measured(name, kind, strength, "memory_score", value, None))
         made.values.append(Measured(name, "stuck", 1.0, "verdict_returned", None, "not judged"))
     found = targets(made, {}, {})
-    assert found["nuisances"]["zoom 1"] == {"asked": 0.93, "held": 9, "clips": 10, "lowest": 0.5, "met": True}
-    assert found["nuisances"]["late 2.5"] == {"asked": 0.7, "held": 8, "clips": 10, "lowest": 0.6, "met": False}
+    assert found["nuisances"]["zoom"] == {"asked": 0.93, "held": 9, "clips": 10, "lowest": 0.5, "met": True}
+    assert found["nuisances"]["5 frames late"] == {"asked": 0.7, "held": 8, "clips": 10, "lowest": 0.6, "met": False}
     assert found["tricks"]["pinned"] == {"values": {"memory_score": pytest.approx(0.02)}, "met": True}
     assert not found["tricks"]["stuck"]["met"]
     text = "\n".join(target_lines(found))
-    assert "| late 2.5 | 0.7 | 8 of 10 | 0.600 | no |" in text
+    assert "| 5 frames late | 0.7 | 8 of 10 | 0.600 | no |" in text
     assert "| stuck | 0.021 | - | no |" in text
 
 

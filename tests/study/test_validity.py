@@ -14,7 +14,7 @@ from hmbench.data.mini_world import PROBE_KINDS, Probe
 from hmbench.metrics.reentry.metrics import event_rows
 from hmbench.networks.embedder import load_embedder
 from hmbench.study.body_faults import PAINTED, painted
-from hmbench.study.documents import page
+from hmbench.study.documents import NUMBERS, page
 from hmbench.study.heat_map import write_heat_map
 from hmbench.study.nuisances import LEVELS, LIMITS, NUISANCES, disturbed
 from hmbench.study.probe_clips import ProbeSource, clean_samples, shown_variants
@@ -191,4 +191,4 @@ def test_the_heat_map_shows_every_scored_metric_against_everything(tmp_path):
 def test_the_page_of_the_study_is_made_from_its_numbers():
     """After a study: python -m hmbench.study.documents STUDY docs."""
     docs = Path(__file__).resolve().parents[2] / "docs"
-    assert (docs / "metrics" / "validity.md").read_text() == page(json.loads((docs / "validity.json").read_text()))
+    assert (docs / "metrics" / "validity.md").read_text() == page(json.loads((docs / NUMBERS).read_text()))

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from hmbench.case import Case
-from hmbench.metrics.background.floor import memoryless_following
+from hmbench.metrics.background.floor import memoryless_following, resized
 from hmbench.metrics.background.registration import (
     STANDING,
     background_mask,
@@ -87,9 +87,7 @@ def as_seen(video: Video) -> Video:
 def _bounds(case: Case) -> Bounds:
     real, other = target_views(case), other_views(case)
     free, video = background_mask(case), as_seen(case.truth.target)
-    size = (video.shape[2], video.shape[1])
-    small = (cv2.resize(f.view(np.uint8), size, interpolation=cv2.INTER_NEAREST).astype(np.bool_) for f in free)
-    seen = small_views(video, np.stack(list(small)), of=case.sample.prompt.size)
+    seen = small_views(video, resized(free, (video.shape[1], video.shape[2])), of=case.sample.prompt.size)
     pairs = likeness(seen.coarse, real.coarse)
     kept = structure(seen.fine, real.fine, partners(pairs, 0))
     known = None if kept is None else kept.kept

@@ -46,7 +46,7 @@ def memoryless_following(case: Case) -> dict[str, float]:
         for name, rows in orders(len(context.seen), steps).items()
     }
     small = _small(case.sample.prompt)
-    free = _resized(background_mask(case), small.size)
+    free = resized(background_mask(case), small.size)
     for name, video in turned_last_frame(small).items():
         views = small_views(video, free, of=case.sample.prompt.size).coarse
         found[name] = following_of(likeness(views, real), other)
@@ -109,7 +109,7 @@ def seen_from(picture: NDArray[np.uint8], turn: NDArray[np.float64], border: int
     return np.asarray(cv2.warpPerspective(picture, turn, size, flags=flags, borderMode=border), np.uint8)
 
 
-def _resized(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
+def resized(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
     """A mask ``[T, H, W]`` at another (height, width)."""
     frames = (cv2.resize(f.view(np.uint8), size[::-1], interpolation=cv2.INTER_NEAREST) for f in mask)
     return np.stack([np.asarray(f, np.uint8).astype(np.bool_) for f in frames])

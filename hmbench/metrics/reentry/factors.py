@@ -93,8 +93,8 @@ def _motion(n: Numbers) -> float:
 def success(parts: dict[str, float], floor: float = 0.0, ceiling: float = 1.0) -> float:
     """The product of the factors on a scale where `floor`, what no memory gets, is 0 and `ceiling`, the truth, is 1.
 
-    Timing multiplies at the end: being late costs the same whatever no memory gets. Where no memory gets as much as the
-    truth, nothing is left to tell, and the success is 0.
+    Timing multiplies at the end: being late costs the same whatever no memory gets. Where what needs
+    no memory gets as much as the truth, nothing is left to tell, and the success is 0.
     """
     value = math.prod(value for name, value in parts.items() if name != "timing")
     above = min(max(value - floor, 0.0) / (ceiling - floor), 1.0) if floor < ceiling else 0.0

@@ -25,6 +25,7 @@ from hmbench.metrics.background.floor import camera_blind
 from hmbench.metrics.background.following import follows_camera
 from hmbench.metrics.clip_facts import clip_fact
 from hmbench.subjects.boxes import framewise_iou
+from hmbench.types import Video
 
 MARGIN = 0.05
 """Success above the best of the family that still needs no memory: others of its kind differ by as much."""
@@ -111,22 +112,23 @@ def _bounds(case: Case, score: Scored) -> list[EventBounds]:
 def _true(case: Case) -> Case:
     """The truth as a prediction, with the tracks that it has."""
     first = len(case.sample.prompt.context)
-    tracks = (replace(t, boxes=t.boxes[first:], scores=t.scores[first:]) for t in case.reference_tracks or ())
-    shown = tuple(track for track in tracks if track.present().any())
-    true = Case(case.sample, case.truth.target, shown, case.reference_tracks)
-    case.hand_on(true, KNOWN_OF_A_CLIP)
-    return true
+    return _known(case, case.truth.target, np.arange(first, first + len(case.truth.target)))
 
 
 def _replayed(case: Case, order: NDArray[np.intp]) -> Case:
     """Context frames in an order ``[Tt]`` as a prediction, with the tracks that they have."""
+    return _known(case, case.sample.prompt.context[order], order)
+
+
+def _known(case: Case, video: Video, frames: NDArray[np.intp]) -> Case:
+    """Frames of the real clip ``[Tt]`` as a prediction: `video` shows them, their tracks are known."""
     tracks = (
-        replace(track, boxes=track.boxes[order], scores=track.scores[order]) for track in case.reference_tracks or ()
+        replace(track, boxes=track.boxes[frames], scores=track.scores[frames]) for track in case.reference_tracks or ()
     )
     shown = tuple(track for track in tracks if track.present().any())
-    member = Case(case.sample, case.sample.prompt.context[order], shown, case.reference_tracks)
-    case.hand_on(member, KNOWN_OF_A_CLIP)
-    return member
+    other = Case(case.sample, video, shown, case.reference_tracks)
+    case.hand_on(other, KNOWN_OF_A_CLIP)
+    return other
 
 
 def _best_still(case: Case, number: int) -> int:

@@ -19,10 +19,8 @@ def validity(path: Path | None = None) -> dict[str, Any] | None:
     Args:
         path: Its JSON file, with or without the single values; by default the repository's own.
     """
-    if path is None:
-        there = [found for found in (DOCS / "data" / "validity.json", DOCS / "validity.json") if found.is_file()]
-        path = there[0] if there else None
-    if path is None or not path.is_file():
+    path = path or DOCS / "data" / "validity.json"
+    if not path.is_file():
         return None
     content = dict(read_json(path))
     return dict(content.get("summary") or content)
