@@ -142,7 +142,7 @@ class SiteProgress:
             self._progress.advance(self._videos)
 
     def stage(self, name: str, total: int) -> None:
-        """Starts the bar of a board's pages."""
+        """Starts the bar of pages that belong together."""
         self._pages = self._progress.add_task("pages", total=total, note="")
 
     def page(self) -> None:

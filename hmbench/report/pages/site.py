@@ -61,7 +61,7 @@ class Watcher(Protocol):
         """One more video is complete."""
 
     def stage(self, name: str, total: int) -> None:
-        """A board's pages are about to be written."""
+        """So many pages are about to be written: a board's, or those that all boards share."""
 
     def page(self) -> None:
         """One more page is written."""
@@ -216,7 +216,7 @@ class _Writer:
     def board(self, board: Board, clip_views: Mapping[str, ClipView]) -> None:
         """Pages and data of one board."""
         folder, data = f"b/{board.file}", self.out / "data"
-        self.watcher.stage(board.title, len(board.clips) + len(board.contenders))
+        self.watcher.stage(board.title, 1 + len(board.clips) + len(board.contenders))
         write_data(data, f"{board.file}/board", board_record(board, metric_files=self.metric_files))
         write_data(data, f"{board.file}/clips", clips_record(board, clip_views))
         write_data(data, f"{board.file}/events", events_record(board))
@@ -247,6 +247,7 @@ class _Writer:
         """The first page and the metrics' pages; media that no page shows any more are removed."""
         studied = views.Study(self.site.validity)
         metrics = list(self.metrics.values())
+        self.watcher.stage("first page and metrics", 2 + len(metrics))
         self.page("index.html", "index.html", here="results")
         powers = {m.name: studied.faults(m.name) for m in metrics}
         self.page(

@@ -18,7 +18,7 @@ from hmbench.report.pages.content import Site
 from hmbench.report.pages.from_runs import boards_from_runs, read_clips
 from hmbench.report.pages.gallery import choose_clips, plan, spans
 from hmbench.report.pages.media import file_digest
-from hmbench.report.pages.site import HERE, Videos, write_site
+from hmbench.report.pages.site import HERE, Quiet, Videos, write_site
 from hmbench.results.run_folder import RunFolder
 from hmbench.results.summary import summarise
 from tests.report.pages.stage import METRICS, make_run
@@ -242,3 +242,22 @@ def test_command(tmp_path) -> None:
     assert isinstance(wrong.exception, UserError)
     assert "is not a run" in wrong.exception.what
     assert file_digest(RunFolder(run).prediction(RunFolder(run).read_manifest().samples[0]))
+
+
+def test_the_bar_of_pages_ends_where_the_pages_do(tmp_path) -> None:
+    class Counting(Quiet):
+        def __init__(self) -> None:
+            self.stages: list[list[int]] = []
+
+        def stage(self, name: str, total: int) -> None:
+            self.stages.append([total, 0])
+
+        def page(self) -> None:
+            self.stages[-1][1] += 1
+
+    runs = [make_run(tmp_path / name, name=name) for name in ("a", "b")]
+    watcher = Counting()
+    site = Site(title="toys", lead="A lead.", boards=tuple(boards_from_runs(runs)))
+    write_site(site, tmp_path / "out", watcher=watcher)
+    assert len(watcher.stages) == 2 and all(total == done for total, done in watcher.stages)
+    assert sum(done for _, done in watcher.stages) == len(list((tmp_path / "out").rglob("*.html")))
