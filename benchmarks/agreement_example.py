@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hmbench.results.metric_record import metric_records
 from hmbench.results.records import Row, RunManifest, write_rows
 from hmbench.results.run_folder import RunFolder
 from hmbench.study.agreement import agreement, agreement_table
@@ -43,13 +44,13 @@ def example_runs(out: Path, *, seed: int = 0) -> tuple[list[Path], dict[str, flo
         "sees_some": lead + rng.normal(0, 1.5, CLIPS),
         "sees_something_else": rng.normal(0, 1, CLIPS),
     }
-    info = {"version": 1, "higher_is_better": True, "unit": "", "headline": True, "backbone": None}
+    info = {"version": 1, "higher_is_better": True, "unit": "", "headline": True}
     folders = []
     for name, sign in (("first", 0.5), ("second", -0.5)):
         manifest = RunManifest(
             model=name, options={}, model_info={"name": name, "trained": None, "notice": None}, data="example",
             data_name="example", data_revision="1", split="all", samples=samples, seed=0, profile="mini", device="cpu",
-            metrics=dict.fromkeys(seen, info),
+            metrics=metric_records(dict.fromkeys(seen, info)),
         )  # fmt: skip
         folder = out / name
         RunFolder(folder).write_manifest(manifest)

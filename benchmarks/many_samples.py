@@ -19,6 +19,7 @@ import numpy as np
 
 from hmbench.files import write_json
 from hmbench.report.compare import CompareSettings, compare_runs
+from hmbench.results.metric_record import metric_records
 from hmbench.results.records import RunManifest
 from hmbench.results.run_folder import RunFolder
 from hmbench.run.assemble import assemble
@@ -71,7 +72,7 @@ def make_run(path: Path, clips: int, metrics: int, seed: int) -> tuple[RunFolder
     manifest = RunManifest(
         model=path.name, options={}, model_info={"name": path.name, "trained": True, "notice": None}, data="disc",
         data_name="generated", data_revision="0", split="all", samples=ids, seed=0, profile="mini", device="cpu",
-        metrics=described,
+        metrics=metric_records(described),
     )  # fmt: skip
     run.write_manifest(manifest)
     rng = np.random.default_rng(seed)

@@ -22,6 +22,7 @@ from stage import make_run
 from hmbench.report.pages.content import Site
 from hmbench.report.pages.from_runs import boards_from_runs
 from hmbench.report.pages.site import write_site
+from hmbench.results.metric_record import metric_records
 
 CLIP_ASSETS = ("app.js", "style.css", "player.js")
 
@@ -50,7 +51,7 @@ def measure(folder: Path, clips: int, models: int, metrics: int) -> dict[str, fl
         for k in range(metrics)
     }
     runs = [
-        make_run(folder / f"model-{k:02d}", clips=clips, shift=0.1 * k, metrics=described, scenes=40)
+        make_run(folder / f"model-{k:02d}", clips=clips, shift=0.1 * k, metrics=metric_records(described), scenes=40)
         for k in range(models)
     ]
     begun, cpu = time.perf_counter(), time.process_time()

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from hmbench.errors import UserError
 from hmbench.files import write_text
 from hmbench.report.pages.site import MARKER
-from leaderboard.submission import Entry
+from leaderboard.entry import Entry, entry_record
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -159,7 +159,7 @@ _EVENTS = [("entry", "string"), ("clip", "string"), ("label", "int"), ("subject"
 
 def _values(entries: Sequence[Entry]) -> list[dict[str, Any]]:
     return [
-        {"entry": e.name, "metric": m, "version": int(e.metrics[m]["version"]), "clip": c, "scene": s, "value": v}
+        {"entry": e.name, "metric": m, "version": e.metrics[m].version, "clip": c, "scene": s, "value": v}
         for e in entries
         for m in e.order
         for c, s, v in zip(e.samples, e.clusters, e.values[m], strict=True)
@@ -180,7 +180,8 @@ def _events(entries: Sequence[Entry]) -> list[dict[str, Any]]:
 
 def _facts(entry: Entry) -> dict[str, str]:
     plain = {name: str(getattr(entry, name) if getattr(entry, name) is not None else "") for name in FACTS}
-    return plain | {name: json.dumps(getattr(entry, name), sort_keys=True) for name in RECORDS}
+    record = entry_record(entry)
+    return plain | {name: json.dumps(record[name], sort_keys=True) for name in RECORDS}
 
 
 def _plain(text: str) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from hmbench.errors import UserError
 from hmbench.files import write_text
 from hmbench.report.text_table import number
-from leaderboard.submission import Entry
+from leaderboard.entry import Entry
 
 BEGIN = "<!-- results: python -m leaderboard documents -->"
 END = "<!-- results end -->"
@@ -62,7 +62,7 @@ def newest_board(entries: Sequence[Entry]) -> tuple[list[Entry], list[Entry]]:
     """Entries of one board, and all others: the newest versions of the shown metrics, then where most entries are."""
     boards: dict[tuple[tuple[int, ...], object], list[Entry]] = {}
     for entry in entries:
-        versions = tuple(int(entry.metrics.get(name, {}).get("version") or 0) for name, _, _ in COLUMNS)
+        versions = tuple(entry.metrics[name].version if name in entry.metrics else 0 for name, _, _ in COLUMNS)
         boards.setdefault((versions, entry.board), []).append(entry)
     if not boards:
         return [], []
@@ -98,17 +98,17 @@ def _group(entry: Entry) -> str:
 
 def _order(entry: Entry) -> tuple[float, float, str]:
     def mean(metric: str) -> float:
-        found = entry.means.get(metric, {}).get("mean")
-        return float("-inf") if found is None else float(found)
+        found = entry.means.get(metric)
+        return float("-inf") if found is None or found.mean is None else found.mean
 
     return -mean("memory_score"), -mean("psnr"), entry.name
 
 
 def _cell(entry: Entry, metric: str, digits: int) -> str:
     found = entry.means.get(metric)
-    if found is None or found["mean"] is None:
+    if found is None or found.mean is None:
         return "–"
-    text = number(found["mean"], digits)
-    if found["low"] is not None:
-        text += f" [{number(found['low'], digits)}, {number(found['high'], digits)}]"
+    text = number(found.mean, digits)
+    if found.low is not None:
+        text += f" [{number(found.low, digits)}, {number(found.high, digits)}]"
     return text

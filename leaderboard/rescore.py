@@ -16,9 +16,8 @@ from typing import Any
 
 from hmbench.digests import content_digest
 from hmbench.errors import UserError
-from hmbench.files import write_json
 from hmbench.results.run_folder import RunFolder
-from leaderboard.submission import Entry, entry_digest, entry_record
+from leaderboard.entry import Entry, write_entry
 
 TOLERANCE = 1e-3
 """Relative, and absolute for values below 1: other machines add up in another order; an edit worth making is larger."""
@@ -81,8 +80,7 @@ def mark_verified(path: Path, entry: Entry) -> None:
 
     by = {name: version for name, version in environment().items() if name in ("hmbench", "git", "torch", "av")}
     done = {"on": datetime.now(UTC).date().isoformat(), "tolerance": TOLERANCE, **by}
-    record = entry_record(replace(entry, verified=done))
-    write_json(path, {**record, "digest": entry_digest(record)})
+    write_entry(path, replace(entry, verified=done))
 
 
 def _check_videos(entry: Entry, run: RunFolder) -> None:
@@ -102,7 +100,7 @@ def _check_videos(entry: Entry, run: RunFolder) -> None:
 def _differences(entry: Entry, found: dict[tuple[str, str], Any]) -> list[str]:
     said = []
     for metric, column in entry.values.items():
-        version = entry.metrics[metric]["version"]
+        version = entry.metrics[metric].version
         for sample, claimed in zip(entry.samples, column, strict=True):
             row = found.get((metric, sample))
             if row is None or row.version != version:

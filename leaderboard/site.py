@@ -24,7 +24,7 @@ from hmbench.results.records import Row, RunManifest
 from hmbench.results.run_folder import RunFolder
 from hmbench.results.sampled import sampling_differences
 from hmbench.results.summary import summarise
-from leaderboard.submission import Entry, entry_rows
+from leaderboard.entry import Entry, entry_rows
 from leaderboard.tables import verification
 
 TITLE = "hmbench: hybrid memory in video world models"
@@ -109,6 +109,8 @@ def board_of(entries: Sequence[Entry], file: str, *, rank_by: Sequence[str], sou
     unlike = sampling_differences([entry.name for entry in entries], [entry.settings for entry in entries])
     if unlike:
         about["sampling"] = shown(" ".join(unlike))
+    metrics, left_out = read_metrics(entries, order=first.order)
+    about |= left_out
     about["verified"] = shown(verification(entries))
     data = next((s.manifest.data for found in matched.values() for s in found), "")
     return make_board(
@@ -116,7 +118,7 @@ def board_of(entries: Sequence[Entry], file: str, *, rank_by: Sequence[str], sou
         about=about,
         data=data,
         revision=first.data_revision,
-        metrics=read_metrics([entry.metrics for entry in entries], order=first.order),
+        metrics=metrics,
         clips=clips,
         contenders=[_contender(entry, names[entry.name], matched[entry.name]) for entry in entries],
         rank_by=rank_by,
@@ -195,8 +197,7 @@ def _equal_clips(entry: Entry, source: Source) -> dict[str, str]:
     metrics = [
         name
         for name, info in entry.metrics.items()
-        if set(info.get("needs") or ()) == FRAMES_ALONE
-        and source.manifest.metrics.get(name, {}).get("version") == info.get("version")
+        if info.needs == FRAMES_ALONE and (own := source.manifest.metrics.get(name)) and own.version == info.version
     ]
     place = {clip: i for i, clip in enumerate(entry.samples)}
     found = {}

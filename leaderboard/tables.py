@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hmbench.errors import UserError, did_you_mean
+from hmbench.report.alike import unlike
 from hmbench.report.ranking import first_and_second, standings
-from hmbench.report.text_table import TextTable, number, to_csv
+from hmbench.report.text_table import TextTable, heading, number, to_csv
 from hmbench.results.sampled import sampling_differences
 from hmbench.results.summary import bounds_of
-from leaderboard.submission import RESULTS, Entry
+from leaderboard.entry import MEANS, RESULTS, Entry
 
 PUBLISHED = RESULTS / "published.csv"
 
@@ -53,10 +54,18 @@ class Board:
 
     @property
     def columns(self) -> list[str]:
-        """Metrics to show: the ranking one, then those that a metric's author calls headline."""
+        """Metrics to show: the ranking one, then those that a metric's author calls headline; `unlike` ones are not."""
+        return [self.rank_by, *(m for m in self._headline if m not in self.left_out)]
+
+    @property
+    def left_out(self) -> dict[str, str]:
+        """Headline metrics whose numbers must not stand in one column, and why."""
+        return {m: why for m in self._headline if (why := unlike(self.entries, m))}
+
+    @property
+    def _headline(self) -> list[str]:
         shared = [m for m in self.entries[0].order if all(m in e.metrics for e in self.entries)]
-        headline = [m for m in shared if any(e.metrics[m].get("headline") for e in self.entries)]
-        return [self.rank_by, *(m for m in headline if m != self.rank_by)]
+        return [m for m in shared if m != self.rank_by and any(e.metrics[m].headline for e in self.entries)]
 
 
 def make_boards(entries: Sequence[Entry], *, rank_by: Sequence[str]) -> list[Board]:
@@ -81,8 +90,8 @@ def board_table(board: Board) -> TextTable:
     bold = {(i, 2) for i, same in enumerate(board.with_best) if same}
     second = set()
     for c, metric in enumerate(columns[1:], start=3):
-        means = [e.means[metric]["mean"] if rank else None for e, rank in zip(board.entries, board.ranks, strict=True)]
-        upward = board.entries[0].metrics[metric]["higher_is_better"]
+        means = [e.means[metric].mean if rank else None for e, rank in zip(board.entries, board.ranks, strict=True)]
+        upward = board.entries[0].metrics[metric].higher_is_better
         best, next_best = first_and_second(means, higher_is_better=upward)
         bold |= {(i, c) for i in best}
         second |= {(i, c) for i in next_best}
@@ -97,6 +106,7 @@ def board_table(board: Board) -> TextTable:
             f"Ranked by {board.rank_by}, where bold is what a paired test does not separate from the first; elsewhere "
             "bold is the best ranked mean. Brackets: 95 % intervals over scenes. –: not ranked.",
             verification(board.entries),
+            *(f"Left out: {metric}, which the entries have in {why}." for metric, why in board.left_out.items()),
             *sampling_differences([e.name for e in board.entries], [e.settings for e in board.entries]),
         ],
         bold=frozenset(bold),
@@ -115,22 +125,10 @@ def verification(entries: Sequence[Entry]) -> str:
 
 def board_csv(board: Board) -> str:
     """Full precision, a line an entry and metric."""
-    header = [
-        "rank",
-        "model",
-        "metric",
-        "version",
-        "mean",
-        "low",
-        "high",
-        "scored",
-        "total",
-        "data_revision",
-        "profile",
-    ]
-    keys = ("mean", "low", "high", "scored", "total")
+    header = ["rank", "model", "metric", "version", *MEANS, "data_revision", "profile"]
+    about = (board.data_revision, board.profile)
     rows = [
-        [rank, e.name, m, e.metrics[m]["version"], *(e.means[m][k] for k in keys), board.data_revision, board.profile]
+        [rank, e.name, m, e.metrics[m].version, *(getattr(e.means[m], key) for key in MEANS), *about]
         for e, rank in zip(board.entries, board.ranks, strict=True)
         for m in e.order
     ]
@@ -161,24 +159,23 @@ def _make_board(entries: Sequence[Entry], rank_by: Sequence[str]) -> Board:
             f"The entries on {entries[0].data_name} share none of the metrics {', '.join(rank_by)}.",
             did_you_mean(rank_by[0], known),
         )
-    described = {(e.metrics[metric]["version"], e.metrics[metric].get("backbone")) for e in entries}
-    if len(described) > 1:
+    if why := unlike(entries, metric):
         raise UserError(
-            f"Entries on {entries[0].data_name} have different versions or backbones of {metric}: "
-            f"{', '.join(sorted(map(str, described)))}.",
+            f"Entries on {entries[0].data_name} have {metric} in different ways: {why}.",
             "Score the older runs again and replace their entries.",
         )
-    upward = entries[0].metrics[metric]["higher_is_better"] is not False
-    ranked = [e for e in entries if e.ranked and e.means[metric]["mean"] is not None]
-    ranked.sort(key=lambda e: (-e.means[metric]["mean"] if upward else e.means[metric]["mean"], e.name))
+    upward = entries[0].metrics[metric].higher_is_better is not False
+    means = {e.name: mean for e in entries if e.ranked and (mean := e.means[metric].mean) is not None}
+    ranked = [e for e in entries if e.name in means]
+    ranked.sort(key=lambda e: (-means[e.name] if upward else means[e.name], e.name))
     others = sorted((e for e in entries if e not in ranked), key=lambda e: e.name)
     first = entries[0]
     found = standings(
-        [e.means[metric]["mean"] for e in ranked],
+        [means[e.name] for e in ranked],
         [e.values[metric] for e in ranked],
         first.clusters,
         higher_is_better=upward,
-        bounds=bounds_of(first.metrics, metric),
+        bounds=bounds_of(first.metrics[metric]),
     )
     placed = [s for s in found if s is not None]
     return Board(
@@ -196,13 +193,12 @@ def _make_board(entries: Sequence[Entry], rank_by: Sequence[str]) -> Board:
 
 def _heading(board: Board, metric: str) -> str:
     info = board.entries[0].metrics[metric]
-    arrow = {True: " ↑", False: " ↓", None: ""}[info["higher_is_better"]]
-    return f"{metric}{arrow}" + (f" ({info['unit']})" if info.get("unit") else "")
+    return heading(metric, info.higher_is_better, info.unit)
 
 
 def _cell(entry: Entry, metric: str) -> str:
     found = entry.means[metric]
-    text = number(found["mean"])
-    if found["low"] is not None:
-        text += f" [{number(found['low'])}, {number(found['high'])}]"
-    return text if found["scored"] == found["total"] else f"{text} ({found['scored']} of {found['total']})"
+    text = number(found.mean)
+    if found.low is not None:
+        text += f" [{number(found.low)}, {number(found.high)}]"
+    return text if found.scored == found.total else f"{text} ({found.scored} of {found.total})"

@@ -24,14 +24,14 @@ def check(results: dict[str, EvalResult], wanted: set[str]) -> None:
     compared = set()
     for name, info in manifest.metrics.items():
         values = [results[m].summary[name].mean for m in LADDER]
-        if info["higher_is_better"] is None or None in values or name in STILL_IS_BEST:
+        if info.higher_is_better is None or None in values or name in STILL_IS_BEST:
             continue
-        sign = 1 if info["higher_is_better"] else -1
+        sign = 1 if info.higher_is_better else -1
         best, copy, noise = (sign * value for value in values)
         assert best >= copy, f"{name}: copy-last {values[1]} beats the oracle {values[0]}"
         if name in wanted:
             assert best > copy > noise, f"{name}: {values}"
-            bound = info["bounds"][1 if info["higher_is_better"] else 0]
+            bound = info.bounds[1 if info.higher_is_better else 0]
             assert values[0] == pytest.approx(bound, abs=1e-6), f"{name}: the oracle misses its bound {bound}"
             compared.add(name)
     assert compared == wanted

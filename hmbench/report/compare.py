@@ -28,6 +28,7 @@ from hmbench.report.compare_inputs import (
     check_comparable,
     choose_metrics,
     comparable_metrics,
+    direction,
     expanded,
     load_runs,
     metric_info,
@@ -217,7 +218,7 @@ class _Table:
         return [self.rows[0][metric][sample].cluster or sample for sample in samples]
 
     def bounds(self, metric: str) -> Bounds | None:
-        return bounds_of({metric: metric_info(self.runs, metric)}, metric)
+        return bounds_of(metric_info(self.runs, metric))
 
     def estimates(self, metric: str, samples: Sequence[str]) -> tuple[Estimate | None, ...]:
         if not samples:
@@ -243,13 +244,13 @@ class _Table:
         return MetricMeans(
             metric=metric,
             version=_version(self.rows, metric),
-            higher_is_better=info.get("higher_is_better"),
-            unit=str(info.get("unit") or ""),
+            higher_is_better=direction(self.runs, metric),
+            unit="" if info is None else info.unit,
             clips=len(samples),
             scored=tuple(len(self.common(metric, [i])) for i in everyone),
             runs=runs,
             reason=None if samples else self.reason(metric),
-            best=_best(self.runs, runs, info.get("higher_is_better")),
+            best=_best(self.runs, runs, direction(self.runs, metric)),
         )
 
 
@@ -263,7 +264,7 @@ def _differences(table: _Table, names: Sequence[str], pairs: Literal["first", "a
         [(i, 0) for i in indices[1:]] if pairs == "first" else [(b, a) for a, b in itertools.combinations(indices, 2)]
     )
     found = [_difference(table, name, model, reference) for name in names for model, reference in chosen]
-    directed = {name for name in names if metric_info(table.runs, name).get("higher_is_better") is not None}
+    directed = {name for name in names if direction(table.runs, name) is not None}
     tested = {i: d.test.p for i, d in enumerate(found) if d.test and d.test.p is not None and d.metric in directed}
     corrected = dict(zip(tested, holm(list(tested.values())), strict=True))
     return [
@@ -287,7 +288,7 @@ def _difference(table: _Table, metric: str, model: int, reference: int) -> Diffe
             table.values(metric, model, samples),
             table.values(metric, reference, samples),
             table.clusters(metric, samples),
-            higher_is_better=metric_info(table.runs, metric).get("higher_is_better") is not False,
+            higher_is_better=direction(table.runs, metric) is not False,
             bounds=table.bounds(metric),
             seed=table.seed,
         )

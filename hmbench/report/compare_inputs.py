@@ -11,8 +11,9 @@ from typing import Any
 
 from hmbench.data.dataset import open_recorded
 from hmbench.errors import UserError, did_you_mean
-from hmbench.networks.identity import weights_of
 from hmbench.protocols import RANKED
+from hmbench.report.alike import other_weights
+from hmbench.results.metric_record import MetricRecord
 from hmbench.results.records import Row, RunManifest
 from hmbench.results.run_folder import RunFolder
 from hmbench.results.sampled import sampling_differences
@@ -179,11 +180,12 @@ def comparable_metrics(
 
 
 def _check_metric(runs: Sequence[ComparedRun], rows: Sequence[RunRows], name: str) -> None:
-    needs = metric_info(runs, name).get("needs")  # earlier versions did not say: it may rest on anything
-    if needs is None or TRACKED & set(needs):
+    record = metric_info(runs, name)
+    untold = record is None or "needs" in record.untold  # earlier versions did not say: it may rest on anything
+    if record is None or untold or TRACKED & record.needs:
         for run in runs[1:]:
             _must_agree(runs[0], run, "tracker", "trackers")
-    if needs is None or LABELLED & set(needs):
+    if record is None or untold or LABELLED & record.needs:
         _check_told_apart(runs)
     check_versions(runs, rows, [name])
 
@@ -259,7 +261,7 @@ def choose_metrics(runs: Sequence[ComparedRun], rows: Sequence[RunRows], wanted:
     if wanted == "all":
         return shared
     if wanted == "headline":
-        return [name for name in shared if metric_info(runs, name).get("headline")] or shared
+        return [name for name in shared if (record := metric_info(runs, name)) and record.headline] or shared
     for name in wanted:
         if name not in shared:
             raise UserError(f"Not every run has the metric {name!r}.", did_you_mean(name, shared))
@@ -270,23 +272,14 @@ def check_versions(runs: Sequence[ComparedRun], rows: Sequence[RunRows], names: 
     """Raises UserError if a metric's numbers mean different things in different runs."""
     for name in names:
         versions = [sorted({row.version for row in columns[name].values()}) for columns in rows]
-        backbones = [run.manifest.metrics.get(name, {}).get("backbone") for run in runs]
-        weights = [_weights(run.manifest, name) for run in runs]
-        for run, own in zip(runs, weights, strict=True):
-            differing = sorted(file for file in own.keys() | weights[0].keys() if own.get(file) != weights[0].get(file))
-            if differing:
+        for run in runs[1:]:
+            if differing := other_weights(runs[0].manifest, run.manifest, name):
                 raise UserError(
                     f"{runs[0].label} and {run.label} cannot be compared: {name} looked through different weights "
                     f"({', '.join(differing[:3])}).",
                     "Score both again with the same --weights: `hmbench score --run FOLDER --weights DIR`.",
                 )
-        for run, version, backbone in zip(runs, versions, backbones, strict=True):
-            if backbone != backbones[0]:
-                raise UserError(
-                    f"{runs[0].label} and {run.label} cannot be compared: they used different backbones for {name} "
-                    f"({backbones[0]} and {backbone}).",
-                    "Score both again with the same --profile and --weights.",
-                )
+        for run, version in zip(runs, versions, strict=True):
             if version != versions[0]:
                 raise UserError(
                     f"{runs[0].label} and {run.label} cannot be compared: they used different versions of {name} "
@@ -295,16 +288,15 @@ def check_versions(runs: Sequence[ComparedRun], rows: Sequence[RunRows], names: 
                 )
 
 
-def _weights(manifest: RunManifest, metric: str) -> dict[str, str]:
-    """Weight file to digest of what a metric looked through; runs of 0.1 recorded it for all metrics together."""
-    record = manifest.metrics.get(metric, {})
-    own = record.get("weights")
-    return dict(own) if isinstance(own, dict) else weights_of(record.get("needs") or (), manifest.metric_weights)
-
-
-def metric_info(runs: Sequence[ComparedRun], metric: str) -> dict[str, Any]:
+def metric_info(runs: Sequence[ComparedRun], metric: str) -> MetricRecord | None:
     """Direction, unit and so on of a metric, from the first run that knows it."""
-    return next((run.manifest.metrics[metric] for run in runs if metric in run.manifest.metrics), {})
+    return next((run.manifest.metrics[metric] for run in runs if metric in run.manifest.metrics), None)
+
+
+def direction(runs: Sequence[ComparedRun], metric: str) -> bool | None:
+    """Whether more is better; None for numbers that must not rank, and where no run says it."""
+    record = metric_info(runs, metric)
+    return None if record is None else record.higher_is_better
 
 
 def _check_told_apart(runs: Sequence[ComparedRun]) -> None:

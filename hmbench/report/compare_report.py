@@ -15,7 +15,7 @@ from hmbench.report.compare_inputs import KINDS
 from hmbench.report.forest_plot import write_forest
 from hmbench.report.paper_table import LABEL, chosen_columns, paper_table, properly_named
 from hmbench.report.ranking import first_and_second
-from hmbench.report.text_table import TextTable, number, p_value, to_csv
+from hmbench.report.text_table import TextTable, heading, number, p_value, to_csv
 
 SIGNIFICANT = 0.05
 """Corrected p-value below which a difference stands out."""
@@ -233,8 +233,7 @@ def _second(comparison: Comparison, means: MetricMeans) -> set[int]:
 
 
 def _metric_name(means: MetricMeans) -> str:
-    arrow = {True: " ↑", False: " ↓", None: ""}[means.higher_is_better]
-    return f"{means.metric}{arrow}" + (f" ({means.unit})" if means.unit else "")
+    return heading(means.metric, means.higher_is_better, means.unit)
 
 
 def _estimate(estimate: Estimate | None) -> str:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from hmbench.durable import replacing
 from hmbench.report.compare import Comparison, MetricMeans
+from hmbench.report.text_table import heading
 
 COLUMN_INCHES = 3.35
 """Width of one column of the usual two-column styles."""
@@ -55,8 +56,7 @@ def forest_lines(comparison: Comparison) -> tuple[list[Line], list[str]]:
         unit = _unit(means)
         marks = _marks(comparison, means, unit) if unit else ()
         if marks:
-            arrow = "↑" if means.higher_is_better else "↓"
-            lines.append(Line(f"{means.metric} {arrow}", marks))
+            lines.append(Line(heading(means.metric, means.higher_is_better, ""), marks))
         else:
             left_out.append(means.metric)
     return lines, left_out

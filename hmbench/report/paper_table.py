@@ -13,7 +13,7 @@ from hmbench.errors import UserError, did_you_mean
 from hmbench.report.compare import Comparison, Estimate, MetricMeans
 from hmbench.report.proper_names import metric_title, model_title
 from hmbench.report.ranking import first_and_second
-from hmbench.report.text_table import fitted, latex_float, latex_text, number
+from hmbench.report.text_table import fitted, heading, latex_float, latex_text, number
 
 COLUMNS = 4
 """Metrics beside each other: with intervals more would be set too small to read."""
@@ -108,8 +108,7 @@ def _tabular(comparison: Comparison, columns: Sequence[tuple[str, MetricMeans]],
 
 def _head(title: str, means: MetricMeans) -> str:
     """The heading; its direction and unit stand below it."""
-    arrow = {True: "↑", False: "↓", None: ""}[means.higher_is_better]
-    below = " ".join(filter(None, [arrow, f"({means.unit})" if means.unit else ""]))
+    below = heading("", means.higher_is_better, means.unit)
     return rf"\begin{{tabular}}[b]{{@{{}}r@{{}}}}{latex_text(title)}\\{latex_text(below)}\end{{tabular}}"
 
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hmbench.files import write_text
-from hmbench.report.text_table import TextTable, to_csv
+from hmbench.protocols import MetricInfo
+from hmbench.report.text_table import TextTable, arrow, to_csv
 from hmbench.results.notes import run_notes
 from hmbench.results.records import RunManifest
 from hmbench.results.summary import UNFINISHED, MetricSummary
@@ -61,7 +62,7 @@ def table_lines(
     """
     shown = list(summary.values())
     if headline_only:
-        shown = [s for s in shown if manifest.metrics[s.metric]["headline"] and s.scored]
+        shown = [s for s in shown if manifest.metrics[s.metric].headline and s.scored]
     return [_line(manifest.metrics[s.metric], s) for s in sorted(shown, key=lambda s: s.mean is None)]
 
 
@@ -103,15 +104,14 @@ def csv_text(manifest: RunManifest, summary: Mapping[str, MetricSummary]) -> str
     model, data = manifest.about, (manifest.data_name, manifest.data_revision, manifest.split)
     rows = []
     for s in summary.values():
-        kind = (manifest.profile, s.metric, s.version, manifest.metrics[s.metric]["higher_is_better"])
+        kind = (manifest.profile, s.metric, s.version, manifest.metrics[s.metric].higher_is_better)
         rows.append([model.name, model.trained, *data, *kind, s.mean, s.low, s.high, s.scored, s.total])
     return to_csv(CSV_HEADER.split(), rows)
 
 
-def _line(info: Mapping[str, Any], s: MetricSummary) -> tuple[str, ...]:
-    arrow = {True: "↑", False: "↓", None: ""}[info["higher_is_better"]]
-    unit = str(info["unit"])
+def _line(info: MetricInfo, s: MetricSummary) -> tuple[str, ...]:
+    unit = info.unit
     interval = f"{number(s.low)} .. {number(s.high)}" if s.low is not None else "-"
     if unit in {"dB", "frames", "px", "deg"} and s.low is not None and s.high is not None:
         interval = f"{s.low:.2f} .. {s.high:.2f}"
-    return s.metric, arrow, number(s.mean, unit), interval, f"{s.scored} of {s.total}"
+    return s.metric, arrow(info.higher_is_better), number(s.mean, unit), interval, f"{s.scored} of {s.total}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from hmbench.report.run_tables import number, run_title
-from hmbench.report.text_table import TextTable
+from hmbench.report.text_table import TextTable, arrow
 from hmbench.results.records import RunManifest
 from hmbench.results.seeds import Variation
 from hmbench.results.summary import MetricSummary
@@ -30,7 +30,7 @@ def seeds_table(
         seeds: What tells the runs apart.
         headline_only: Headline metrics that have a value, only.
     """
-    shown = [s for s in summary.values() if not headline_only or (manifest.metrics[s.metric]["headline"] and s.scored)]
+    shown = [s for s in summary.values() if not headline_only or (manifest.metrics[s.metric].headline and s.scored)]
     return TextTable(
         title=f"{run_title(manifest, summary)}, {len(seeds)} seeds",
         header=HEADER,
@@ -45,7 +45,7 @@ def seeds_table(
 
 def _line(manifest: RunManifest, s: MetricSummary, spread: Variation) -> tuple[str, ...]:
     info = manifest.metrics[s.metric]
-    arrow = {True: "↑", False: "↓", None: ""}[info["higher_is_better"]]
     interval = f"{number(s.low)} .. {number(s.high)}" if s.low is not None else "-"
     levels = (number(value) for value in (spread.scenes, spread.clips, spread.seeds))
-    return s.metric, arrow, number(s.mean, str(info["unit"])), interval, f"{s.scored} of {s.total}", *levels
+    better, scored = arrow(info.higher_is_better), f"{s.scored} of {s.total}"
+    return s.metric, better, number(s.mean, info.unit), interval, scored, *levels

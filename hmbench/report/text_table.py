@@ -56,6 +56,16 @@ def latex_text(text: str) -> str:
     return "".join(one(c) for c in text)
 
 
+def arrow(higher_is_better: bool | None) -> str:
+    """Which way is better, as tables show it; empty for numbers that must not rank."""
+    return {True: "↑", False: "↓", None: ""}[higher_is_better]
+
+
+def heading(metric: str, higher_is_better: bool | None, unit: str) -> str:
+    """A metric as the head of a column: ``psnr ↑ (dB)``."""
+    return " ".join(filter(None, [metric, arrow(higher_is_better), f"({unit})" if unit else ""]))
+
+
 @dataclass(frozen=True, kw_only=True)
 class TextTable:
     """Cells as a reader sees them."""

@@ -45,7 +45,7 @@ def _check_metric(record: Any, source: str, where: str) -> None:
         raise _wrong(source, f"{where}, version", record.get("version"), "a whole number")
     kinds: dict[str, tuple[type, ...]] = {
         "higher_is_better": (bool, type(None)), "headline": (bool, type(None)), "unit": (str, type(None)),
-        "backbone": (str, type(None)), "name": (str, type(None)), "source": (str, type(None)),
+        "name": (str, type(None)), "source": (str, type(None)),
         "stamp": (str, type(None)), "tracks": (str, type(None)), "needs": (list, type(None)),
         "order": (int, type(None)),
     }  # fmt: skip

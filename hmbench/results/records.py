@@ -13,6 +13,7 @@ from typing import Any
 from hmbench.errors import UserError
 from hmbench.files import parse_json, plain, write_text
 from hmbench.protocols import MetricInfo, ModelInfo, standing_of
+from hmbench.results.metric_record import MetricRecord, metric_contents, metric_records
 from hmbench.subject_names import current_name
 
 FORMATS = (1, 2)
@@ -79,8 +80,8 @@ class RunManifest:
     """``mini`` or ``paper``: which backbones the metrics use."""
     device: str
     """Torch device."""
-    metrics: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """Metric name to its version, direction, unit and bounds."""
+    metrics: dict[str, MetricRecord] = field(default_factory=dict)
+    """Metric name to what is known of it."""
     tracker: str | None = None
     """Name of the tracker, None if none ran."""
     tracker_settings: dict[str, Any] = field(default_factory=dict)
@@ -111,8 +112,18 @@ class RunManifest:
         )
 
     def metric(self, name: str) -> MetricInfo | None:
-        """What the run says of a metric, as a record; None if it has no such metric."""
-        return None if name not in self.metrics else metric_record(name, self.metrics[name])
+        """What the run says of a metric; None if it has no such metric."""
+        return self.metrics.get(name)
+
+    def content(self) -> dict[str, Any]:
+        """The manifest as JSON."""
+        return {one.name: getattr(self, one.name) for one in fields(self)} | {"metrics": metric_contents(self.metrics)}
+
+    @classmethod
+    def from_content(cls, content: Mapping[str, Any]) -> RunManifest:
+        """The manifest of checked JSON (`RunFolder.read_manifest`)."""
+        lists = {key: tuple(content.get(key, ())) for key in ("samples", "notices")}
+        return cls(**{**content, **lists, "metrics": metric_records(content.get("metrics") or {})})
 
     def identity(self) -> dict[str, Any]:
         """The part that must agree for a run to be resumed: another value means another run."""
@@ -120,26 +131,6 @@ class RunManifest:
         found = {key: plain(getattr(self, key)) for key in keys}
         told = ("standing",)  # what is said of a model, not what it is; runs of 0.1 did not say it
         return {**found, "model_info": {k: v for k, v in found["model_info"].items() if k not in told}}
-
-
-def metric_record(name: str, said: Mapping[str, Any]) -> MetricInfo:
-    """What a file says of a metric; what an earlier version did not write has its default.
-
-    Args:
-        name: The metric.
-        said: Its entry in ``run.json``, or in an entry of a leaderboard.
-    """
-    low, high = said.get("bounds") or (None, None)
-    return MetricInfo(
-        name=name,
-        version=int(said["version"]),
-        higher_is_better=said.get("higher_is_better"),
-        unit=str(said.get("unit") or ""),
-        bounds=(low, high),
-        needs=frozenset(said.get("needs") or ()),
-        source=str(said.get("source") or ""),
-        headline=bool(said.get("headline")),
-    )
 
 
 @dataclass(frozen=True, kw_only=True)

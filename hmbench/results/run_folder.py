@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,7 @@ class RunFolder:
 
     def write_manifest(self, manifest: RunManifest) -> None:
         """Writes ``run.json``."""
-        write_sealed(self.path / "run.json", asdict(manifest))
+        write_sealed(self.path / "run.json", manifest.content())
 
     def read_manifest(self) -> RunManifest:
         """Reads ``run.json``.
@@ -78,8 +78,7 @@ class RunFolder:
         check_inside(content, str(path))
         for sample in content["samples"]:
             file_name(sample)
-        lists = {key: tuple(content.get(key, ())) for key in ("samples", "notices")}
-        return RunManifest(**{**content, **lists})
+        return RunManifest.from_content(content)
 
     def rows(self) -> list[Row]:
         """All rows of ``rows.jsonl``.

@@ -73,7 +73,7 @@ class Run:
             headline: Headline metrics only.
         """
         table = self.rows().pivot(index="sample", columns="metric", values="value")
-        names = [n for n, about in self.manifest.metrics.items() if not headline or about.get("headline")]
+        names = [n for n, about in self.manifest.metrics.items() if not headline or about.headline]
         return table.reindex(index=list(self.manifest.samples), columns=names)
 
     def events(self) -> pd.DataFrame:
@@ -101,9 +101,9 @@ class Run:
         stored = read_json(path, kind=dict)["metrics"]
         lines: list[dict[str, Any]] = []
         for name, about in self.manifest.metrics.items():
-            if name in stored and (about.get("headline") or not headline):
-                direction = {True: "higher", False: "lower", None: ""}[about.get("higher_is_better")]
-                more = {"better": direction, "unit": about.get("unit", ""), "headline": bool(about.get("headline"))}
+            if name in stored and (about.headline or not headline):
+                direction = {True: "higher", False: "lower", None: ""}[about.higher_is_better]
+                more = {"better": direction, "unit": about.unit, "headline": about.headline}
                 lines.append({**{key: stored[name].get(key) for key in SUMMARY}, **more, "metric": name})
         table = pd.DataFrame(lines, columns=list(SUMMARY)).set_index("metric")
         return table.astype({"mean": "float64", "low": "float64", "high": "float64"})

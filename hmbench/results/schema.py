@@ -13,7 +13,8 @@ from typing import Any
 
 from hmbench.errors import UserError
 from hmbench.files import write_text
-from hmbench.protocols import MetricInfo, ModelInfo
+from hmbench.protocols import ModelInfo
+from hmbench.results.metric_record import MetricRecord
 from hmbench.results.records import EventRow, Row, RunManifest
 
 RECORDS: dict[str, type] = {
@@ -21,7 +22,7 @@ RECORDS: dict[str, type] = {
     "row": Row,
     "event": EventRow,
     "model": ModelInfo,
-    "metric": MetricInfo,
+    "metric": MetricRecord,
 }
 """Name of the schema to the record that it describes: ``run.json``, lines of ``rows.jsonl`` and ``events.jsonl``, and
 what ``run.json`` says of its model (``model_info``) and of each of its metrics (``metrics``)."""
@@ -40,9 +41,10 @@ def schema(record: type) -> dict[str, Any]:
     except ModuleNotFoundError as error:
         raise UserError("Schemas are made by pydantic, which is not installed.", "pip install pydantic") from error
     found = TypeAdapter(record).json_schema()
-    described = _docstrings(record)
-    for one in fields(record):
-        found["properties"][one.name]["description"] = described.get(one.name, "")
+    _describe(found, record)
+    for name, inner in found.get("$defs", {}).items():
+        if told := next((one for one in RECORDS.values() if one.__name__ == name), None):
+            _describe(inner, told)
     for name, inner in FLAT.items():
         if RECORDS[name] is record:
             numbers = found["properties"].pop(inner)
@@ -53,6 +55,18 @@ def schema(record: type) -> dict[str, Any]:
 def text(record: type) -> str:
     """The schema as a file holds it."""
     return json.dumps(schema(record), indent=1, sort_keys=True) + "\n"
+
+
+def _describe(found: dict[str, Any], record: type) -> None:
+    """Writes the fields' docstrings into a schema, and takes out fields that no file holds."""
+    described: dict[str, str] = {}
+    for above in reversed(record.__mro__[:-1]):
+        described |= _docstrings(above)
+    for one in fields(record):
+        if one.metadata.get("on disk") is False:
+            del found["properties"][one.name]
+        else:
+            found["properties"][one.name]["description"] = described.get(one.name, "")
 
 
 def _docstrings(record: type) -> dict[str, str]:

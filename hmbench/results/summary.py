@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from hmbench.results.intervals import Bounds, mean_interval
+from hmbench.results.metric_record import MetricRecord
 from hmbench.results.records import Row
 from hmbench.results.seeds import one_row_a_clip
 
@@ -46,7 +46,7 @@ class MetricSummary:
 def summarise(
     rows: Sequence[Row],
     *,
-    metrics: Mapping[str, Mapping[str, Any]] | None = None,
+    metrics: Mapping[str, MetricRecord] | None = None,
     seed: int = 0,
     samples: int | None = None,
 ) -> dict[str, MetricSummary]:
@@ -57,7 +57,7 @@ def summarise(
 
     Args:
         rows: Rows of one run, or of one model's runs with several seeds.
-        metrics: What is known of each metric, as in a manifest: its ``bounds`` decide how its interval is made.
+        metrics: What is known of each metric, as in a manifest: its bounds decide how its interval is made.
         seed: Seed of the bootstrap; the same for every metric, so that metrics see the same draws.
         samples: How many samples the run has, scored or not; by default as many as a metric has rows. Those without a
             row are counted under `UNFINISHED`.
@@ -69,15 +69,14 @@ def summarise(
     for row in rows:
         by_metric.setdefault(row.metric, []).append(row)
     return {
-        name: _summarise_one(name, one_row_a_clip(group), bounds_of(metrics, name), seed, samples)
+        name: _summarise_one(name, one_row_a_clip(group), bounds_of((metrics or {}).get(name)), seed, samples)
         for name, group in by_metric.items()
     }
 
 
-def bounds_of(metrics: Mapping[str, Mapping[str, Any]] | None, name: str) -> Bounds | None:
-    """Ends of a metric as a manifest describes it; None if it does not say."""
-    found = ((metrics or {}).get(name) or {}).get("bounds")
-    return (found[0], found[1]) if found else None
+def bounds_of(metric: MetricRecord | None) -> Bounds | None:
+    """Ends of a metric; None if nobody says them."""
+    return None if metric is None or "bounds" in metric.untold else metric.bounds
 
 
 def _summarise_one(

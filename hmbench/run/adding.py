@@ -16,19 +16,18 @@ from typing import Any, NamedTuple
 
 from hmbench.errors import UserError
 from hmbench.files import read_json, read_sealed
+from hmbench.results.metric_record import LAST, MetricRecord
 from hmbench.results.records import RunManifest
 
 EVENTS_BY = "events_by"
-_FORMERLY = 10_000
-"""Place in a table of metrics whose record says none."""
 
 
 class Added(NamedTuple):
     """What a run has scored after this command."""
 
-    metrics: dict[str, dict[str, Any]]
+    metrics: dict[str, MetricRecord]
     """Metric to its record: those asked for, and those of before that are kept."""
-    kept: dict[str, dict[str, Any]]
+    kept: dict[str, MetricRecord]
     """The latter alone."""
     dropped: dict[str, str]
     """Metrics of before that are not kept, and why."""
@@ -39,33 +38,33 @@ def stamp_of(*decides: Any) -> str:
     return hashlib.sha256(json.dumps(decides, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
-def add_up(before: RunManifest, after: RunManifest, asked: Mapping[str, dict[str, Any]], tracks: str | None) -> Added:
+def add_up(before: RunManifest, after: RunManifest, asked: Mapping[str, MetricRecord], tracks: str | None) -> Added:
     """Joins what is asked with what the run has.
 
     Args:
         before: The run as it is.
         after: The run as this command makes it.
-        asked: Metric to its record with ``stamp`` and, if it needs tracks, ``tracks``.
+        asked: Metric to its record.
         tracks: What decides this command's tracks; None if it makes none.
     """
     kept, dropped = {}, {}
     for name, record in before.metrics.items():
         if name in asked:
             continue
-        if "stamp" not in record:
+        if record.stamp is None:
             dropped[name] = "an earlier version of hmbench scored it"
         elif before.profile != after.profile:
             dropped[name] = f"it was scored with profile {before.profile}"
         elif before.reading != after.reading:
             dropped[name] = "predictions were read otherwise"
-        elif tracks is not None and record.get("tracks") not in (None, tracks):
+        elif tracks is not None and record.tracks not in (None, tracks):
             dropped[name] = "it was scored with another tracker"
         else:
             kept[name] = record
     return Added({**kept, **asked}, kept, dropped)
 
 
-def makes_tracks(manifest: RunManifest, asked: Mapping[str, dict[str, Any]], tracks: str) -> bool:
+def makes_tracks(manifest: RunManifest, asked: Mapping[str, MetricRecord], tracks: str) -> bool:
     """Whether a command makes tracks: not if it needs none and the run has scores that rest on another tracker's.
 
     Args:
@@ -73,8 +72,8 @@ def makes_tracks(manifest: RunManifest, asked: Mapping[str, dict[str, Any]], tra
         asked: Metric to its record.
         tracks: Digest of what would decide this command's tracks.
     """
-    others = [record.get("tracks") for name, record in manifest.metrics.items() if name not in asked]
-    return any("tracks" in record for record in asked.values()) or all(one in (None, tracks) for one in others)
+    others = [record.tracks for name, record in manifest.metrics.items() if name not in asked]
+    return any(record.tracks is not None for record in asked.values()) or all(one in (None, tracks) for one in others)
 
 
 def said_of_dropped(dropped: Mapping[str, str]) -> str | None:
@@ -119,11 +118,11 @@ def right_rows(content: Mapping[str, Any] | None, stamps: Mapping[str, str], vid
     }
 
 
-def in_order(rows: Sequence[dict[str, Any]], metrics: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+def in_order(rows: Sequence[dict[str, Any]], metrics: Mapping[str, MetricRecord]) -> list[dict[str, Any]]:
     """Rows in the order of tables."""
-    return sorted(rows, key=lambda row: place(metrics.get(row["metric"], {}), row["metric"]))
+    return sorted(rows, key=lambda row: (place(metrics.get(row["metric"])), row["metric"]))
 
 
-def place(record: Mapping[str, Any], name: str) -> tuple[int, str]:
+def place(record: MetricRecord | None) -> int:
     """Where a metric stands in tables."""
-    return int(record.get("order", _FORMERLY)), name
+    return LAST if record is None else record.order

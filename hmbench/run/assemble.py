@@ -134,7 +134,7 @@ def _whole(content: Any) -> Iterator[dict[str, Any]]:
 
 def _covered(run: RunFolder, manifest: RunManifest) -> str:
     """Digest of which score files there are, down to each one's time, and of what the tables say about the run."""
-    digest = hashlib.sha256(json.dumps(asdict(manifest), sort_keys=True, default=str).encode())
+    digest = hashlib.sha256(json.dumps(manifest.content(), sort_keys=True, default=str).encode())
     folder = run.scores("x").parent
     if folder.is_dir():
         with os.scandir(folder) as entries:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from hmbench.errors import UserError, did_you_mean
 from hmbench.networks.identity import weights_identity, weights_of
 from hmbench.protocols import Metric, SubjectTracker
 from hmbench.registry import TRACKERS
+from hmbench.results.metric_record import MetricRecord
 from hmbench.results.records import RunManifest
 from hmbench.run.adding import add_up, makes_tracks, said_of_dropped, stamp_of
 from hmbench.run.request import EvalRequest, Reporter
@@ -64,9 +65,9 @@ def make_scorer(
     added = add_up(manifest, asked_of, asked, tracks if follows else None)
     if said := said_of_dropped(added.dropped):
         reporter.notice(said)
-    used = {name: digest for record in added.kept.values() for name, digest in record.get("weights", {}).items()}
+    used = {name: digest for record in added.kept.values() for name, digest in (record.weights or {}).items()}
     manifest = replace(asked_of, metrics=added.metrics, metric_weights={**used, **weights})
-    stamps = {name: record["stamp"] for name, record in added.metrics.items()}
+    stamps = {name: record.stamp for name, record in added.metrics.items()}
     fingerprint = stamp_of(stamps, tracks if follows else None, manifest.metric_weights)
     tags = RowTags(manifest.about.name, manifest.about.trained, manifest.profile, manifest.data_revision)
     scorer = Scorer(
@@ -94,13 +95,12 @@ def _tracks_stamp(
 
 def _record(
     metric: Metric, place: int, manifest: RunManifest, request: EvalRequest, weights: Mapping[str, str], tracks: str
-) -> dict[str, Any]:
+) -> MetricRecord:
     """What ``run.json`` says of a metric: what it is, the weights that it looks through, its stamp, its place."""
-    record = {**_describe_metric(metric), "weights": weights_of(metric.info.needs, weights)}
-    if "tracks" in metric.info.needs:
-        record["tracks"] = tracks
+    own, follows = weights_of(metric.info.needs, weights), "tracks" in metric.info.needs
+    record = MetricRecord.of(metric.info, weights=own, tracks=tracks if follows else None)
     decides = (request.profile, manifest.data_revision, request.reading.asked())
-    return {**record, "stamp": stamp_of(record, *decides), "order": place}
+    return replace(record, stamp=stamp_of(record.content(), *decides), order=place)
 
 
 def check_scoring(request: EvalRequest) -> None:
@@ -171,10 +171,3 @@ def _known_metrics(request: EvalRequest) -> tuple[tuple[Metric, ...], tuple[Metr
         raise UserError(f"A metric is called {taken[0]!r} already.", "Give yours another name.")
     asked = (*(metric for metric in found if not request.metrics or metric.info.name in wanted), *added)
     return (*found, *added), asked
-
-
-def _describe_metric(metric: Metric) -> dict[str, Any]:
-    described = asdict(metric.info)
-    described["needs"] = sorted(described["needs"])
-    described["bounds"] = list(described["bounds"])
-    return described

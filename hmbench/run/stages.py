@@ -24,6 +24,7 @@ from hmbench.files import read_sealed, write_sealed
 from hmbench.metrics.needs import EVENTS, SEPARATE, unmet_need
 from hmbench.metrics.reentry.metrics import event_rows
 from hmbench.protocols import Metric, SubjectTracker, TruthModel, WorldModel
+from hmbench.results.metric_record import MetricRecord
 from hmbench.results.prediction_record import check_unchanged, write_record
 from hmbench.results.predictions import read_prediction
 from hmbench.results.reading import EXACT, Reading
@@ -73,7 +74,7 @@ class Scorer:
     """What rows carry."""
     fingerprint: str
     """Digest of the run's metrics and of what decides their numbers; scores with another one are looked at again."""
-    records: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    records: Mapping[str, MetricRecord] = field(default_factory=dict)
     """Metric to its record in the run's manifest, those of earlier commands included (`hmbench.run.adding`)."""
     tracks: str | None = None
     """Digest of what decides tracks and events; None if this command makes none and leaves those that are there."""
@@ -137,7 +138,7 @@ def score_sample(sample: Sample, prediction: Path, run: RunFolder, scorer: Score
     stamp, old = f"{scorer.fingerprint}:{digest}", stored_scores(run.scores(sample.id))
     if old is not None and old.get("stamp") == stamp:
         return old
-    stamps = {name: str(record.get("stamp")) for name, record in scorer.records.items()}
+    stamps = {name: str(record.stamp) for name, record in scorer.records.items()}
     right = right_rows(old, stamps, digest)
     events_by = f"{scorer.tracks}:{digest}"
     before = str((old or {}).get(EVENTS_BY))
@@ -183,7 +184,7 @@ def failed_sample(sample_id: str, stage: str, message: str, scorer: Scorer, run:
     """Records a sample that could not be evaluated: a row with the reason for each metric, so that it is counted."""
     reason = f"{stage} failed: {message}"
     versions = {metric.info.name: metric.info.version for metric in scorer.metrics}
-    versions |= {name: int(record.get("version", 0)) for name, record in scorer.records.items()}
+    versions |= {name: record.version for name, record in scorer.records.items()}
     rows = [_skipped_row(name, number, sample_id, reason, scorer.tags) for name, number in versions.items()]
     content = {
         "stamp": None,

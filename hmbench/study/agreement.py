@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmbench.errors import UserError
-from hmbench.report.compare_inputs import ComparedRun, metric_info, rows_by_metric
+from hmbench.report.compare_inputs import ComparedRun, direction, rows_by_metric
 from hmbench.report.text_table import TextTable, number
 from hmbench.results.intervals import Interval, mean_interval
 from hmbench.results.run_folder import RunFolder
@@ -194,7 +194,7 @@ def _metrics(
     ours, theirs = rows_by_metric(first, clips), rows_by_metric(second, clips)
     found = []
     for name in (name for name in ours if name in theirs):
-        better = metric_info([first, second], name).get("higher_is_better")
+        better = direction([first, second], name)
         if better is None:
             continue
         differences = {}

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from hmbench.cli.console import SafeConsole, progress_bar
 from hmbench.data.mini_world import jit
+from hmbench.results.metric_record import MetricRecord
 from hmbench.results.records import RunManifest
 from hmbench.results.summary import MetricSummary
 
@@ -57,7 +58,7 @@ def test_a_runs_table_shows_names_as_text(name: str) -> None:
     manifest = RunManifest(
         model=name, options={}, model_info={"name": name}, data="disc", data_name=name, data_revision="x", split="all",
         samples=("a",), seed=0, profile="mini", device="cpu",
-        metrics={"m": {"name": "m", "headline": True, "higher_is_better": True, "unit": "", "version": 1}},
+        metrics={"m": MetricRecord(name="m", headline=True, higher_is_better=True, version=1)},
     )  # fmt: skip
     summary = MetricSummary(metric="m", version=1, mean=1.0, low=None, high=None, scored=1, total=1, reasons={})
     text = shown(screen_table(manifest, {"m": summary}))

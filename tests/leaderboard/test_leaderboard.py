@@ -18,6 +18,7 @@ from hmbench.errors import UserError
 from hmbench.files import read_json, write_json
 from hmbench.report.pages.gallery import prediction
 from hmbench.report.pages.site import write_site
+from hmbench.results.metric_record import MetricRecord
 from hmbench.results.records import Row, RunManifest, write_rows
 from hmbench.results.run_folder import RunFolder
 from hmbench.results.summary import summarise
@@ -29,9 +30,12 @@ from leaderboard.tables import PUBLISHED, board_csv, board_table, make_boards, p
 
 SAMPLES = tuple(f"clip{i:02d}" for i in range(22))
 METRICS = {
-    "psnr": {"version": 1, "higher_is_better": True, "unit": "dB", "headline": True, "backbone": None},
-    "lpips": {"version": 1, "higher_is_better": False, "unit": "", "headline": True, "backbone": "alex"},
-    "extra": {"version": 1, "higher_is_better": True, "unit": "", "headline": False, "backbone": None},
+    name: MetricRecord(name=name, version=1, **about, untold=frozenset({"needs", "bounds"}))
+    for name, about in {
+        "psnr": {"higher_is_better": True, "unit": "dB", "headline": True},
+        "lpips": {"higher_is_better": False, "headline": True, "weights": {"alexnet/a.pth": "1"}},
+        "extra": {"higher_is_better": True},
+    }.items()
 }
 
 
@@ -69,7 +73,7 @@ def make_run(
         value = float(rng.normal(20, 0.5) + shift + 0.01 * i)
         values = {"psnr": value, "lpips": 1 - value / 50, "extra": None if i == 3 else 0.5}
         own = [
-            Row(sample=sample, metric=m, version=manifest.metrics[m]["version"], value=v, cluster=f"scene{i % 11}")
+            Row(sample=sample, metric=m, version=manifest.metrics[m].version, value=v, cluster=f"scene{i % 11}")
             for m, v in values.items()
         ]
         own = [r if r.value is not None else replace(r, reason="no subject") for r in own]
@@ -93,9 +97,9 @@ def test_accepted_entry_holds_every_value(tmp_path) -> None:
     run = make_run(tmp_path / "good")
     entry = read_entry(accept(run, name="good", link="https://example.org", results=tmp_path / "results"))
     expected = summarise(RunFolder(run).rows())
-    assert entry.means["psnr"]["mean"] == expected["psnr"].mean
-    assert (entry.means["psnr"]["low"], entry.means["psnr"]["high"]) == (expected["psnr"].low, expected["psnr"].high)
-    assert entry.means["extra"]["scored"] == 21
+    assert entry.means["psnr"].mean == expected["psnr"].mean
+    assert (entry.means["psnr"].low, entry.means["psnr"].high) == (expected["psnr"].low, expected["psnr"].high)
+    assert entry.means["extra"].scored == 21
     assert entry.values["extra"][3] is None
     assert entry.options == {"top_k": "5"}
     assert entry.weights == {"w": "ab"}
@@ -196,10 +200,26 @@ def test_ranking_within_boards_and_bounds_unranked(tmp_path) -> None:
 
 def test_unequal_metric_versions_are_never_ranked_together(tmp_path) -> None:
     fill(tmp_path)
-    newer = {**METRICS, "psnr": {**METRICS["psnr"], "version": 2}}
+    newer = {**METRICS, "psnr": replace(METRICS["psnr"], version=2)}
     accept(make_run(tmp_path / "newer", metrics=newer), name="newer", results=tmp_path / "results")
-    with pytest.raises(UserError, match="different versions or backbones of psnr"):
+    with pytest.raises(UserError, match="have psnr in different ways: versions 1 and 2"):
         boards_of(tmp_path)
+
+
+def test_entries_seen_through_other_weights_are_never_ranked_together(tmp_path) -> None:
+    """Two AlexNets: LPIPS of one is not LPIPS of the other, and nobody may be first on it."""
+    fill(tmp_path)
+    swapped = {**METRICS, "lpips": replace(METRICS["lpips"], weights={"alexnet/a.pth": "2"})}
+    accept(make_run(tmp_path / "swapped", metrics=swapped), name="swapped", results=tmp_path / "results")
+    with pytest.raises(UserError, match=r"have lpips in different ways: different weights \(alexnet/a\.pth\)"):
+        make_boards(read_entries(tmp_path / "results"), rank_by=["lpips"])
+    board = next(b for b in boards_of(tmp_path) if "swapped" in {e.name for e in b.entries})
+    assert board.columns == ["psnr"] and board.left_out == {"lpips": "different weights (alexnet/a.pth)"}
+    assert "Left out: lpips, which the entries have in different weights (alexnet/a.pth)." in board_table(board).notes
+    (shown,) = (b for b in leaderboard_site(read_entries(tmp_path / "results"), None, rank_by=["psnr"]).boards
+                if "left out" in b.about)  # fmt: skip
+    assert [m.name for m in shown.metrics] == ["psnr", "extra"]
+    assert shown.about["left out"] == "lpips (different weights (alexnet/a.pth))"
 
 
 def test_tables(tmp_path) -> None:
@@ -446,14 +466,14 @@ def test_documents_get_their_table_from_the_entries(tmp_path) -> None:
         "bounds: shown the truth, not ranked", "oracle",
     ]  # fmt: skip
     good = next(e for e in entries if e.name == "good").means["psnr"]
-    assert f"{good['mean']:.2f} [{good['low']:.2f}, {good['high']:.2f}]" in text
+    assert f"{good.mean:.2f} [{good.low:.2f}, {good.high:.2f}]" in text
     assert "22 clips of revision `rev1`" in text
 
 
 def test_a_table_holds_what_can_be_compared_and_names_the_rest(tmp_path) -> None:
     fill(tmp_path)
     entries = [e for e in read_entries(tmp_path / "results") if e.data_revision == "rev1"]
-    newer = {**entries[0].metrics["psnr"], "version": 2}
+    newer = replace(entries[0].metrics["psnr"], version=2)
     moved = [replace(e, metrics={**e.metrics, "psnr": newer}) for e in entries if e.name in ("good", "bad")]
     old = [e for e in entries if e.name in ("near", "oracle")]
     text = results_table([*old, *moved])

@@ -64,7 +64,7 @@ def test_an_entry_is_verified_when_its_videos_say_the_same(board: Path) -> None:
 def test_an_edited_value_is_found_and_the_entry_is_not_verified(board: Path) -> None:
     path = board / "results" / "toy.json"
     edit(path, lambda record: record["values"]["psnr"].__setitem__(1, 0.999))
-    assert read_entry(path).means["psnr"]["scored"] == 4, "by itself it looks right"
+    assert read_entry(path).means["psnr"].scored == 4, "by itself it looks right"
     done = check(board)
     assert isinstance(done.exception, UserError) and "1 values do not follow from their videos" in done.exception.what
     assert "NOT toy: psnr of 00001_Noon_loc0_Straight_Sweep_0: the entry says 0.999, its video gives" in done.output

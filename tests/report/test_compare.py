@@ -30,16 +30,19 @@ from hmbench.report.compare_report import (
 from hmbench.report.forest_plot import forest_lines, write_forest
 from hmbench.report.side_by_side import GAP, LABEL_HEIGHT, most_different, side_by_side
 from hmbench.results.intervals import difference_interval
+from hmbench.results.metric_record import metric_records
 from hmbench.results.records import Row, RunManifest, write_rows
 from hmbench.results.run_folder import RunFolder
 
 SAMPLES = tuple(f"clip{i:02d}" for i in range(24))
-METRICS = {
-    "psnr": {"version": 1, "higher_is_better": True, "unit": "dB", "headline": True, "backbone": None},
-    "lpips": {"version": 2, "higher_is_better": False, "unit": "", "headline": True, "backbone": "alex"},
-    "return_delay": {"version": 1, "higher_is_better": None, "unit": "frames", "headline": True, "backbone": None},
-    "detail": {"version": 1, "higher_is_better": True, "unit": "", "headline": False, "backbone": None},
-}
+METRICS = metric_records(  # as runs of 0.1 have them, which said neither needs nor bounds
+    {
+        "psnr": {"version": 1, "higher_is_better": True, "unit": "dB", "headline": True},
+        "lpips": {"version": 2, "higher_is_better": False, "unit": "", "headline": True},
+        "return_delay": {"version": 1, "higher_is_better": None, "unit": "frames", "headline": True},
+        "detail": {"version": 1, "higher_is_better": True, "unit": "", "headline": False},
+    }
+)
 MANIFEST = RunManifest(
     model="a",
     options={},
@@ -77,7 +80,7 @@ def make_run(path: Path, name: str, shift: float = 0.0, *, skip: frozenset[str] 
                 Row(
                     sample=sample,
                     metric=metric,
-                    version=manifest.metrics[metric]["version"],
+                    version=manifest.metrics[metric].version,
                     value=None if missing else value,
                     reason="no subject" if missing else None,
                     cluster=f"scene{i % 12}",
@@ -244,23 +247,19 @@ def test_refusals(tmp_path) -> None:
 
 def test_metrics_that_mean_something_else_are_left_out_or_refused_by_name(tmp_path) -> None:
     a = make_run(tmp_path / "a", "a")
-    newer = {**METRICS, "psnr": {**METRICS["psnr"], "version": 7}}
-    other = {**METRICS, "lpips": {**METRICS["lpips"], "backbone": "vgg"}}
-    for name, metrics, why in (
-        ("psnr", newer, "they used different versions of it (1 and 7)"),
-        ("lpips", other, "they used different backbones for it (alex and vgg)"),
-    ):
-        run = make_run(tmp_path / name, name, metrics=metrics)
-        comparison = compare_runs([a, run])
-        assert name not in {m.metric for m in comparison.means} and len(comparison.means) == 2
-        assert f"Left out, since {why}: {name}." in comparison.warnings
-        with pytest.raises(UserError, match=f"cannot be compared: they used different .* {name}"):
-            compare_runs([a, run], CompareSettings(metrics=[name]))
+    newer = {**METRICS, "psnr": replace(METRICS["psnr"], version=7)}
+    run = make_run(tmp_path / "newer", "newer", metrics=newer)
+    comparison = compare_runs([a, run])
+    assert [m.metric for m in comparison.means] == ["lpips", "return_delay"]
+    assert "Left out, since they used different versions of it (1 and 7): psnr." in comparison.warnings
+    with pytest.raises(UserError, match="cannot be compared: they used different versions of psnr"):
+        compare_runs([a, run], CompareSettings(metrics=["psnr"]))
 
 
 def test_fidelity_needs_no_equal_tracker(tmp_path) -> None:
-    needs = {name: {**about, "needs": ["truth"]} for name, about in METRICS.items()}
-    needs["return_delay"] = {**METRICS["return_delay"], "needs": ["truth", "labels", "events", "tracks"]}
+    needs = {name: replace(one, needs=frozenset({"truth"}), untold=frozenset()) for name, one in METRICS.items()}
+    followed = frozenset({"truth", "labels", "events", "tracks"})
+    needs["return_delay"] = replace(needs["return_delay"], needs=followed)
     runs = [make_run(tmp_path / t, t, metrics=needs, tracker=t) for t in ("botsort", "oracle")]
     comparison = compare_runs(runs)
     assert [m.metric for m in comparison.means] == ["psnr", "lpips"]
@@ -523,9 +522,8 @@ def test_runs_that_looked_through_other_weights_are_not_compared(tmp_path: Path)
     """AlexNet swapped for another of equal size: LPIPS of one is not LPIPS of the other."""
 
     def looked(digest: str) -> dict:
-        metrics = {name: {**record, "weights": {}} for name, record in MANIFEST.metrics.items()}
-        metrics["lpips"]["weights"] = {"alexnet/alexnet-owt-7be5be79.pth": digest}
-        return metrics
+        metrics = {name: replace(record, weights={}) for name, record in METRICS.items()}
+        return metrics | {"lpips": replace(metrics["lpips"], weights={"alexnet/alexnet-owt-7be5be79.pth": digest})}
 
     a = make_run(tmp_path / "a", "a", metrics=looked("1" * 64))
     b = make_run(tmp_path / "b", "b", metrics=looked("2" * 64))
@@ -537,7 +535,8 @@ def test_runs_that_looked_through_other_weights_are_not_compared(tmp_path: Path)
     assert compare_runs([a, b], CompareSettings(metrics=("psnr",))).means[0].metric == "psnr"
     same = make_run(tmp_path / "c", "c", metrics=looked("1" * 64))
     assert compare_runs([a, same], CompareSettings(metrics="all")).means
-    needs = {name: {**r, "needs": ["truth", "alexnet"]} for name, r in MANIFEST.metrics.items()}
+    both = frozenset({"truth", "alexnet"})
+    needs = {name: replace(r, needs=both, untold=frozenset()) for name, r in METRICS.items()}
     old = [
         make_run(tmp_path / f"old{k}", f"old{k}", metrics=needs, metric_weights={"alexnet/a.pth": str(k)})
         for k in range(2)

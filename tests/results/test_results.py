@@ -8,6 +8,7 @@ from scipy import stats
 
 from hmbench.errors import UserError
 from hmbench.files import write_json
+from hmbench.results.metric_record import metric_records
 from hmbench.results.records import Row, RunManifest, read_rows, write_rows
 from hmbench.results.run_folder import RunFolder
 from hmbench.results.seeds import variation
@@ -47,7 +48,7 @@ def test_the_order_of_rows_changes_no_bit() -> None:
 def test_intervals_know_a_metrics_ends() -> None:
     found = summarise(
         [replace(row, cluster=f"scene{i % 5}") for i, row in enumerate(rows([0.0] * 15, "return_recall"))],
-        metrics={"return_recall": {"bounds": [0.0, 1.0]}},
+        metrics=metric_records({"return_recall": {"version": 1, "bounds": [0.0, 1.0]}}),
     )["return_recall"]
     assert found.low == 0.0
     assert found.high == pytest.approx(stats.binomtest(0, 5).proportion_ci(method="wilson").high)
@@ -140,7 +141,7 @@ def test_another_run_is_known_by_each_part_of_its_identity(field: str, other: ob
         model="a", options={"steps": "2"}, model_info={"name": "a", "weights": {"w": "1"}}, data="mini",
         data_name="mini", data_revision="r1", split="all", samples=("s1", "s2"), seed=0, profile="mini", device="cpu",
     )  # fmt: skip
-    assert one.identity() == replace(one, device="cuda", metrics={"psnr": {}}).identity()
+    assert one.identity() == replace(one, device="cuda", metrics=metric_records({"psnr": {"version": 1}})).identity()
     assert one.identity() != replace(one, **{field: other}).identity()
     told = replace(one, model_info={**one.model_info, "standing": "model"})
     assert told.identity() == one.identity(), "runs of 0.1 did not say their standing"

@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 
 from hmbench.errors import UserError
+from hmbench.protocols import MetricInfo
+from hmbench.results.metric_record import LAST, MetricRecord, metric_records
 from hmbench.results.records import EventRow, RunManifest, read_rows
 from hmbench.results.run_folder import RunFolder
 from hmbench.results.schema import RECORDS, schema, text
+from hmbench.results.summary import bounds_of
 
 pytest.importorskip("pydantic")
 PUBLISHED = Path(__file__).resolve().parents[2] / "docs" / "schemas"
@@ -36,7 +39,7 @@ def test_what_a_run_writes_fits(tmp_path: Path) -> None:
     stored = json.loads((tmp_path / "run" / "run.json").read_text())
     known = {key: value for key, value in stored.items() if key in schema(RECORDS["run"])["properties"]}
     TypeAdapter(RECORDS["run"]).validate_python(known | {"samples": tuple(known["samples"])})
-    assert RunFolder(tmp_path / "run").read_manifest().metrics["mae"]["version"] == 3
+    assert RunFolder(tmp_path / "run").read_manifest().metrics["mae"].version == 3
     (row,) = read_rows(tmp_path / "run" / "rows.jsonl")
     line = json.loads((tmp_path / "run" / "rows.jsonl").read_text())
     TypeAdapter(RECORDS["row"]).validate_python(line)
@@ -99,11 +102,33 @@ def test_a_run_tells_its_model_and_metrics_as_records() -> None:
     manifest = RunManifest(
         model="m", options={}, model_info={"trained": False, "weights": None}, data="d", data_name="d",
         data_revision="r", split="all", samples=(), seed=0, profile="mini", device="cpu",
-        metrics={
-            "psnr": {"version": 2, "higher_is_better": True, "unit": "dB", "bounds": [0, None], "needs": ["truth"]},
-        },
+        metrics=metric_records(
+            {"psnr": {"version": 2, "higher_is_better": True, "unit": "dB", "bounds": [0, None], "needs": ["truth"]}}
+        ),
     )  # fmt: skip
     assert (manifest.about.name, manifest.about.standing, manifest.about.weights) == ("m", "untrained", {})
     psnr = manifest.metric("psnr")
     assert psnr is not None and (psnr.version, psnr.unit, psnr.bounds, psnr.headline) == (2, "dB", (0, None), False)
     assert psnr.needs == {"truth"} and manifest.metric("ssim") is None
+
+
+def test_a_metrics_record_comes_back_and_says_what_nobody_said() -> None:
+    info = MetricInfo(
+        name="lpips", version=3, higher_is_better=False, bounds=(0.0, None), needs=frozenset({"truth", "alexnet"})
+    )
+    record = MetricRecord.of(info, weights={"alexnet/a.pth": "1"}, stamp="ab", order=4)
+    content = json.loads(json.dumps(record.content()))
+    assert content == {
+        "name": "lpips", "version": 3, "higher_is_better": False, "unit": "", "bounds": [0.0, None],
+        "needs": ["alexnet", "truth"], "source": "", "headline": False, "weights": {"alexnet/a.pth": "1"},
+        "stamp": "ab", "order": 4,
+    }  # fmt: skip
+    assert MetricRecord.from_content("lpips", content) == record
+    old = MetricRecord.from_content("psnr", {"version": 2, "higher_is_better": True, "backbone": None})
+    assert (old.untold, old.needs, old.bounds) == ({"needs", "bounds"}, set(), (None, None))
+    assert (old.weights, old.tracks, old.stamp, old.order) == (None, None, None, LAST)
+    assert old.content() == {
+        "name": "psnr", "version": 2, "higher_is_better": True, "unit": "", "source": "", "headline": False,
+    }  # fmt: skip
+    assert MetricRecord.from_content("psnr", old.content()) == old
+    assert bounds_of(old) is None and bounds_of(record) == (0.0, None) and bounds_of(None) is None

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hmbench.report.ranking import Standing, standings
+from hmbench.report.text_table import arrow
 from hmbench.results.summary import MetricSummary
 
 Numbers = tuple[float | None, ...]
@@ -60,13 +61,13 @@ class Metric:
     """Paper, section, equation."""
     needs: tuple[str, ...] = ()
     """What it needs of a clip."""
-    backbone: str = ""
-    """Network that it looks through."""
+    weights: tuple[str, ...] = ()
+    """Files of the networks that it looks through."""
 
     @property
     def arrow(self) -> str:
         """Which way is better."""
-        return {True: "↑", False: "↓", None: ""}[self.higher_is_better]
+        return arrow(self.higher_is_better)
 
 
 @dataclass(frozen=True, kw_only=True)

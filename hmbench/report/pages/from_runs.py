@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 
 from hmbench.errors import UserError
+from hmbench.report.alike import Scored, unlike
 from hmbench.report.compare_inputs import KINDS, ComparedRun, load_runs, read_samples
 from hmbench.report.pages.content import Board, Clip, Contender, Metric, Numbers
 from hmbench.report.pages.events import by_clip, read_events
 from hmbench.report.pages.words import file_names, shown, web_link
+from hmbench.results.metric_record import MetricRecord
 from hmbench.results.records import Row, RunManifest
 from hmbench.results.run_folder import RunFolder
 from hmbench.results.summary import summarise
@@ -53,12 +55,12 @@ def _board(runs: Sequence[ComparedRun], file: str, rank_by: Sequence[str], on_ru
         if on_run:
             on_run(run.label)
     clips = read_clips(first.samples, {r.sample: r.cluster for r in rows[0]}, read_samples(runs[0].path) or {})
-    metrics = read_metrics([run.manifest.metrics for run in runs], order=[r.metric for r in rows[0]])
+    metrics, left_out = read_metrics([run.manifest for run in runs], order=[r.metric for r in rows[0]])
     names = file_names(run.label for run in runs)
     contenders = [_contender(run, own, names[run.label]) for run, own in zip(runs, rows, strict=True)]
     return make_board(
         file=file,
-        about=_about(first),
+        about={**_about(first), **left_out},
         data=first.data,
         revision=first.data_revision,
         metrics=metrics,
@@ -136,14 +138,28 @@ def read_clips(
     return clips
 
 
-def read_metrics(described: Sequence[Mapping[str, Mapping[str, Any]]], *, order: Sequence[str]) -> list[Metric]:
-    """Metrics that any run has, in the order of the rows."""
-    found: dict[str, Mapping[str, Any]] = {}
-    for metrics in described:
-        for name, info in metrics.items():
+def read_metrics(scored: Sequence[Scored], *, order: Sequence[str]) -> tuple[list[Metric], dict[str, str]]:
+    """Metrics that any run has, in the order of the rows.
+
+    Returns:
+        The metrics; and what tells readers which are left out, since runs have them in other versions or saw them
+        through other networks: their numbers must not stand beside each other.
+    """
+    found: dict[str, MetricRecord] = {}
+    for one in scored:
+        for name, info in one.metrics.items():
             found.setdefault(name, info)
+    left_out = {name: why for name in found if (why := unlike(scored, name))}
     names = [n for n in dict.fromkeys(order) if n in found]
-    return [_metric(name, found[name]) for name in [*names, *(n for n in found if n not in names)]]
+    kept = [name for name in [*names, *(n for n in found if n not in names)] if name not in left_out]
+    if found and not kept:
+        name, why = next(iter(left_out.items()))
+        raise UserError(
+            f"The runs have no metric that can be compared: {name} has {why}.",
+            "Score them again with one version of hmbench: `hmbench score --run FOLDER`.",
+        )
+    said = "; ".join(f"{name} ({why})" for name, why in left_out.items())
+    return [_metric(found[name]) for name in kept], {"left out": shown(said)} if said else {}
 
 
 def columns_of(rows: Sequence[Row], samples: Sequence[str]) -> tuple[dict[str, Numbers], dict[str, dict[int, str]]]:
@@ -238,18 +254,17 @@ def _contender(run: ComparedRun, rows: Sequence[Row], file: str) -> Contender:
     )
 
 
-def _metric(name: str, info: Mapping[str, Any]) -> Metric:
-    low, high = (*(info.get("bounds") or ()), None, None)[:2]
+def _metric(record: MetricRecord) -> Metric:
     return Metric(
-        name=shown(name),
-        version=int(info.get("version") or 0),
-        higher_is_better=info.get("higher_is_better"),
-        unit=shown(info.get("unit") or ""),
-        bounds=(low, high),
-        headline=bool(info.get("headline")),
-        source=shown(info.get("source") or ""),
-        needs=tuple(shown(n) for n in info.get("needs") or ()),
-        backbone=shown(info.get("backbone") or ""),
+        name=shown(record.name),
+        version=record.version,
+        higher_is_better=record.higher_is_better,
+        unit=shown(record.unit),
+        bounds=record.bounds,
+        headline=record.headline,
+        source=shown(record.source),
+        needs=tuple(shown(need) for need in sorted(record.needs)),
+        weights=tuple(shown(file) for file in sorted(record.weights or ())),
     )
 
 

@@ -8,19 +8,22 @@ from pathlib import Path
 import numpy as np
 
 from hmbench.files import write_json, write_text
+from hmbench.results.metric_record import MetricRecord, metric_records
 from hmbench.results.records import Row, RunManifest, write_rows
 from hmbench.results.run_folder import RunFolder
 from hmbench.subjects import tracks_to_json
 from hmbench.types import Event, Intrinsics, Prompt, Sample, SubjectTruth, Track, Truth
 from hmbench.video.files import write_lossless
 
-METRICS = {
-    "memory_score": {"version": 3, "higher_is_better": True, "unit": "", "headline": True, "bounds": [0, 1]},
-    "psnr": {"version": 1, "higher_is_better": True, "unit": "dB", "headline": True, "bounds": [0, 100]},
-    "lpips": {"version": 2, "higher_is_better": False, "unit": "", "headline": True, "bounds": [0, None]},
-    "return_offset": {"version": 1, "higher_is_better": None, "unit": "frames", "headline": False, "bounds": None},
-    "extra": {"version": 1, "higher_is_better": True, "unit": "", "headline": False, "bounds": [0, 1]},
-}
+METRICS = metric_records(
+    {
+        "memory_score": {"version": 3, "higher_is_better": True, "unit": "", "headline": True, "bounds": [0, 1]},
+        "psnr": {"version": 1, "higher_is_better": True, "unit": "dB", "headline": True, "bounds": [0, 100]},
+        "lpips": {"version": 2, "higher_is_better": False, "unit": "", "headline": True, "bounds": [0, None]},
+        "return_offset": {"version": 1, "higher_is_better": None, "unit": "frames", "headline": False, "bounds": None},
+        "extra": {"version": 1, "higher_is_better": True, "unit": "", "headline": False, "bounds": [0, 1]},
+    }
+)
 VERDICTS = ("returned", "late", "vanished", "a new word")
 CELLS = ("seen", "unseen-scene", "unseen-subject", "unseen-both")
 CONTEXT, TARGET = 20, 24
@@ -38,7 +41,7 @@ def make_run(
     clips: int = 24,
     shift: float = 0.0,
     name: str | None = None,
-    metrics: dict | None = None,
+    metrics: dict[str, MetricRecord] | None = None,
     samples: tuple[str, ...] | None = None,
     events: int = 1,
     videos: int = 0,
@@ -88,7 +91,7 @@ def make_run(
     rows, lines, samples_lines = [], [], []
     for i, sample in enumerate(ids):
         for k, (metric, about) in enumerate(metrics.items()):
-            up = {True: 1, False: -1, None: 0}[about["higher_is_better"]]
+            up = {True: 1, False: -1, None: 0}[about.higher_is_better]
             value: float | None = float(20 + base[i, k] + own[i, k] + up * shift)
             reason = None
             if metric == "extra" and i == 3:
@@ -97,7 +100,7 @@ def make_run(
                 Row(
                     sample=sample,
                     metric=metric,
-                    version=about["version"],
+                    version=about.version,
                     value=value,
                     reason=reason,
                     cluster=f"Place{i % scenes}",
