@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hmbench.errors import UserError
-from hmbench.files import read_json, write_json
+from hmbench.files import plain, read_json, write_json
 from hmbench.protocols import RANKED
 from hmbench.report.pages.events import checked_event
 from hmbench.results.metric_record import MetricRecord, metric_contents, metric_records
@@ -216,7 +216,7 @@ def entry_record(entry: Entry) -> dict[str, Any]:
     means = {metric: {key: getattr(mean, key) for key in MEANS} for metric, mean in entry.means.items()}
     own = {one.name: getattr(entry, one.name) for one in fields(entry)}
     content = {**own, "metrics": metric_contents(entry.metrics), "means": means}
-    return dict(json.loads(json.dumps(content, allow_nan=False)))
+    return dict(plain(content))
 
 
 def entry_digest(record: dict[str, Any]) -> str:

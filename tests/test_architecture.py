@@ -168,7 +168,7 @@ READERS = {
     "json.loads": {
         "hmbench/files.py", "hmbench/networks/files.py",  # within limits; the cards that hmbench ships
         "hmbench/data/dataset.py", "hmbench/data/index_journal.py", "hmbench/run/sharing.py",  # each guards its own
-        "hmbench/data/mini_world/as_dataset.py", "leaderboard/submission.py", "baselines/cost.py",
+        "hmbench/data/mini_world/as_dataset.py", "baselines/cost.py",
         "reference_model/released/weight_files.py", "reference_model/sampling/paper_pipeline.py",
         "reference_model/training/adopt.py", "reference_model/training/base.py", "reference_model/training/cache.py",
         "reference_model/training/checkpoints.py", "reference_model/training/monitor.py",
