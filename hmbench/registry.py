@@ -13,6 +13,7 @@ tracker   hmbench.trackers     a factory of a `SubjectTracker`
 data      hmbench.data         a factory of a `Dataset`
 trainer   hmbench.trainers     what ``train-reference --trainer`` runs
 costs     hmbench.costs        cost cards of a package's models
+options   hmbench.options      names of the options of a package's models, told without importing their code
 retrieval hmbench.retrieval    what traces retrieval in a package's models
 command   hmbench.commands     a function that adds commands to the Typer application it is given
 ======== ==================== ==========================================================================
@@ -147,6 +148,7 @@ METRICS = Kind(what="metric", group="hmbench.metrics", option="--metric")
 TRACKERS = Kind(what="tracker", group="hmbench.trackers", option="--tracker")
 DATA = Kind(what="data source", group="hmbench.data", option="--data")
 TRAINERS = Kind(what="trainer", group="hmbench.trainers", option="--trainer")
+OPTIONS = Kind(what="table of options", group="hmbench.options", option="")
 COSTS = Kind(what="source of cost cards", group="hmbench.costs", option="")
 COMMANDS = Kind(what="command", group="hmbench.commands", option="")
 RETRIEVAL = Kind(what="tracer of retrieval", group="hmbench.retrieval", option="")

@@ -14,6 +14,7 @@ from hmbench.data.dataset import open_dataset
 from hmbench.errors import UserError
 from hmbench.metrics.plugins import Setting, named_metrics
 from hmbench.registry import DATA, METRICS, MODELS, called, create_model, find_factory
+from hmbench.run.request import check_names
 
 PACKAGE = '''
 import dataclasses
@@ -139,7 +140,7 @@ def test_names_that_nobody_offers_are_answered_without_torch(tmp_path) -> None:
     for arguments, words in (
         (("--model", "hydrra"), "There is no model 'hydrra'. Did you mean 'hydra' or 'hydra-fov'?"),
         (("--model", "hydra", "--data", "minni"), "There is no data folder 'minni'. Did you mean 'mini'?"),
-        (("--model", "hydra", "--profile", "papre"), "There is no profile 'papre'. Available: mini, paper."),
+        (("--model", "hydra", "--option", "stpes=3"), "Model 'hydra' has no option 'stpes'. Did you mean 'steps'?"),
     ):
         code = "import sys; sys.modules['torch'] = None; from hmbench.cli import main; main()"
         done = subprocess.run(
@@ -152,6 +153,17 @@ def test_names_that_nobody_offers_are_answered_without_torch(tmp_path) -> None:
         )
         assert done.returncode == 2
         assert words in " ".join((done.stdout + done.stderr).split()), done.stdout + done.stderr
+
+
+def test_splits_and_profiles_are_told_before_anything_is_opened() -> None:
+    rest = {"model": None, "profile": "mini"}
+    with pytest.raises(UserError, match="mini has no split 'tset'. Did you mean 'test'?"):
+        check_names(data="mini", split="tset", **rest)
+    with pytest.raises(UserError, match="mini-easy has no split 'unseen-scene'. Available: all, easy, test"):
+        check_names(data="mini-easy", split="unseen-scene", **rest)
+    check_names(data="mini-easy", split="easy", **rest)
+    with pytest.raises(UserError, match="There is no profile 'papre'. Available: mini, paper"):
+        check_names(data="mini", split="unseen-both", model=None, profile="papre")
 
 
 def test_functions_that_take_something_else_are_no_source_and_no_metric(tmp_path) -> None:

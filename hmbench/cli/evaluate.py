@@ -188,11 +188,14 @@ def _to_generate(typed: Typed, video: dict[str, Any] | None) -> EvalRequest:
 
 
 def _to_score(typed: Typed, run: Path | None) -> EvalRequest:
+    from hmbench.results.prediction_files import folder_of_predictions
     from hmbench.results.run_folder import RunFolder
 
     predictions = typed["predictions"]
     if (run is None) == (predictions is None):
         raise UserError("Give either --run or --predictions.", "--run RUN_FOLDER, or --predictions DIR --data DATA.")
+    if predictions is not None:
+        folder_of_predictions(predictions)
     if run is None:
         data = typed["data"] or "mini"
         return typed.request(data=data, out=typed["out"] or default_out(predictions.resolve().name, data, 0))

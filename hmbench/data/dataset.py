@@ -43,6 +43,11 @@ class Dataset(Protocol):
         ...
 
 
+EMBEDDED_SPLITS = {
+    "mini": ("all", "test", "seen", "unseen-scene", "unseen-subject", "unseen-both"),
+    "mini-easy": ("all", "test", "easy"),
+}
+"""Splits of the sets that are rendered when first used: a typo is told before anything is drawn."""
 OnClip = Callable[[str, int], None]
 """Called with the id of a clip that was rendered and how many there will be."""
 

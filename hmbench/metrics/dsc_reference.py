@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torchvision.ops import roi_align
 
 from hmbench.case import Case
 from hmbench.metrics.needs import LABELS, TRACKS, TRUTH
@@ -83,6 +82,8 @@ def region_features(encoder: MapEncoder, video: Video, boxes: Boxes) -> Tensor:
         video: ``[T, H, W, 3]``.
         boxes: ``[T, 4]`` in pixels, NaN rows where there is none.
     """
+    from torchvision.ops import roi_align  # three seconds to import: only where there is something to pool
+
     shown = ~np.isnan(boxes).any(axis=1)
     if not shown.any():
         return torch.zeros(0, 1)

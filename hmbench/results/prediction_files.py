@@ -30,6 +30,18 @@ class Matched(NamedTuple):
     """Videos that belong to no sample."""
 
 
+def folder_of_predictions(folder: Path) -> None:
+    """Refuses a folder that is not there.
+
+    Raises:
+        UserError: If there is no such folder.
+    """
+    if not folder.is_dir():
+        raise UserError(
+            f"There is no folder of predictions {folder}.", "Give the folder that holds <sample>.mp4 files."
+        )
+
+
 def find_predictions(folder: Path, ids: Sequence[str], match: str | None = None) -> Matched:
     """Predictions by sample.
 
@@ -43,10 +55,7 @@ def find_predictions(folder: Path, ids: Sequence[str], match: str | None = None)
     Raises:
         UserError: If there is no such folder, the pattern has no ``{id}``, or a sample has several files.
     """
-    if not folder.is_dir():
-        raise UserError(
-            f"There is no folder of predictions {folder}.", "Give the folder that holds <sample>.mp4 files."
-        )
+    folder_of_predictions(folder)
     if match and match.lower().endswith(".csv"):
         return _from_csv(Path(match), folder, ids)
     shape = _regex(match) if match else None

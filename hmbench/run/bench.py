@@ -15,7 +15,7 @@ from hmbench.errors import UserError
 from hmbench.files import read_json, write_json
 from hmbench.protocols import Metric, ModelInfo, SubjectTracker
 from hmbench.registry import AnyModel, create_model
-from hmbench.results.prediction_files import find_predictions
+from hmbench.results.prediction_files import find_predictions, folder_of_predictions
 from hmbench.results.prediction_record import run_identity, why_not_done
 from hmbench.results.records import RunManifest
 from hmbench.results.run_folder import RunFolder
@@ -178,8 +178,5 @@ def videos_info(folder: Path, name: str | None = None) -> dict[str, Any]:
     Raises:
         UserError: If there is no such folder.
     """
-    if not folder.is_dir():
-        raise UserError(
-            f"There is no folder of predictions {folder}.", "Give the folder that holds <sample>.mp4 files."
-        )
+    folder_of_predictions(folder)
     return asdict(ModelInfo(name=name or folder.resolve().name, description="videos from a folder"))

@@ -10,12 +10,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
+from hmbench.data.dataset import EMBEDDED_SPLITS
 from hmbench.errors import UserError, did_you_mean
 from hmbench.files import read_json
 from hmbench.flags import flag, part
 from hmbench.metrics.names import metric_names
 from hmbench.registry import DATA as DATA_SOURCES
-from hmbench.registry import METRICS, MODELS, TRACKERS, factory_options, find_factory, model_names
+from hmbench.registry import METRICS, MODELS, OPTIONS, TRACKERS, factory_options, find_factory, model_names
 from hmbench.results.reading import EXACT, FITTING, Reading
 from hmbench.run.place import place_of
 from hmbench.run.workers_request import SHARING, Workers
@@ -303,10 +304,17 @@ def check_names(
             f"There is no data folder {data!r}.",
             f"{did_you_mean(data, known)} Or give a folder in HM-World's layout, or module:NAME.",
         )
-    if data and split not in (None, "all") and (listed := Path(data) / "splits.json").is_file():
-        splits = ["all", *read_json(listed, kind=dict)]
-        if split not in splits:
-            raise UserError(f"{data} has no split {split!r}.", did_you_mean(str(split), splits))
+    splits = _known_splits(data) if data and split else None
+    if splits is not None and split not in splits:
+        raise UserError(f"{data} has no split {split!r}.", did_you_mean(str(split), splits))
+
+
+def _known_splits(data: str) -> Sequence[str] | None:
+    """Splits of data that can be told without opening them; None for others."""
+    if data in EMBEDDED_SPLITS:
+        return EMBEDDED_SPLITS[data]
+    listed = Path(data) / "splits.json"
+    return ["all", *read_json(listed, kind=dict)] if listed.is_file() else None
 
 
 def _check_module(model: str) -> None:
@@ -322,17 +330,25 @@ def _check_module(model: str) -> None:
 
 
 def check_options(model: str | None, options: Mapping[str, str]) -> None:
-    """Refuses options that a model does not have, before its data are made or read; imports the model's code.
+    """Refuses options that a model does not have, before its data are made or read.
+
+    The model's code is imported, unless its package tells the names of options apart (``hmbench.options``).
 
     Raises:
         UserError: If there is no such option.
     """
     if model is None or not options:
         return
-    accepted = factory_options(find_factory(model)[0])
+    told = _told_options().get(model) if not Path(model).is_dir() else None
+    accepted = factory_options(find_factory(model)[0]) if told is None else told
     for key in (key.replace("-", "_") for key in options):
         if key not in accepted:
             raise UserError(f"Model {model!r} has no option {key!r}.", did_you_mean(key, accepted))
+
+
+def _told_options() -> dict[str, list[str]]:
+    """Names of options by model, as far as packages tell them."""
+    return {model: names for point in OPTIONS.points().values() for model, names in OPTIONS.load(point.value)().items()}
 
 
 def check_metrics(names: Sequence[str]) -> None:

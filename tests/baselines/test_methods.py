@@ -12,6 +12,7 @@ import torch
 from camera_rows import random_cameras
 from tiny_backbone import METHODS, inputs, tiny, tiny_config
 
+from baselines.options import current_options, options
 from hmbench.errors import UserError
 from hmbench.registry import create_model, find_factory
 from hmbench.types import Prompt
@@ -156,6 +157,11 @@ def test_every_setting_is_an_option() -> None:
         factory, _ = find_factory(name)
         own = {field.name for field in fields(memory_class(factory.method.memory["kind"]).Settings)}
         assert own <= set(factory.__signature__.parameters)
+
+
+def test_options_are_told_without_importing_models() -> None:
+    """After a new setting: python -m baselines.options"""
+    assert options() == current_options() and options()["recent-window"].count("frames") == 1
 
 
 def test_unknown_options_answer_with_the_nearest() -> None:

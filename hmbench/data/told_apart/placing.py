@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import savgol_filter
 
 from hmbench.data.told_apart.evidence import MaskEvidence
 from hmbench.types import Intrinsics, Poses
@@ -84,6 +83,8 @@ def whole_parts(evidence: MaskEvidence, most: int = 5) -> WholeParts:
 
 def steadied(raw: Floats) -> Floats:
     """Paths ``[K, T, 3]`` with white noise smoothed out where there is any."""
+    from scipy.signal import savgol_filter  # a second to import, and few data have positions
+
     out = raw.copy()
     for path in out:
         known = np.isfinite(path).all(axis=1)

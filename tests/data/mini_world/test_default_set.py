@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from hmbench.data.dataset import EMBEDDED_SPLITS
 from hmbench.data.mini_world import default
+from hmbench.data.mini_world.splits import SPLITS, cell_of
 
 
 @pytest.fixture(scope="module")
@@ -56,3 +58,9 @@ def test_a_set_that_shrank_is_completed(made: Path, tmp_path: Path, monkeypatch,
     assert default.ensure_default_mini(cache, workers=1) == folder
     assert content(folder) == before
     assert {path: path.stat().st_mtime_ns for path in second.iterdir()} == times, "a whole clip was made again"
+
+
+def test_splits_are_known_before_anything_is_drawn() -> None:
+    for name, split in (("mini", "test"), ("mini-easy", "easy-test")):
+        cells = {cell_of(split, slot) for slot in range(default.DEFAULT_CLIPS)}
+        assert split in SPLITS and set(EMBEDDED_SPLITS[name]) == {"all", "test"} | cells
