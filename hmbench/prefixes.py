@@ -38,6 +38,20 @@ def whole_id(beginning: str, known: Collection[str], whose: str, what: str = "sa
     raise UserError(f"{whose} has no {what} {beginning!r}.", did_you_mean(beginning, known))
 
 
+def short_id(one: str, known: Collection[str]) -> str:
+    """The shortest beginning of an id, in whole words, that no other id has: tables show it, every option takes it.
+
+    >>> short_id("00001_City_loc1", ["00001_City_loc1", "00002_City_loc1"])
+    '00001'
+    """
+    words = one.split("_")
+    for count in range(1, len(words)):
+        beginning = "_".join(words[:count])
+        if beginning and sum(other.startswith(beginning) for other in known) == 1:
+            return beginning
+    return one
+
+
 def whole_ids(beginnings: Sequence[str], known: Collection[str], whose: str) -> tuple[str, ...]:
     """`whole_id` of each, without repetitions."""
     return tuple(dict.fromkeys(whole_id(one, known, whose) for one in beginnings))

@@ -117,12 +117,10 @@ def progress_bar() -> Progress:
 def open_shown(spec: str) -> Dataset:
     """The data that ``--data`` names; a bar shows how far the mini world is if it has to be rendered first."""
     from hmbench.data.dataset import open_dataset
+    from hmbench.run.request import clips_told
 
-    with progress_bar() as progress:
-        task = progress.add_task("render", total=None, note="", visible=False)
-        return open_dataset(
-            spec, lambda name, total: progress.update(task, advance=1, total=total, note=name, visible=True)
-        )
+    with RichReporter() as reporter:
+        return open_dataset(spec, clips_told(reporter))
 
 
 def show_notes(folder: Path, manifest: RunManifest, said: set[str]) -> None:
@@ -150,18 +148,19 @@ class RichReporter:
         """Notices that stand on the screen: each is said once."""
 
     def __enter__(self) -> RichReporter:
-        self._progress.start()
-        return self
+        return self  # the bar comes with the first stage: a command that is refused before shows none
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._progress.stop()
+        if self._progress.live.is_started:
+            self._progress.stop()
         if kind is KeyboardInterrupt:
             errors.print("Stopped. What was complete is kept; the same command goes on from there.")
 
     def stage(self, name: str, total: int, done: int) -> None:
         """Starts a new bar; a note says how many samples were complete already."""
+        self._progress.start()
         self._task = self._progress.add_task(name, total=total, completed=done, note="")
         self._pace, self._stage = Pace(done), (name, done, total)
         if done and not MODE.quiet:
@@ -173,7 +172,8 @@ class RichReporter:
         name, done, total = self._stage
         self._stage = (name, done + 1, total)
         pace = self._pace.words(done + 1, total)
-        self._progress.update(self._task, advance=1, note=f"{pace}  {harmless(sample_id)}".strip())
+        speed = pace.partition(",")[0]  # the bar says what is left by itself
+        self._progress.update(self._task, advance=1, note=f"{speed}  {harmless(sample_id)}".strip())
         if not (errors.is_terminal or MODE.quiet) and self._pace.due():
             errors.print(f"{name}: {done + 1} of {total}, {pace}", highlight=False, soft_wrap=True)
 
@@ -184,6 +184,7 @@ class RichReporter:
         counts += [] if progress.scored is None else [f"tracked {progress.tracked}", f"scored {progress.scored}"]
         counts += [f"failed {progress.failed}"] if progress.failed else []
         if self._task is None:
+            self._progress.start()
             self._task = self._progress.add_task("run", total=progress.total, completed=done, note="")
             self._pace = Pace(done)
         note = ", ".join([*counts, *filter(None, [self._pace.words(done, progress.total)])])

@@ -188,7 +188,7 @@ def _to_generate(typed: Typed, video: dict[str, Any] | None) -> EvalRequest:
 
 
 def _to_score(typed: Typed, run: Path | None) -> EvalRequest:
-    from hmbench.results.prediction_files import folder_of_predictions
+    from hmbench.results.reading import folder_of_predictions
     from hmbench.results.run_folder import RunFolder
 
     predictions = typed["predictions"]

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hmbench.cli.options import Typed, takes_request
+from hmbench.errors import UserError
+from hmbench.prefixes import short_id
 
 if TYPE_CHECKING:
     from hmbench.run.predictions_check import Checked
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of predictions.")]
-DataSpec = Annotated[str, typer.Argument(metavar="DATA", help="'mini', or a folder in HM-World's layout.")]
+DataSpec = Annotated[str | None, typer.Argument(metavar="DATA", help="As --data, which is 'mini' if nothing is said.")]
 SHOWN = 20
 
 
@@ -23,28 +25,27 @@ def register(app: typer.Typer) -> None:
     app.command("check-predictions")(takes_request("check-predictions")(check_command))
 
 
-def check_command(
-    typed: Typed,
-    folder: Folder,
-    data: DataSpec = "mini",
-    split: Annotated[str, typer.Option(help="Split of the data, for example test.")] = "all",
-) -> None:
+def check_command(typed: Typed, folder: Folder, source: DataSpec = None) -> None:
     """Look at predictions before they are scored: frames, rate, size, length and colour, one line a kind.
 
     For example: hmbench check-predictions my-videos mini --match '{id}_seed0.mp4'. Exits with 1 if something does not
     fit.
     """
+    from hmbench.results.reading import folder_of_predictions
     from hmbench.run.request import check_names
 
-    check_names(model=None, data=data, profile=None, split=split)
+    spec = _one_of(source, typed["data"])
+    folder_of_predictions(folder)
+    check_names(model=None, data=spec, profile=None, split=typed["split"])
     from hmbench.cli.console import MODE, open_shown, show_json
     from hmbench.cli.console import out as screen
+    from hmbench.data.dataset import chosen_ids
     from hmbench.results.prediction_files import SEED, find_seeds
     from hmbench.run.predictions_check import check_predictions
 
     asked = typed.fields()
-    clips = open_shown(data)
-    ids = clips.ids(split)
+    clips = open_shown(spec)
+    ids = chosen_ids(clips, asked["split"], asked["samples"], asked["limit"])
     patterns = [(asked["match"], "")]
     if seeds := find_seeds(folder, ids, asked["match"]):
         patterns = [(str(asked["match"]).replace(SEED, seed), f", seed {seed}") for seed in seeds]
@@ -56,7 +57,7 @@ def check_command(
         if good < len(checked.looks):
             raise typer.Exit(1)
         return
-    show(checked)
+    show(checked, clips.ids("all"))
     screen.print(f"{good} of {len(checked.looks)} predictions can be scored.", highlight=False)
     hints = dict.fromkeys(look.hint for look in checked.looks if look.hint)
     for hint in list(hints)[:3]:
@@ -77,8 +78,15 @@ def together(found: Mapping[str, Checked]) -> Checked:
     return Checked(tuple(looks), tuple(sorted(others)))
 
 
-def show(checked: Checked) -> None:
-    """The table on screen."""
+def _one_of(place: str | None, option: str | None) -> str:
+    """The data, given by place or by ``--data``."""
+    if place and option and place != option:
+        raise UserError(f"Data are given twice: {place!r} and --data {option!r}.", "Give one of them.")
+    return place or option or "mini"
+
+
+def show(checked: Checked, known: Sequence[str]) -> None:
+    """The table on screen; samples stand by the beginning of their id that no other `known` one has."""
     from rich.markup import escape
     from rich.table import Table
 
@@ -92,7 +100,9 @@ def show(checked: Checked) -> None:
     for name in ("predictions", "frames", "rate", "size", "lasts", "stored as", "verdict"):
         table.add_column(name, overflow="fold")
     for kind, samples in list(kinds.items())[:SHOWN]:
-        who = samples[0] if len(samples) == 1 else f"{len(samples)}, for example {samples[0]}"
+        name, seed, number = samples[0].rpartition(", seed ")
+        first = f"{short_id(name, known)}{seed}{number}" if seed else short_id(number, known)
+        who = first if len(samples) == 1 else f"{len(samples)}, for example {first}"
         table.add_row(*(escape(cell) for cell in (who, *kind)))
     if len(kinds) > SHOWN:
         table.add_row(f"and {len(kinds) - SHOWN} more kinds")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from hmbench.errors import UserError, did_you_mean
+from hmbench.prefixes import whole_ids
 from hmbench.registry import DATA, called
 from hmbench.types import Sample
 
@@ -43,11 +44,6 @@ class Dataset(Protocol):
         ...
 
 
-EMBEDDED_SPLITS = {
-    "mini": ("all", "test", "seen", "unseen-scene", "unseen-subject", "unseen-both"),
-    "mini-easy": ("all", "test", "easy"),
-}
-"""Splits of the sets that are rendered when first used: a typo is told before anything is drawn."""
 OnClip = Callable[[str, int], None]
 """Called with the id of a clip that was rendered and how many there will be."""
 
@@ -81,6 +77,22 @@ def open_dataset(spec: str, on_clip: OnClip | None = None, options: Mapping[str,
             "See `hmbench.data.dataset.Dataset`.",
         )
     return cast(Dataset, found)
+
+
+def chosen_ids(
+    data: Dataset, split: str = "all", samples: Sequence[str] = (), limit: int | None = None
+) -> tuple[str, ...]:
+    """Ids of a split, of these samples alone, the first so many: what ``--split``, ``--sample`` and ``--limit`` mean.
+
+    Raises:
+        UserError: If it names an unknown id, or nothing is left.
+    """
+    ids = data.ids(split)
+    wanted = whole_ids(samples, ids, f"Split {split!r} of {data.name}")
+    ids = tuple(i for i in ids if not wanted or i in wanted)[:limit]
+    if not ids:
+        raise UserError(f"No samples in split {split!r} of {data.name}.", "Choose another --split or --limit.")
+    return ids
 
 
 def open_recorded(spec: str, on_clip: OnClip | None = None, options: Mapping[str, Any] | None = None) -> Dataset:

@@ -30,6 +30,11 @@ HELD_OUT_SCENES = 0.15
 RESERVE_SEEN = 0.02
 RESERVE_UNSEEN = 0.05
 
+EMBEDDED_SPLITS = {
+    "mini": ("all", "test", "seen", "unseen-scene", "unseen-subject", "unseen-both"),
+    "mini-easy": ("all", "test", "easy"),
+}
+"""Splits of the sets that are rendered when first used: a typo is told before anything is drawn."""
 _ALIASES = {
     "all": "all",
     "test": "test",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hmbench.errors import UserError, did_you_mean
+from hmbench.results.reading import folder_of_predictions
 from hmbench.results.records import RunManifest
 from hmbench.results.run_folder import RunFolder
 from hmbench.video.sources import PICTURE_SUFFIXES, VIDEO_SUFFIXES
@@ -28,18 +29,6 @@ class Matched(NamedTuple):
     """Sample id to its file or folder of pictures; samples without one are absent."""
     others: tuple[str, ...]
     """Videos that belong to no sample."""
-
-
-def folder_of_predictions(folder: Path) -> None:
-    """Refuses a folder that is not there.
-
-    Raises:
-        UserError: If there is no such folder.
-    """
-    if not folder.is_dir():
-        raise UserError(
-            f"There is no folder of predictions {folder}.", "Give the folder that holds <sample>.mp4 files."
-        )
 
 
 def find_predictions(folder: Path, ids: Sequence[str], match: str | None = None) -> Matched:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 
 from hmbench.errors import UserError, did_you_mean
 from hmbench.flags import flag
@@ -55,3 +56,15 @@ EXACT = Reading()
 def reading_of(recorded: Mapping[str, str]) -> Reading:
     """The reading that a run recorded."""
     return Reading(**{key: value for key, value in recorded.items() if key in {f.name for f in fields(Reading)}})
+
+
+def folder_of_predictions(folder: Path) -> None:
+    """Refuses a folder that is not there.
+
+    Raises:
+        UserError: If there is no such folder.
+    """
+    if not folder.is_dir():
+        raise UserError(
+            f"There is no folder of predictions {folder}.", "Give the folder that holds <sample>.mp4 files."
+        )

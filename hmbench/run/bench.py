@@ -15,8 +15,9 @@ from hmbench.errors import UserError
 from hmbench.files import read_json, write_json
 from hmbench.protocols import Metric, ModelInfo, SubjectTracker
 from hmbench.registry import AnyModel, create_model
-from hmbench.results.prediction_files import find_predictions, folder_of_predictions
+from hmbench.results.prediction_files import find_predictions
 from hmbench.results.prediction_record import run_identity, why_not_done
+from hmbench.results.reading import folder_of_predictions
 from hmbench.results.records import RunManifest
 from hmbench.results.run_folder import RunFolder
 from hmbench.run.request import EvalRequest, Reporter

@@ -14,11 +14,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from hmbench.data.dataset import Dataset, open_dataset
+from hmbench.data.dataset import Dataset, chosen_ids, open_dataset
 from hmbench.durable import sweep
 from hmbench.errors import UserError
 from hmbench.files import read_json
-from hmbench.prefixes import whole_ids
 from hmbench.protocols import Metric, Plans, Prepares, SubjectTracker
 from hmbench.registry import AnyModel
 from hmbench.results.records import FORMATS, RunManifest
@@ -28,7 +27,7 @@ from hmbench.run.bench import Bench, videos_info
 from hmbench.run.empty_prompts import empty_prompts
 from hmbench.run.environment import environment
 from hmbench.run.predictions_check import check_predictions, tell_problems
-from hmbench.run.request import EvalRequest, Reporter, Silent
+from hmbench.run.request import EvalRequest, Reporter, Silent, clips_told
 from hmbench.run.scorers import check_scoring
 from hmbench.run.sharing import Session, writing
 from hmbench.run.stages import Failure
@@ -219,12 +218,7 @@ def select_samples(data: Dataset, request: EvalRequest) -> tuple[str, ...]:
     Raises:
         UserError: If it names an unknown id, or nothing is left.
     """
-    ids = data.ids(request.split)
-    wanted = whole_ids(request.samples, ids, f"Split {request.split!r} of {data.name}")
-    ids = tuple(i for i in ids if not wanted or i in wanted)[: request.limit]
-    if not ids:
-        raise UserError(f"No samples in split {request.split!r} of {data.name}.", "Choose another --split or --limit.")
-    return ids
+    return chosen_ids(data, request.split, request.samples, request.limit)
 
 
 def _prepare(model: AnyModel, data: Dataset, ids: Sequence[str], reporter: Reporter) -> None:
@@ -240,16 +234,7 @@ def _prepare(model: AnyModel, data: Dataset, ids: Sequence[str], reporter: Repor
 
 def open_data(request: EvalRequest, reporter: Reporter) -> Dataset:
     """The data; where the mini world has to be rendered first, the reporter hears of it."""
-    begun = False
-
-    def on_clip(name: str, total: int) -> None:
-        nonlocal begun
-        if not begun:
-            reporter.stage("render", total, 0)
-        begun = True
-        reporter.advance(name)
-
-    return open_dataset(request.data, on_clip, request.data_options)
+    return open_dataset(request.data, clips_told(reporter), request.data_options)
 
 
 def open_run(request: EvalRequest, data: Dataset, ids: tuple[str, ...], info: dict[str, Any]) -> RunManifest:

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from hmbench.data.dataset import EMBEDDED_SPLITS
+from hmbench.data.splits import EMBEDDED_SPLITS
 from hmbench.errors import UserError, did_you_mean
 from hmbench.files import read_json
 from hmbench.flags import flag, part
@@ -20,6 +20,9 @@ from hmbench.registry import METRICS, MODELS, OPTIONS, TRACKERS, factory_options
 from hmbench.results.reading import EXACT, FITTING, Reading
 from hmbench.run.place import place_of
 from hmbench.run.workers_request import SHARING, Workers
+
+if TYPE_CHECKING:
+    from hmbench.data.dataset import OnClip
 
 PROFILES = ("mini", "paper")
 
@@ -92,7 +95,7 @@ def _own_gpu(count: int) -> str:
 
 
 RUN, DATA, SCORING, OWN = "Run", "Data", "Scoring", "Your own video"
-ALL, MAKING, MEASURING = "eval generate score", "eval generate", "eval score"
+ALL, MAKING, MEASURING, LOOKING = "eval generate score", "eval generate", "eval score", "check-predictions"
 """Commands that share an option; others are named beside it."""
 NAMED: Any = str | None
 SEVERAL: Any = list[str] | None
@@ -151,28 +154,30 @@ class EvalRequest:
     data: str = flag(
         "mini",
         "'mini', a folder in HM-World's layout, or package.module:source.",
-        commands=f"{ALL} compare retrieval",
+        commands=f"{ALL} compare retrieval {LOOKING}",
         names=("--data", "-d"),
         panel=DATA,
         typed=NAMED,
-        otherwise={"score": None, "compare": None},
+        otherwise={"score": None, "compare": None, LOOKING: None},
     )
     """Name of a data source, ``module:NAME``, or a folder in HM-World's layout."""
     data_options: Mapping[str, Any] = field(default_factory=dict)
     """The data source's own options (JSON types)."""
-    split: str = flag("all", "Split of the data, for example test.", commands=f"{ALL} compare", panel=DATA)
+    split: str = flag("all", "Split of the data, for example test.", commands=f"{ALL} compare {LOOKING}", panel=DATA)
     """Split of the data."""
     samples: tuple[str, ...] = flag(
         (),
         "This sample only, by its id or a beginning that no other has; repeatable.",
-        commands=ALL,
+        commands=f"{ALL} {LOOKING}",
         names=("--sample",),
         panel=DATA,
         typed=SEVERAL,
         read=several,
     )
     """These ids only; empty for all of the split."""
-    limit: int | None = flag(None, "The first so many samples only.", commands=f"{ALL} compare", panel=DATA, minimum=1)
+    limit: int | None = flag(
+        None, "The first so many samples only.", commands=f"{ALL} compare {LOOKING}", panel=DATA, minimum=1
+    )
     """The first so many ids only."""
     seed: int = flag(
         0, "Seed of the run; each sample's seed follows from it.", commands=f"{MAKING} compare retrieval", panel=RUN
@@ -386,6 +391,19 @@ class Reporter(Protocol):
 
     def notice(self, text: str) -> None:
         """Something that the reader must know about the numbers."""
+
+
+def clips_told(reporter: Reporter) -> OnClip:
+    """What hears of each clip of the mini world that has to be rendered first, and tells the reporter."""
+    begun: list[str] = []
+
+    def on_clip(name: str, total: int) -> None:
+        if not begun:
+            reporter.stage("render", total, 0)
+        begun.append(name)
+        reporter.advance(name)
+
+    return on_clip
 
 
 class Silent:

@@ -85,6 +85,11 @@ TYPOS = {
     "eval --model hydra --data mini --tracker sort": "There is no tracker 'sort'",
     "eval --model hydra --data mini --profile papr": "There is no profile 'papr'",
     "eval --model hydra --data listed --split tset": "has no split 'tset'",
+    "eval --model hydra --data mini --split tset": "mini has no split 'tset'",
+    "eval --model hydra --data mini --option stpes=3": "Model 'hydra' has no option 'stpes'",
+    "eval --model codec --data mini --option checkpiont=a": "Did you mean 'checkpoint'?",
+    "score --predictions nowhere --data mini": "There is no folder of predictions nowhere",
+    "check-predictions nowhere mini": "There is no folder of predictions nowhere",
     "generate --model hydra --data mini --shard 3": "--shard '3' is not of the form k/n",
     "score --run nowhere": "nowhere is not a run",
     "score --predictions videos --data minni": "There is no data folder 'minni'",
@@ -104,6 +109,7 @@ HEAVY = ("torch", "numpy", "scipy", "pandas", "cv2", "av", "numba", "matplotlib"
 
 def test_typos_are_answered_before_anything_heavy_is_imported(tmp_path: Path) -> None:
     (tmp_path / "listed").mkdir()
+    (tmp_path / "videos").mkdir()
     (tmp_path / "listed" / "splits.json").write_text('{"test": []}')
     code = f"""
 import shlex, sys

@@ -23,6 +23,20 @@ def test_on_a_narrow_screen_the_note_is_cut_and_nothing_else(monkeypatch) -> Non
     assert max(len(line) for line in shown.splitlines()) <= 80
 
 
+def test_a_command_that_is_refused_shows_no_bar(monkeypatch) -> None:
+    """Before the first stage there is nothing to show: an empty line stood above every error."""
+    screen = Console(file=io.StringIO(), width=80, force_terminal=False)
+    monkeypatch.setattr(console, "errors", screen)
+    with console.RichReporter() as reporter:
+        pass
+    assert screen.file.getvalue() == ""
+    with console.RichReporter() as reporter:
+        reporter.stage("score", 2, 0)
+        reporter.advance("00001_City_loc2_TightLeft_StaticLeftLate_489397")
+    line = screen.file.getvalue().strip()
+    assert "1/2" in line and "a minute" in line and line.count("left") == 1
+
+
 def test_a_name_on_a_progress_bar_is_text_on_one_line(monkeypatch) -> None:
     screen = Console(file=io.StringIO(), width=120, force_terminal=True)
     monkeypatch.setattr(console, "errors", screen)

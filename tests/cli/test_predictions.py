@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from hmbench.cli import app
 from hmbench.data.disc_world import DiscWorld
 from hmbench.errors import UserError
+from hmbench.prefixes import short_id, whole_id
 from hmbench.video.files import write_lossless, write_video
 
 
@@ -154,3 +155,25 @@ def test_a_seed_without_a_clip_has_a_row_that_says_so(hmbench, tmp_path: Path) -
     assert code == 2 and "is not empty and holds no run" in text
     code, text = hmbench("score", "--predictions", "p", *SCORE, "--match", "{id}_{seed}_{seed}.mp4")
     assert code == 2 and "must have {seed} once" in text
+
+
+def test_a_look_at_some_samples_shows_ids_that_can_be_typed(hmbench, tmp_path: Path, monkeypatch) -> None:
+    """At 80 columns an id of fifty letters was broken into five lines, and neither --limit nor --data was there."""
+    monkeypatch.setenv("COLUMNS", "80")
+    truths(tmp_path / "p")
+    first, *others = DiscWorld().ids("all")
+    for sample in others:
+        (tmp_path / "p" / f"{sample}.mp4").unlink()
+    code, text = hmbench("check-predictions", "p", "--data", "disc", "--limit", "1")
+    assert code == 0 and "1 of 1 predictions can be scored." in text
+    assert short_id(first, DiscWorld().ids("all")) in text
+    code, text = hmbench("check-predictions", "p", "disc", "--sample", others[0])
+    assert code == 2 and "is named after a sample of these data" in text
+    code, text = hmbench("check-predictions", "p", "disc", "--data", "mini")
+    assert code == 2 and "Data are given twice: 'disc' and --data 'mini'" in text
+
+
+def test_short_ids() -> None:
+    ids = ["a_1_x", "a_2_x", "b_1_x", "b_1_y", "ab", "a_1_xy"]
+    assert [short_id(one, ids) for one in ids] == ["a_1_x", "a_2", "b_1_x", "b_1_y", "ab", "a_1_xy"]
+    assert all(whole_id(short_id(one, ids), ids, "They") == one for one in ids)

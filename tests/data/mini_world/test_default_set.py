@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from hmbench.data.dataset import EMBEDDED_SPLITS
 from hmbench.data.mini_world import default
 from hmbench.data.mini_world.splits import SPLITS, cell_of
+from hmbench.data.splits import EMBEDDED_SPLITS
 
 
 @pytest.fixture(scope="module")
