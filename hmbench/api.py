@@ -25,7 +25,8 @@ from hmbench.prefixes import whole_id
 from hmbench.protocols import Metric, SubjectTracker, TruthModel, WorldModel
 from hmbench.registry import as_model
 from hmbench.results.run_view import Run
-from hmbench.run.request import EvalRequest, Reporter, Silent, check_names, checked_device, default_out
+from hmbench.run.name_checks import check_names
+from hmbench.run.request import EvalRequest, Reporter, Silent, checked_device, default_out
 from hmbench.run.workers_request import Workers, parse_count
 
 if TYPE_CHECKING:

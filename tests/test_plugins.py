@@ -14,7 +14,7 @@ from hmbench.data.dataset import open_dataset
 from hmbench.errors import UserError
 from hmbench.metrics.plugins import Setting, named_metrics
 from hmbench.registry import DATA, METRICS, MODELS, called, create_model, find_factory
-from hmbench.run.request import check_names
+from hmbench.run.name_checks import check_names
 
 PACKAGE = '''
 import dataclasses

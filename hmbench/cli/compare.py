@@ -10,7 +10,7 @@ import typer
 
 from hmbench.cli.options import Typed, default_out, takes_request
 from hmbench.errors import UserError
-from hmbench.run.request import check_names
+from hmbench.run.name_checks import check_names
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -36,7 +36,7 @@ def trackers(incomplete: str) -> list[str]:
 
 def profiles(incomplete: str) -> list[str]:
     """Profiles."""
-    from hmbench.run.request import PROFILES
+    from hmbench.run.name_checks import PROFILES
 
     return _beginning(incomplete, PROFILES)
 

@@ -13,7 +13,8 @@ import typer
 from hmbench.cli.common import shows
 from hmbench.cli.completion import FIELDS
 from hmbench.flags import Asked, asked_by, from_typed
-from hmbench.run.request import EvalRequest, check_metrics, check_names, check_options, default_out, parse_options
+from hmbench.run.name_checks import check_metrics, check_names, check_options
+from hmbench.run.request import EvalRequest, default_out, parse_options
 
 __all__ = ["Typed", "default_out", "takes_request"]
 

@@ -32,7 +32,7 @@ def check_command(typed: Typed, folder: Folder, source: DataSpec = None) -> None
     fit.
     """
     from hmbench.results.reading import folder_of_predictions
-    from hmbench.run.request import check_names
+    from hmbench.run.name_checks import check_names
 
     spec = _one_of(source, typed["data"])
     folder_of_predictions(folder)

@@ -134,7 +134,7 @@ for typed in {list(TYPOS)!r}:
 
 
 def test_an_option_that_a_model_lacks_is_told_before_its_data_are_made(tmp_path: Path) -> None:
-    from hmbench.run.request import check_options
+    from hmbench.run.name_checks import check_options
 
     with pytest.raises(UserError, match="Model 'still' has no option 'fram'") as refused:
         check_options("still", {"fram": "3"})
