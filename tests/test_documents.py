@@ -62,6 +62,6 @@ def test_links_of_documents_lead_somewhere() -> None:
 
 
 def test_the_readme_is_short() -> None:
-    text = re.sub(r"```.*?```|<!-- results.*?results end -->", "", (ROOT / "README.md").read_text(), flags=re.S)
-    prose = "\n".join(line for line in text.splitlines() if not line.startswith("|"))
-    assert len(re.sub(r"\]\([^)]*\)", "]", prose).split()) < 900
+    """Code and tables included, but for the table that the leaderboard writes."""
+    text = re.sub(r"<!-- results.*?results end -->", "", (ROOT / "README.md").read_text(), flags=re.S)
+    assert sum(bool(re.search(r"\w", word)) for word in text.split()) < 900

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hmbench.cli.completion import FIELDS
 from hmbench.cli.options import Typed, default_out, takes_request
 from hmbench.errors import UserError
 from hmbench.run.name_checks import check_names
+from hmbench.run.request import names_of
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -26,7 +28,13 @@ SEEDS_FILE = "seeds.json"
 
 Targets = Annotated[list[str], typer.Argument(help="Run folders; or models by name or folder, with --data.")]
 Metrics = Annotated[
-    str, typer.Option("--metrics", help="headline, all, or names with commas; fewer tests are corrected less.")
+    list[str] | None,
+    typer.Option(
+        "--metrics",
+        "--metric",
+        help="headline, all, or names, with commas or repeated; fewer tests are corrected less.  [default: headline]",
+        autocompletion=FIELDS["metrics"],
+    ),
 ]
 AllPairs = Annotated[bool, typer.Option("--all-pairs", help="Every pair, not only against the first.")]
 PoolSeeds = Annotated[
@@ -66,7 +74,7 @@ def register(app: typer.Typer) -> None:
 def compare(
     typed: Typed,
     targets: Targets,
-    metrics: Metrics = "headline",
+    metrics: Metrics = None,
     by: By = "",
     all_pairs: AllPairs = False,
     pool_seeds: PoolSeeds = False,
@@ -84,7 +92,8 @@ def compare(
     if columns and out is None:
         raise UserError("--columns is of the LaTeX table, which needs a folder to stand in.", "Give --out DIR.")
     folders = _run_folders(typed, targets)
-    wanted = metrics if metrics in {"headline", "all"} else tuple(name.strip() for name in metrics.split(","))
+    names = names_of(metrics) or ("headline",)
+    wanted = names[0] if names in {("headline",), ("all",)} else names
     from hmbench.report.compare import CompareSettings, compare_runs
 
     settings = CompareSettings(
@@ -155,14 +164,14 @@ def _show(comparison: Comparison, by: Sequence[str]) -> None:
 
     from hmbench.cli.console import MODE, errors, show_json
     from hmbench.cli.console import out as screen
-    from hmbench.report.compare_report import comparison_record, screen_tables
+    from hmbench.report.compare_report import comparison_record, screen_tables, unsaid
 
     tables = screen_tables(comparison, by)
     if MODE.json:
         show_json(comparison_record(comparison))
         return
     if not MODE.quiet:
-        for warning in comparison.warnings:
+        for warning in unsaid(comparison, tables):
             errors.print(f"[bold yellow]Note:[/] {escape(warning)}", highlight=False, soft_wrap=True)
     for text in tables:
         screen.print(screen_table(text))

@@ -14,7 +14,7 @@ from hmbench.cli.common import shows
 from hmbench.cli.completion import FIELDS
 from hmbench.flags import Asked, asked_by, from_typed
 from hmbench.run.name_checks import check_metrics, check_names, check_options
-from hmbench.run.request import EvalRequest, default_out, parse_options
+from hmbench.run.request import EvalRequest, default_out, names_of, parse_options
 
 __all__ = ["Typed", "default_out", "takes_request"]
 
@@ -53,7 +53,7 @@ class Typed:
         profile = None if self.command == "retrieval" else values.get("profile")  # models know profiles of their own
         names = {name: values.get(name) for name in ("model", "data", "tracker", "split")}
         check_names(**names, profile=profile)
-        check_metrics(values.get("metrics") or ())
+        check_metrics(names_of(values.get("metrics")))
         check_options(values.get("model"), parse_options(values.get("options")))
         others = {name: value for name, value in changes.items() if name not in self.values}
         if self.on_workers:  # what this machine has says nothing of theirs

@@ -32,6 +32,7 @@ from hmbench.report.compare_inputs import (
     expanded,
     load_runs,
     metric_info,
+    notice_lines,
     pool_runs,
     read_samples,
     rows_by_metric,
@@ -173,7 +174,7 @@ def compare_runs(folders: Sequence[Path], settings: CompareSettings | None = Non
         runs, rows, said = pool_runs(runs, rows)
         if len(runs) < 2:
             raise UserError("All runs are seeds of one model.", "Give runs of two models, or leave --pool-seeds out.")
-        warnings = list(dict.fromkeys(run.notice for run in runs if run.notice)) + said
+        warnings = notice_lines(runs) + said
     table = _Table(runs=runs, rows=rows, samples=samples, seed=settings.seed)
     warnings += left_out
     differences = _differences(table, names, settings.pairs)

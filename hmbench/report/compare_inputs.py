@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,6 +30,8 @@ LABELLED = frozenset({"labels", "separate", "events", "tracks"})
 """Needs of a metric whose numbers rest on how subjects were told apart."""
 FIRST_RIGHT_PYAV = 17
 """Earlier versions ignore the colour matrix that a file names."""
+MARK = "†"
+"""Beside models that are not ranked."""
 HIDDEN_BINS = ((1, 15, "1 to 15 frames"), (16, 30, "16 to 30 frames"), (31, math.inf, "over 30 frames"))
 """Longest time out of sight: up to one second at 15 fps, up to two, more."""
 
@@ -111,6 +114,20 @@ def run_notice(manifest: RunManifest) -> str | None:
     return about.notice
 
 
+def notice_lines(runs: Sequence[ComparedRun]) -> list[str]:
+    """What must be said beside the runs' numbers, each thing once: of models whose names alone differ, together."""
+    groups: dict[tuple[bool, str], list[ComparedRun]] = {}
+    for run in runs:
+        if run.notice:
+            own = rf"(?<![^\W_]){re.escape(run.manifest.about.name)}(?![^\W_])"
+            groups.setdefault((run.ranked, re.sub(own, "NAME", run.notice)), []).append(run)
+    lines = []
+    for (ranked, text), members in groups.items():
+        line = f"{', '.join(run.label for run in members)}: {text if len(members) > 1 else members[0].notice}"
+        lines.append(line if ranked else f"{MARK} {line} Not ranked.")
+    return lines
+
+
 def check_comparable(runs: Sequence[ComparedRun]) -> list[str]:
     """What a reader must know of these runs.
 
@@ -122,8 +139,7 @@ def check_comparable(runs: Sequence[ComparedRun]) -> list[str]:
         for key, noun in MUST_AGREE.items():
             _must_agree(first, run, key, noun)
     _check_data(runs)
-    warnings = [run.notice for run in runs if run.notice]
-    warnings += _decoders(runs)
+    warnings = [*notice_lines(runs), *_decoders(runs)]
     settings = [run.manifest.about.settings for run in runs]
     warnings += sampling_differences([run.label for run in runs], settings)
     for run in runs:

@@ -11,7 +11,7 @@ from hmbench.errors import UserError, did_you_mean
 from hmbench.files import write_json, write_text
 from hmbench.registry import model_names
 from hmbench.report.compare import Breakdown, Comparison, Difference, Estimate, MetricMeans
-from hmbench.report.compare_inputs import KINDS
+from hmbench.report.compare_inputs import KINDS, MARK, notice_lines
 from hmbench.report.forest_plot import write_forest
 from hmbench.report.paper_table import LABEL, chosen_columns, paper_table, properly_named
 from hmbench.report.ranking import first_and_second
@@ -19,8 +19,6 @@ from hmbench.report.text_table import TextTable, heading, number, p_value, to_cs
 
 SIGNIFICANT = 0.05
 """Corrected p-value below which a difference stands out."""
-MARK = "†"
-"""Beside models that are not ranked."""
 
 
 def write_report(comparison: Comparison, out: Path, columns: str = "") -> list[Path]:
@@ -38,7 +36,7 @@ def write_report(comparison: Comparison, out: Path, columns: str = "") -> list[P
     latex = latex_text_of(comparison, columns)
     tables = report_tables(comparison)
     texts = {
-        "compare.md": "\n".join(["# Comparison\n", *(f"* {w}" for w in comparison.warnings), ""])
+        "compare.md": "\n".join(["# Comparison\n", *(f"* {w}" for w in unsaid(comparison, tables)), ""])
         + "\n".join(table.markdown() for table in tables),
         "compare.tex": latex,
         "means.csv": _means_csv(comparison),
@@ -50,6 +48,12 @@ def write_report(comparison: Comparison, out: Path, columns: str = "") -> list[P
     write_json(out / "compare.json", comparison_record(comparison))
     figures = write_forest(comparison, out / "compare")
     return [*(out / name for name in (*texts, "compare.json")), *figures]
+
+
+def unsaid(comparison: Comparison, tables: Sequence[TextTable]) -> list[str]:
+    """Warnings that do not stand under one of the tables anyway."""
+    said = {note for table in tables for note in table.notes}
+    return [warning for warning in comparison.warnings if warning not in said]
 
 
 def latex_text_of(comparison: Comparison, columns: str = "") -> str:
@@ -256,11 +260,7 @@ def _difference_cells(d: Difference, *, directed: bool) -> list[str]:
 
 
 def _notes(comparison: Comparison) -> list[str]:
-    notes = [
-        f"{run.label}: {run.notice}" if run.ranked else f"{MARK} {run.label}: {run.notice} Not ranked."
-        for run in comparison.runs
-        if run.notice
-    ]
+    notes = notice_lines(comparison.runs)
     notes += [f"{m.metric} has no value that all runs share: {m.reason}" for m in comparison.means if not m.clips]
     partly = [m for m in comparison.means if m.clips and len(set(m.scored)) > 1]
     for m in partly:

@@ -92,6 +92,11 @@ NAMED: Any = str | None
 SEVERAL: Any = list[str] | None
 
 
+def names_of(values: list[str] | None) -> tuple[str, ...]:
+    """Names that were given by repetition or with commas; each once."""
+    return tuple(dict.fromkeys(name.strip() for value in values or () for name in value.split(",") if name.strip()))
+
+
 @dataclass(frozen=True, kw_only=True)
 class EvalRequest:
     """What to evaluate on what, and where to put it. Each field is declared here alone, its option included."""
@@ -190,12 +195,12 @@ class EvalRequest:
     """Folder of backbone weights (`hmbench weights pull`)."""
     metrics: tuple[str, ...] = flag(
         (),
-        "This metric only, by name (docs/metrics.md) or package.module:NAME; repeatable.",
+        "This metric only, by name (docs/metrics.md) or package.module:NAME; repeatable, or with commas.",
         commands=MEASURING,
-        names=("--metric",),
+        names=("--metric", "--metrics"),
         panel=SCORING,
         typed=SEVERAL,
-        read=several,
+        read=names_of,
     )
     """These metrics only; empty for all."""
     quality: bool = flag(

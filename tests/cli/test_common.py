@@ -17,6 +17,7 @@ from hmbench.cli import app
 from hmbench.cli import completion as shell
 from hmbench.cli.common import EXAMPLES, JSON, leaves
 from hmbench.errors import UserError
+from hmbench.run.request import names_of
 
 ROOT = Path(__file__).resolve().parents[2]
 LEAVES = leaves(app)
@@ -75,6 +76,13 @@ def test_typos_and_lists_need_neither_torch_nor_scipy() -> None:
     found = {one["model"]: one["description"] for one in json.loads(listed.stdout)}
     assert "Repeats the last context frame." in found["copy-last"] and "HyDRA" in found["hydra"]
     assert not [name for name, text in found.items() if not text or "cannot be loaded" in text]
+
+
+def test_metrics_are_named_in_one_way_everywhere() -> None:
+    assert names_of(["psnr, ssim", "own:Metric", "psnr"]) == ("psnr", "ssim", "own:Metric") and names_of(None) == ()
+    for command in ("eval", "score", "compare"):
+        found = {option for one in typer.main.get_command(app).commands[command].params for option in one.opts}
+        assert {"--metric", "--metrics"} <= found, command
 
 
 TYPOS = {

@@ -64,6 +64,7 @@ def make_run(path: Path, name: str, shift: float = 0.0, *, skip: frozenset[str] 
     """A run whose PSNR is a base value a clip, plus `shift`, plus a little noise of its own."""
     info = {"name": name, "trained": changes.pop("trained", None), "notice": changes.pop("notice", None)}
     info |= {"settings": changes.pop("settings", {})}
+    info |= {"standing": changes.pop("standing")} if "standing" in changes else {}
     manifest = replace(MANIFEST, model=name, model_info=info, **changes)
     RunFolder(path).write_manifest(manifest)
     base = np.random.default_rng(0).normal(20, 3, len(SAMPLES))
@@ -221,8 +222,25 @@ def test_untrained_and_truth_models_are_shown_and_never_ranked(tmp_path) -> None
     assert f"hydra {MARK}" in text and f"oracle {MARK}" in text and f" a {MARK}" not in text
     for file in (table.markdown() for table in report_tables(comparison)[:2]):
         assert f"hydra {MARK}" in file
-    assert "hydra has untrained weights: its numbers are no result." in comparison.warnings
-    assert "oracle is shown the truth." in comparison.warnings
+    assert f"{MARK} hydra: hydra has untrained weights: its numbers are no result. Not ranked." in comparison.warnings
+    assert f"{MARK} oracle: oracle is shown the truth. Not ranked." in comparison.warnings
+
+
+def test_what_is_true_of_several_models_is_said_once(tmp_path) -> None:
+    """Six stand-ins filled the screen with six sentences, twice each."""
+    notice = "No weights ship for mini-{0} yet; nano-{0} stands in for it, trained for a few hours."
+    runs = [
+        make_run(tmp_path / name, name, i, notice=notice.format(name), standing="stand-in")
+        for i, name in enumerate(("hydra", "dfot"))
+    ]
+    runs.append(make_run(tmp_path / "o", "oracle", 20.0, notice="oracle is shown the truth."))
+    once = f"hydra, dfot: {notice.format('NAME')}"
+    oracle = f"{MARK} oracle: oracle is shown the truth. Not ranked."
+    comparison = compare_runs(runs)
+    assert [w for w in comparison.warnings if "weights" in w or "oracle" in w] == [once, oracle]
+    write_report(comparison, tmp_path / "out")
+    text = (tmp_path / "out" / "compare.md").read_text()
+    assert text.count("No weights ship") == 1 and text.count("oracle is shown") == 1
 
 
 def refusal(*runs: Path) -> UserError:

@@ -84,7 +84,9 @@ def make_board(
     """A board with its contenders in order: ranked ones first, best first."""
     known = {m.name: m for m in metrics}
     headline = [m.name for m in metrics if m.headline and m.higher_is_better is not None]
-    by = next((n for n in [*rank_by, *headline, *known] if n in known), None)
+    measured = {n for c in contenders for n, found in c.summaries.items() if found.mean is not None}
+    there = [n for n in [*rank_by, *headline, *known] if n in known]
+    by = next((n for n in there if n in measured), next(iter(there), None))  # pages order by what has values
     if by is None:
         raise UserError("The runs have no metric.", "Score them: `hmbench score --run FOLDER`.")
     upward = known[by].higher_is_better is not False

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from dataclasses import replace
+from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -14,13 +15,13 @@ from typer.testing import CliRunner
 
 from hmbench.cli import app
 from hmbench.errors import UserError
-from hmbench.report.pages.content import Site
-from hmbench.report.pages.from_runs import boards_from_runs, read_clips
+from hmbench.report.pages.content import Contender, Metric, Site
+from hmbench.report.pages.from_runs import boards_from_runs, make_board, read_clips
 from hmbench.report.pages.gallery import choose_clips, plan, spans
 from hmbench.report.pages.media import file_digest
 from hmbench.report.pages.site import HERE, Quiet, Videos, write_site
 from hmbench.results.run_folder import RunFolder
-from hmbench.results.summary import summarise
+from hmbench.results.summary import MetricSummary, summarise
 from tests.report.pages.stage import METRICS, make_run
 
 VOID = {"meta", "link", "input", "img", "br", "hr", "line", "circle", "rect"}
@@ -261,3 +262,21 @@ def test_the_bar_of_pages_ends_where_the_pages_do(tmp_path) -> None:
     write_site(site, tmp_path / "out", watcher=watcher)
     assert len(watcher.stages) == 2 and all(total == done for total, done in watcher.stages)
     assert sum(done for _, done in watcher.stages) == len(list((tmp_path / "out").rglob("*.html")))
+
+
+def test_pages_order_by_a_metric_that_has_values() -> None:
+    """Runs of PSNR alone were ordered "by memory_score", of which no clip had a value."""
+    metrics = [Metric(name=name, version=1, higher_is_better=True, headline=True) for name in ("memory_score", "psnr")]
+    about = {"data": "d", "split": "all"}
+    runs = [
+        Contender(name=n, file=n, ranked=True, values={}, summaries={"memory_score": summary(None), "psnr": summary(x)})
+        for n, x in (("low", 10.0), ("high", 20.0))
+    ]
+    board = partial(make_board, file="b", about=about, data="d", revision="r", clips=(), metrics=metrics)
+    found = board(contenders=runs, rank_by=["memory_score"])
+    assert found.rank_by == "psnr" and [c.name for c in found.contenders] == ["high", "low"]
+    assert board(contenders=[], rank_by=["nothing", "memory_score"]).rank_by == "memory_score"
+
+
+def summary(mean: float | None) -> MetricSummary:
+    return MetricSummary(metric="m", version=1, mean=mean, low=None, high=None, scored=0, total=2, reasons={})
