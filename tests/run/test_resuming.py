@@ -248,7 +248,7 @@ def test_weights_count_for_the_metrics_that_look_through_them(tmp_path: Path) ->
     evaluate(request, metrics=[through, plain_one])
     assert (through.asked, plain_one.asked) == (8, 4)
     record = RunFolder(tmp_path / "run").read_manifest().metrics
-    assert list(record["through"]["weights"]) == ["alexnet/a.pth"] and record["mae"]["weights"] == {}
+    assert list(record["through"].weights) == ["alexnet/a.pth"] and record["mae"].weights == {}
 
 
 def test_a_run_of_the_last_version_goes_on(whole: Path, copy: Path) -> None:
