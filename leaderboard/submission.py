@@ -153,11 +153,11 @@ def _check_unchanged(run: RunFolder, manifest: RunManifest, rows: list[Row]) -> 
     digests: dict[str, str] = {}
     for sample in manifest.samples:
         scores = run.read_scores(sample)
-        for row in (Row(**stored) for stored in scores["rows"] if stored["metric"] in manifest.metrics):
+        for row in (one for one in scores.rows if one.metric in manifest.metrics):
             if kept.get((row.sample, row.metric)) != row:
                 raise _changed(run, f"rows.jsonl and the scores of {sample} disagree on {row.metric}")
         digest = _video_digest(_video(run, manifest, sample))
-        if not str(scores.get("stamp")).endswith(f":{digest}"):
+        if not str(scores.stamp).endswith(f":{digest}"):
             raise _changed(run, f"the prediction of {sample} is not the one that was scored")
         digests[sample] = digest
     summary = run.summary()["metrics"]

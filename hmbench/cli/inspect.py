@@ -13,8 +13,8 @@ from hmbench.errors import UserError
 from hmbench.prefixes import whole_id
 
 if TYPE_CHECKING:
-    from hmbench.results.records import RunManifest
     from hmbench.results.run_folder import RunFolder
+    from hmbench.results.sample_scores import SampleScores
 
 Run = Annotated[Path, typer.Argument(help="Folder of a scored run.", autocompletion=runs)]
 SampleId = Annotated[str, typer.Argument(help="Id of a sample of that run, or its beginning.", autocompletion=samples)]
@@ -58,7 +58,7 @@ def inspect_command(run: Run, sample: SampleId, out: Out = None, data: Data = No
     from hmbench.results.reading import reading_of
     from hmbench.subjects import tracks_from_json
 
-    content, tracked = _records(folder, manifest, sample)
+    scores, tracked = _records(folder, sample)
     source = open_dataset(data) if data else open_recorded(manifest.data, options=manifest.data_options)
     clip = source.load(sample)
     path = stored_prediction(folder, manifest, sample)
@@ -67,32 +67,32 @@ def inspect_command(run: Run, sample: SampleId, out: Out = None, data: Data = No
     target = out or run / "inspect" / sample
     make_folder(target)
     table = Table(*COLUMNS)
-    for number, row in enumerate(content["events"], 1):
+    for number, row in enumerate(scores.events, 1):
         table.add_row(*(_shown(row.get(key)) for key in COLUMNS.values()))
         strip = film_strip(clip, prediction, tracks, row)
         write_bytes(target / f"event-{number}.png", cv2.imencode(".png", strip[..., ::-1])[1].tobytes())
-    trajectory_plot(target / "trajectories.png", clip, tracks, content["events"])
-    screen.print(table if content["events"] else f"{sample}: no subject leaves and returns in this clip.")
+    trajectory_plot(target / "trajectories.png", clip, tracks, list(scores.events))
+    screen.print(table if scores.events else f"{sample}: no subject leaves and returns in this clip.")
     screen.print(f"Pictures: {target}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _records(folder: RunFolder, manifest: RunManifest, sample: str) -> tuple[dict[str, Any], dict[str, Any] | None]:
+def _records(folder: RunFolder, sample: str) -> tuple[SampleScores, dict[str, Any] | None]:
     """Scores and tracks of a sample, as the run stored them."""
     from hmbench.files import read_sealed
 
-    scores, tracks = folder.scores(sample), folder.tracks(sample)
-    if not scores.is_file():
+    tracks = folder.tracks(sample)
+    if not folder.scores(sample).is_file():
         raise UserError(f"{sample} has not been scored in {folder.path}.", "Run the same `hmbench eval` again.")
-    content = folder.read_scores(sample)
-    if "failures" not in content:
+    scores = folder.read_scores(sample)
+    if not scores.sample:
         raise UserError(
             f"{sample} was scored by another version of hmbench.", f"Run: hmbench score --run {folder.path}"
         )
-    broken = {failure["part"]: failure["message"] for failure in content["failures"]}
+    broken = {failure.part: failure.message for failure in scores.failures}
     for part in ("generate", "score", "events"):  # a metric's failure leaves the events as they are
         if part in broken:
             raise UserError(f"{sample} could not be evaluated: {broken[part]}", "Mend that, and evaluate again.")
-    return content, read_sealed(tracks, required=False) if tracks.is_file() else None
+    return scores, read_sealed(tracks, required=False) if tracks.is_file() else None
 
 
 def _shown(value: object) -> str:

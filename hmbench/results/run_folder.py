@@ -12,6 +12,7 @@ from hmbench.errors import UserError
 from hmbench.files import SEAL, file_name, parse_json, read_json, read_sealed, write_sealed
 from hmbench.results.record_checks import check_inside
 from hmbench.results.records import FORMATS, EventRow, Row, RunManifest, check_fields, read_rows
+from hmbench.results.sample_scores import SampleScores, read_scores
 from hmbench.subject_names import current_name
 
 SEALED_BY_SUMMARY = ("rows.jsonl", "events.jsonl", "samples.jsonl")
@@ -89,19 +90,13 @@ class RunFolder:
         self._check_unchanged("rows.jsonl")
         return list(read_rows(self.path / "rows.jsonl"))
 
-    def read_scores(self, sample: str) -> dict[str, Any]:
-        """The score file of a sample: rows, and but for earlier versions failures, events and a digest.
+    def read_scores(self, sample: str) -> SampleScores:
+        """What scoring a sample left.
 
         Raises:
             UserError: If it is missing, damaged or edited.
         """
-        path = self.scores(sample)
-        content = read_sealed(path, required=False)
-        if not isinstance(content.get("rows"), list):
-            raise UserError(f"{path} is damaged: it has no rows.", f"Run: hmbench score --run {self.path}")
-        for row in content["rows"]:
-            check_fields(Row, row, str(path))
-        return content
+        return read_scores(self.scores(sample))
 
     def lines(self, name: str) -> Iterator[dict[str, Any]]:
         """Objects of ``events.jsonl`` or ``samples.jsonl``; none where there is no such file.

@@ -10,16 +10,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from hmbench.errors import UserError
-from hmbench.files import read_json, read_sealed
 from hmbench.results.metric_record import LAST, MetricRecord
-from hmbench.results.records import RunManifest
-
-EVENTS_BY = "events_by"
+from hmbench.results.records import Row, RunManifest
+from hmbench.results.sample_scores import SampleScores
 
 
 class Added(NamedTuple):
@@ -87,40 +83,24 @@ def said_of_dropped(dropped: Mapping[str, str]) -> str | None:
     return f"These scores of the run do not go with the new ones and are taken out: {parts}. Score them again."
 
 
-def stored_scores(path: Path) -> dict[str, Any] | None:
-    """A score file as hmbench wrote it; None if there is none, or it was damaged or edited: it is made again."""
-    if not path.is_file():
-        return None
-    try:
-        content: dict[str, Any] = read_json(path, kind=dict)
-        if "by" in content:  # earlier versions sealed nothing
-            content = read_sealed(path)
-    except UserError:
-        return None
-    return content if "failures" in content else None
-
-
-def right_rows(content: Mapping[str, Any] | None, stamps: Mapping[str, str], video: str) -> dict[str, dict[str, Any]]:
+def right_rows(scores: SampleScores | None, stamps: Mapping[str, str], video: str) -> dict[str, Row]:
     """Rows of a score file that were computed by these stamps on this video, by metric.
 
     Args:
-        content: What `stored_scores` gave.
+        scores: What the file holds; None if there is none.
         stamps: Metric to stamp.
         video: Digest of the prediction.
     """
-    if content is None or "by" not in content:
-        return {}
-    by = content["by"]
     return {
-        row["metric"]: row
-        for row in content["rows"]
-        if row["metric"] in stamps and by.get(row["metric"]) == f"{stamps[row['metric']]}:{video}"
+        row.metric: row
+        for row in (scores.rows if scores else ())
+        if scores and row.metric in stamps and scores.by.get(row.metric) == f"{stamps[row.metric]}:{video}"
     }
 
 
-def in_order(rows: Sequence[dict[str, Any]], metrics: Mapping[str, MetricRecord]) -> list[dict[str, Any]]:
+def in_order(rows: Iterable[Row], metrics: Mapping[str, MetricRecord]) -> tuple[Row, ...]:
     """Rows in the order of tables."""
-    return sorted(rows, key=lambda row: (place(metrics.get(row["metric"])), row["metric"]))
+    return tuple(sorted(rows, key=lambda row: (place(metrics.get(row.metric)), row.metric)))
 
 
 def place(record: MetricRecord | None) -> int:

@@ -11,22 +11,19 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from hmbench.errors import UserError
 from hmbench.files import read_json, write_json, write_text
 from hmbench.results.records import Row, RunManifest
 from hmbench.results.run_folder import RunFolder
+from hmbench.results.sample_scores import SampleScores, stored_scores
 from hmbench.results.summary import MetricSummary, summarise
-from hmbench.run.adding import stored_scores
 from hmbench.run.sharing import WORK, writing
-from hmbench.run.stages import failure_text
 
 READERS = 8
 """Files that are read at once: on a network file system the wait for each is what takes time."""
@@ -34,7 +31,6 @@ RESULTS = (
     "rows.jsonl", "events.jsonl", "samples.jsonl", "summary.json", "table.md", "table.csv", "table.tex",
 )  # fmt: skip
 """What an assembly writes."""
-ROW_FIELDS = tuple(field.name for field in fields(Row))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,18 +72,18 @@ def _assemble(run: RunFolder, manifest: RunManifest, before_writing: Callable[[]
     sample_lines: list[str] = []
     failures: dict[str, str] = {}
     scored: set[str] = set()
-    for content in _contents(run, manifest.samples):
-        sample = content["sample"]["id"]
+    for scores in _scores(run, manifest.samples):
+        sample = scores.sample["id"]
         scored.add(sample)
-        if content["failures"]:
-            failures[sample] = _failure_text(content["failures"])
-        for row in content["rows"]:
-            if row["metric"] not in manifest.metrics:
+        if scores.failures:
+            failures[sample] = _failure_text(scores)
+        for row in scores.rows:
+            if row.metric not in manifest.metrics:
                 continue  # taken out of the run (`hmbench.run.adding`)
-            row_lines.append(_row_line(row))
-            rows.append(_row(row))
-        event_lines += map(_line, content["events"])
-        sample_lines.append(_line(_sample_line(content)))
+            row_lines.append(json.dumps(vars(row), allow_nan=False) + "\n")
+            rows.append(replace(row, details={}))  # no mean needs them
+        event_lines += map(_line, scores.events)
+        sample_lines.append(_line(_sample_line(scores)))
     missing = tuple(i for i in manifest.samples if i not in scored)
     found = summarise(rows, metrics=manifest.metrics, samples=len(manifest.samples))
     summary = {name: one for name, one in found.items() if name in manifest.metrics}
@@ -110,26 +106,18 @@ def _assemble(run: RunFolder, manifest: RunManifest, before_writing: Callable[[]
     return EvalResult(manifest=manifest, summary=summary, failures=failures, missing=missing)
 
 
-def _contents(run: RunFolder, samples: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Contents of the score files that are there, in the order of the samples, read a few ahead."""
+def _scores(run: RunFolder, samples: Sequence[str]) -> Iterator[SampleScores]:
+    """The score files that are there, in the order of the samples, read a few ahead.
+
+    One that this version cannot use is passed over: it is scored anew by whose it is.
+    """
     with ThreadPoolExecutor(READERS) as pool:
-        ahead: deque[Future[Any]] = deque()
+        ahead: deque[Future[SampleScores | None]] = deque()
         for sample in samples:
-            ahead.append(pool.submit(_read, run.scores(sample)))
-            if len(ahead) > 4 * READERS:
-                yield from _whole(ahead.popleft().result())
-        while ahead:
-            yield from _whole(ahead.popleft().result())
-
-
-def _read(path: Path) -> Any:
-    return stored_scores(path)
-
-
-def _whole(content: Any) -> Iterator[dict[str, Any]]:
-    """The content, if there is one that this version can use; an older version's is scored anew by whose it is."""
-    if content is not None and "failures" in content:
-        yield content
+            ahead.append(pool.submit(stored_scores, run.scores(sample)))
+            if len(ahead) > 4 * READERS and (found := ahead.popleft().result()) is not None:
+                yield found
+        yield from (found for one in ahead if (found := one.result()) is not None)
 
 
 def _covered(run: RunFolder, manifest: RunManifest) -> str:
@@ -167,28 +155,16 @@ def _results(run: RunFolder) -> dict[str, list[int]]:
     return {name: [stat.st_size, stat.st_mtime_ns] for name, stat in stats.items()}
 
 
-def _row(content: Mapping[str, Any]) -> Row:
-    """A row without its details, which no mean needs; names that repeat in every row are held once."""
-    kept = {name: content[name] for name in ROW_FIELDS if name in content and name != "details"}
-    kept["metric"] = sys.intern(kept["metric"])
-    return Row(**kept)
-
-
-def _row_line(content: Mapping[str, Any]) -> str:
-    return json.dumps({name: content[name] for name in ROW_FIELDS if name in content}, allow_nan=False) + "\n"
-
-
 def _line(entry: Any) -> str:
     return json.dumps(entry, sort_keys=True, allow_nan=False) + "\n"
 
 
-def _failure_text(failures: Sequence[Mapping[str, str]]) -> str:
+def _failure_text(scores: SampleScores) -> str:
     """What `EvalResult.failures` says: the stage first."""
-    text = failure_text(failures)
-    return text if failures[0]["part"] in ("generate", "score") else f"score: {text}"
+    return scores.failed if scores.failures[0].part in ("generate", "score") else f"score: {scores.failed}"
 
 
-def _sample_line(content: Mapping[str, Any]) -> dict[str, Any]:
+def _sample_line(scores: SampleScores) -> dict[str, Any]:
     """A sample's line: what it is, and what failed on it."""
-    failed = {failure["part"]: failure["message"] for failure in content["failures"]}
-    return {**content["sample"], **({"failed": failed} if failed else {})}
+    failed = {failure.part: failure.message for failure in scores.failures}
+    return {**scores.sample, **({"failed": failed} if failed else {})}

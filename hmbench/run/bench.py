@@ -20,9 +20,10 @@ from hmbench.results.prediction_record import run_identity, why_not_done
 from hmbench.results.reading import folder_of_predictions
 from hmbench.results.records import RunManifest
 from hmbench.results.run_folder import RunFolder
+from hmbench.results.sample_scores import Failure
 from hmbench.run.request import EvalRequest, Reporter
 from hmbench.run.scorers import make_scorer
-from hmbench.run.stages import Failure, Scorer, attempt, failed_sample, failure_text, generate_sample, score_sample
+from hmbench.run.stages import Scorer, attempt, failed_sample, generate_sample, score_sample
 
 
 class Bench:
@@ -134,14 +135,14 @@ class Bench:
         if not video.exists() and failed.is_file():
             failed_sample(sample, "generate", _message(failed), scorer, self.run)
             return None
-        done = attempt("score", lambda: score_sample(self.data.load(sample), video, self.run, scorer)["failures"])
+        done = attempt("score", lambda: score_sample(self.data.load(sample), video, self.run, scorer))
         if isinstance(done, Failure):
             failed_sample(sample, "score", done.message, scorer, self.run)
             return self._noted(sample, "score", done)
-        if not done:
+        if not done.failures:
             return self._noted(sample, "score", None)
-        trace = "\n".join(failure["traceback"] for failure in done).strip()
-        return self._noted(sample, "score", Failure("score", failure_text(done), trace))
+        trace = "\n".join(failure.traceback for failure in done.failures).strip()
+        return self._noted(sample, "score", Failure("score", done.failed, trace))
 
     def give_up(self, sample: str, stage: str, message: str, scorer: Scorer | None = None) -> Failure:
         """Records a sample that no worker survived; `scorer` tells the rows, by default the bench's own."""

@@ -22,6 +22,7 @@ from hmbench.protocols import Metric, Plans, Prepares, SubjectTracker
 from hmbench.registry import AnyModel
 from hmbench.results.records import FORMATS, RunManifest
 from hmbench.results.run_folder import RunFolder
+from hmbench.results.sample_scores import Failure
 from hmbench.run.assemble import EvalResult, assemble
 from hmbench.run.bench import Bench, videos_info
 from hmbench.run.empty_prompts import empty_prompts
@@ -30,7 +31,6 @@ from hmbench.run.predictions_check import check_predictions, tell_problems
 from hmbench.run.request import EvalRequest, Reporter, Silent, clips_told
 from hmbench.run.scorers import check_scoring
 from hmbench.run.sharing import Session, writing
-from hmbench.run.stages import Failure
 
 __all__ = [
     "EvalRequest", "EvalResult", "Reporter", "Silent", "assemble", "evaluate", "generate", "open_data", "open_run",

@@ -16,11 +16,12 @@ from hmbench.data.dataset import open_dataset
 from hmbench.errors import UserError
 from hmbench.protocols import Metric, MetricInfo, Plans, Prepares, SubjectTracker
 from hmbench.results.records import RunManifest
+from hmbench.results.sample_scores import Failure
 from hmbench.run.bench import Bench
 from hmbench.run.environment import environment
 from hmbench.run.request import EvalRequest
 from hmbench.run.sharing import WORK
-from hmbench.run.stages import Failure, Scorer
+from hmbench.run.stages import Scorer
 
 GENERATE, SCORE = "generate", "score"
 PROBE_WAIT = 20.0

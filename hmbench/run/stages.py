@@ -11,7 +11,7 @@ import json
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -30,7 +30,8 @@ from hmbench.results.predictions import read_prediction
 from hmbench.results.reading import EXACT, Reading
 from hmbench.results.records import Row
 from hmbench.results.run_folder import RunFolder
-from hmbench.run.adding import EVENTS_BY, in_order, right_rows, stored_scores
+from hmbench.results.sample_scores import Failure, SampleScores, stored_scores
+from hmbench.run.adding import in_order, right_rows
 from hmbench.subjects import tracks_from_json, tracks_to_json
 from hmbench.subjects.reference_tracks import reference_tracks
 from hmbench.types import Sample, ToldApart, Track, Video
@@ -47,17 +48,6 @@ class RowTags(NamedTuple):
     trained: bool | None
     profile: str
     data_revision: str
-
-
-class Failure(NamedTuple):
-    """Something that went wrong on one sample."""
-
-    part: str
-    """A metric's name, ``tracker``, ``events``, or the stage if the sample failed as a whole."""
-    message: str
-    """What went wrong."""
-    traceback: str
-    """Where; empty for errors that explain themselves."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,14 +110,14 @@ def generate_sample(
         write_record(path, identity, {"seed": number, "seconds": seconds}, written=temporary)
 
 
-def score_sample(sample: Sample, prediction: Path, run: RunFolder, scorer: Scorer) -> dict[str, Any]:
+def score_sample(sample: Sample, prediction: Path, run: RunFolder, scorer: Scorer) -> SampleScores:
     """Tracks and scores one prediction; reuses tracks and scores that are complete.
 
     What breaks on this sample (the tracker, a metric, the events) costs its own rows alone: they carry the reason. Such
     a sample is scored again by the next run.
 
     Returns:
-        The content of ``scores/<sample>.json``: rows, events, failures and what the sample is.
+        What ``scores/<sample>.json`` now holds.
 
     Raises:
         SampleError: If the prediction cannot be read.
@@ -136,19 +126,19 @@ def score_sample(sample: Sample, prediction: Path, run: RunFolder, scorer: Score
         check_unchanged(prediction)
     digest = source_digest(prediction)
     stamp, old = f"{scorer.fingerprint}:{digest}", stored_scores(run.scores(sample.id))
-    if old is not None and old.get("stamp") == stamp:
+    if old is not None and old.stamp == stamp:
         return old
     stamps = {name: str(record.stamp) for name, record in scorer.records.items()}
     right = right_rows(old, stamps, digest)
     events_by = f"{scorer.tracks}:{digest}"
-    before = str((old or {}).get(EVENTS_BY))
+    before = str(old.events_by if old else None)
     keep_events = before == events_by or (scorer.tracks is None and before.endswith(f":{digest}"))
     todo = [metric for metric in scorer.metrics if metric.info.name not in right]
-    if old is not None and not todo and keep_events and not old["failures"]:
-        rows = in_order(list(right.values()), scorer.records)
-        content = {**old, "stamp": stamp, "rows": rows, "by": {name: old["by"][name] for name in right}}
-        write_sealed(run.scores(sample.id), content)
-        return content
+    if old is not None and not todo and keep_events and not old.failures:
+        kept = in_order(right.values(), scorer.records)
+        scores = replace(old, stamp=stamp, rows=kept, by={name: old.by[name] for name in right})
+        scores.write(run.scores(sample.id))
+        return scores
     video, changes = read_prediction(prediction, sample, scorer.reading)
     tracked = attempt("tracker", lambda: _tracks(sample, video, run, scorer, events_by))
     if isinstance(tracked, Failure):
@@ -156,54 +146,39 @@ def score_sample(sample: Sample, prediction: Path, run: RunFolder, scorer: Score
     else:
         case = Case(sample, video, *tracked, no_tracks=scorer.no_tracker)
     answers = [(m, attempt(m.info.name, functools.partial(_row, m, case, scorer.tags))) for m in todo]
-    events = old["events"] if keep_events and old else _events(case)
+    events = old.events if keep_events and old else _events(case)
     failures = [part for part in (tracked, *(answer for _, answer in answers), events) if isinstance(part, Failure)]
     broken = {failure.part for failure in failures} | {m.info.name for m in todo if isinstance(tracked, Failure)}
     rows = [
         *right.values(),
         *(_read_as(_row_or_reason(metric, answer, sample, scorer.tags), changes) for metric, answer in answers),
     ]
-    content = {
-        "stamp": None if failures else stamp,
-        "failures": [failure._asdict() for failure in failures],
-        "sample": describe_sample(sample, changes),
-        "rows": in_order(rows, scorer.records),
-        "by": {row["metric"]: f"{stamps.get(row['metric'])}:{digest}" for row in rows if row["metric"] not in broken},
-        "events": [] if isinstance(events, Failure) else events,
-        EVENTS_BY: before if keep_events else (None if failures else events_by),
-    }
-    write_sealed(run.scores(sample.id), content)
-    return content
+    scores = SampleScores(
+        stamp=None if failures else stamp,
+        failures=tuple(failures),
+        sample=describe_sample(sample, changes),
+        rows=in_order(rows, scorer.records),
+        by={row.metric: f"{stamps.get(row.metric)}:{digest}" for row in rows if row.metric not in broken},
+        events=() if isinstance(events, Failure) else events,
+        events_by=before if keep_events else (None if failures else events_by),
+    )
+    scores.write(run.scores(sample.id))
+    return scores
 
 
-def _events(case: Case) -> list[dict[str, Any]] | Failure:
-    return attempt("events", lambda: event_rows(case) if case.sample.truth is not None else [])
+def _events(case: Case) -> tuple[dict[str, Any], ...] | Failure:
+    return attempt("events", lambda: tuple(event_rows(case)) if case.sample.truth is not None else ())
 
 
-def failed_sample(sample_id: str, stage: str, message: str, scorer: Scorer, run: RunFolder) -> dict[str, Any]:
+def failed_sample(sample_id: str, stage: str, message: str, scorer: Scorer, run: RunFolder) -> None:
     """Records a sample that could not be evaluated: a row with the reason for each metric, so that it is counted."""
     reason = f"{stage} failed: {message}"
     versions = {metric.info.name: metric.info.version for metric in scorer.metrics}
     versions |= {name: record.version for name, record in scorer.records.items()}
     rows = [_skipped_row(name, number, sample_id, reason, scorer.tags) for name, number in versions.items()]
-    content = {
-        "stamp": None,
-        "failures": [Failure(stage, message, "")._asdict()],
-        "sample": {"id": sample_id},
-        "rows": in_order(rows, scorer.records),
-        "by": {},
-        "events": [],
-    }
-    write_sealed(run.scores(sample_id), content)
-    return content
-
-
-def failure_text(failures: Sequence[Mapping[str, str]]) -> str:
-    """Failures of a sample as one line: parts that broke for one reason stand together."""
-    by_reason: dict[str, list[str]] = {}
-    for failure in failures:
-        by_reason.setdefault(failure["message"], []).append(failure["part"])
-    return "; ".join(f"{', '.join(parts)}: {message}" for message, parts in by_reason.items())
+    failed = (Failure(stage, message, ""),)
+    scores = SampleScores(failures=failed, sample={"id": sample_id}, rows=in_order(rows, scorer.records))
+    scores.write(run.scores(sample_id))
 
 
 def describe_sample(sample: Sample, changes: dict[str, Any]) -> dict[str, Any]:
@@ -287,16 +262,16 @@ def _stored_tracks(path: Path, stamp: str) -> tuple[tuple[Track, ...], tuple[Tra
         return None
 
 
-def _row(metric: Metric, case: Case, tags: RowTags) -> dict[str, Any]:
+def _row(metric: Metric, case: Case, tags: RowTags) -> Row:
     if reason := unmet_need(metric.info, case):
         return _skipped_row(metric.info.name, metric.info.version, case.sample.id, reason, tags, _cluster(case.sample))
     score = metric(case)
     value = None if score.reason is not None else float(score.value)
     named = (metric.info.name, metric.info.version)
     details = {**score.details, **_rests_on(metric, case.sample)}
-    row = _as_dict(named, case.sample.id, value, score.reason, tags, _cluster(case.sample), details)
+    row = _made(named, case.sample.id, value, score.reason, tags, _cluster(case.sample), details)
     try:
-        json.dumps(row, allow_nan=False, default=_scalar)
+        json.dumps(vars(row), allow_nan=False, default=_scalar)
     except (TypeError, ValueError) as error:
         raise ValueError(f"its answer is not JSON ({error}): {value} with {score.details}") from error
     return row
@@ -310,17 +285,17 @@ def _rests_on(metric: Metric, sample: Sample) -> dict[str, Any]:
     return {"told_apart": told.way, "certainty": round(min(told.certainty, default=1.0), 4)}
 
 
-def _row_or_reason(metric: Metric, answer: dict[str, Any] | Failure, sample: Sample, tags: RowTags) -> dict[str, Any]:
+def _row_or_reason(metric: Metric, answer: Row | Failure, sample: Sample, tags: RowTags) -> Row:
     if isinstance(answer, Failure):
         reason = f"score failed: {answer.message}"
         return _skipped_row(metric.info.name, metric.info.version, sample.id, reason, tags, _cluster(sample))
     return answer
 
 
-def _read_as(row: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+def _read_as(row: Row, changes: Mapping[str, Any]) -> Row:
     """A row that says how its prediction was made to fit, where it was."""
     done = {key: value for key, value in changes.items() if key != "notes"}
-    return {**row, "details": {**row["details"], "prediction": done}} if done else row
+    return replace(row, details={**row.details, "prediction": done}) if done else row
 
 
 def _scalar(value: Any) -> Any:
@@ -328,13 +303,11 @@ def _scalar(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else str(value)
 
 
-def _skipped_row(
-    name: str, version: int, sample_id: str, reason: str, tags: RowTags, cluster: str = ""
-) -> dict[str, Any]:
-    return _as_dict((name, version), sample_id, None, reason, tags, cluster or sample_id, {})
+def _skipped_row(name: str, version: int, sample_id: str, reason: str, tags: RowTags, cluster: str = "") -> Row:
+    return _made((name, version), sample_id, None, reason, tags, cluster or sample_id, {})
 
 
-def _as_dict(
+def _made(
     metric: tuple[str, int],
     sample_id: str,
     value: float | None,
@@ -342,8 +315,8 @@ def _as_dict(
     tags: RowTags,
     cluster: str,
     details: dict[str, Any],
-) -> dict[str, Any]:
-    row = Row(
+) -> Row:
+    return Row(
         sample=sample_id,
         metric=metric[0],
         version=metric[1],
@@ -353,7 +326,6 @@ def _as_dict(
         details=details,
         **tags._asdict(),
     )
-    return dict(vars(row))
 
 
 def _cluster(sample: Sample) -> str:

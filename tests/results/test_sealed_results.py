@@ -104,12 +104,12 @@ def test_inspect_shows_no_edited_scores(both: Path) -> None:
     folder = RunFolder(both / "a")
     manifest = folder.read_manifest()
     sample = manifest.samples[0]
-    _records(folder, manifest, sample)
+    _records(folder, sample)
     content = json.loads(folder.scores(sample).read_text())
     content["rows"][0]["value"] = 0.5
     folder.scores(sample).write_text(json.dumps(content))
     with pytest.raises(UserError, match="its digest does not fit"):
-        _records(folder, manifest, sample)
+        _records(folder, sample)
 
 
 @pytest.mark.parametrize(
