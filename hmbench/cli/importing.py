@@ -88,6 +88,10 @@ def masks_command(
     any_class: Annotated[bool, typer.Option("--any-class", help="Whatever the detector finds is a subject.")] = False,
     device: Annotated[str, typer.Option(help="Torch device; auto takes a GPU if there is one.")] = "auto",
     replace: Annotated[bool, typer.Option("--replace", help="Also where there are masks already.")] = False,
+    sample: Annotated[
+        list[str] | None, typer.Option("--sample", help="This sample only, by the beginning of its id; repeatable.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="The first so many samples only.")] = None,
 ) -> None:
     """Make masks by following subjects in the real clips: every track is a subject, its boxes are filled.
 
@@ -96,6 +100,7 @@ def masks_command(
     import numpy as np
 
     from hmbench.cli.console import out, progress_bar
+    from hmbench.data.dataset import chosen_ids
     from hmbench.data.hm_world import HMWorld
     from hmbench.data.label_files import label_path
     from hmbench.data.own_notes import add_notes
@@ -111,9 +116,9 @@ def masks_command(
     )
     if made is None:
         raise UserError(f"There is no tracker: {tracker_missing(profile=profile, weights=weights)}.")
-    todo = []
-    for sample in source.ids("all"):
-        folder = source.place(sample)
+    todo, chosen = [], chosen_ids(source, samples=sample or (), limit=limit)
+    for one in chosen:
+        folder = source.place(one)
         if replace or not (label_path(folder) or (folder / "cond_mask.mp4").is_file()):
             todo.append(folder)
     with progress_bar() as progress:
@@ -124,7 +129,9 @@ def masks_command(
             write_labels(folder / "masks.mkv", found.labels, fps=15)
             add_notes(folder, found.names, f"masks are the boxes of the tracker {made.name}, not outlines")
             progress.update(task, advance=1, note=f"{folder.name}: {len(found.names)} subjects")
-    out.print(f"Masks of {len(todo)} of {len(source.ids('all'))} samples in {source.folder}", highlight=False)
+    out.print(f"Masks of {len(todo)} of {len(chosen)} samples in {source.folder}", highlight=False)
+    if len(todo) < len(chosen):
+        out.print("The others have masks already; --replace makes them anew.")
 
 
 def _counted(texts: list[str]) -> dict[str, int]:

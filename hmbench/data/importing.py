@@ -168,8 +168,6 @@ def _import_one(path: Path, name: str, folder: Path, config: ImportConfig) -> Im
     labels, masks = _labels(path, name, clip, config)
     if cameras is None:
         warnings.append("no cameras: the camera is taken as standing still")
-    if masks is None:
-        warnings.append("no masks: regions, subjects and events are unknown (`hmbench data masks` can make them)")
     focal = None
     if config.fov is None:
         warnings.append("the lens is taken as HM-World's (37 degrees); a phone's main camera sees about 65 (--fov)")
@@ -198,6 +196,8 @@ def _import_one(path: Path, name: str, folder: Path, config: ImportConfig) -> Im
     write_lossless(folder / "tgt.mp4", clip.frames[n:], fps=clip.fps)
     write_lossless(folder / "cond.mp4", clip.frames[:n], fps=clip.fps)  # last: a folder with it is a sample
     count = int(labels.maps.max(initial=0)) if labels else 0
+    if masks is None:  # whoever reads the sample sees that by itself
+        warnings.append("no masks: regions, subjects and events are unknown (`hmbench data masks` can make them)")
     return Imported(name=name, cameras=cameras or "none", masks=masks or "none", subjects=count, warnings=warnings)
 
 

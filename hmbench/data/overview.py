@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
 
@@ -81,17 +82,18 @@ def write_findings(path: Path, findings: Sequence[Finding]) -> None:
     write_text(path, "".join(json.dumps(asdict(finding)) + "\n" for finding in findings))
 
 
-def dataset_table(data: Dataset, split: str) -> Table:
-    """One line a sample: size, frames, subjects, re-entries, caption."""
-    table = Table(title=f"{data.name}, split {split}", title_justify="left")
+def dataset_table(data: Dataset, split: str) -> Group:
+    """One line a sample: size, frames, subjects, re-entries, caption; below, which cannot be read and why."""
+    table, broken = Table(title=f"{data.name}, split {split}", title_justify="left"), []
     for name in ("sample", "size", "frames", "subjects", "re-entries", "caption"):
-        table.add_column(name, overflow="fold" if name == "caption" else "ellipsis")
+        table.add_column(name, overflow="fold" if name in ("sample", "caption") else "ellipsis")
     for sample_id in data.ids(split):
         try:
             table.add_row(*_sample_line(data.load(sample_id)))
         except SampleError as error:
-            table.add_row(escape(sample_id), f"[red]{escape(str(error))}[/]")
-    return table
+            table.add_row(escape(sample_id), *["[red]-[/]"] * 4, "[red]cannot be read (below)[/]")
+            broken.append(f"[red]{escape(sample_id)}[/]: {escape(str(error))}")
+    return Group(table, *broken)
 
 
 def sample_table(sample: Sample) -> Table:

@@ -11,7 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
+from hmbench.cli import app
 from hmbench.data.cameras import to_unreal
 from hmbench.data.disc_world import DiscWorld, DiscWorldConfig
 from hmbench.data.hm_world import HMWorld
@@ -68,6 +70,19 @@ def test_a_folder_becomes_samples(source: Path, tmp_path: Path) -> None:
     bare = data.load("bare-clip")
     assert not bare.truth.subjects and np.array_equal(bare.prompt.target_poses, np.tile(np.eye(4), (9, 1, 1)))
     assert {"no cameras: the camera is taken as standing still"} < set(bare.meta.warnings)
+    assert sum("no masks" in w for w in done["bare clip"].warnings) == 1  # said when it is imported,
+    assert sum("no masks" in w for w in bare.meta.warnings) == 1  # and by the reader, not twice
+
+
+def test_samples_that_cannot_be_read_stand_below_the_table(source: Path, tmp_path: Path, monkeypatch) -> None:
+    """The reason was squeezed into the column of sizes, with the path cut off."""
+    monkeypatch.setenv("COLUMNS", "80")
+    import_folder(source, tmp_path / "data", SMALL)
+    np.save(tmp_path / "data" / "bare-clip" / "masks.npy", LABELS[1:])
+    shown = CliRunner().invoke(app, ["data", "show", str(tmp_path / "data")]).output
+    table, _, below = shown.partition("└")
+    assert "cannot be read (below)" in " ".join(table.split()) and "label maps" not in table
+    assert "has label maps of 17 frames, the clip 18." in " ".join(below.split())
 
 
 def test_hm_worlds_camera_file(source: Path, tmp_path: Path) -> None:
