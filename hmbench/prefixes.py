@@ -31,10 +31,8 @@ def whole_id(beginning: str, known: Collection[str], whose: str, what: str = "sa
         return found[0]
     if found:
         more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
-        raise UserError(
-            f"{len(found)} ids begin with {beginning!r}: {', '.join(found[:SHOWN])}{more}.",
-            "Write one of them further.",
-        )
+        shown = ", ".join(short_id(one, known) for one in found[:SHOWN])
+        raise UserError(f"{len(found)} ids begin with {beginning!r}: {shown}{more}.", "Write one of them further.")
     raise UserError(f"{whose} has no {what} {beginning!r}.", did_you_mean(beginning, known))
 
 

@@ -73,6 +73,9 @@ def inspect_command(run: Run, sample: SampleId, out: Out = None, data: Data = No
         write_bytes(target / f"event-{number}.png", cv2.imencode(".png", strip[..., ::-1])[1].tobytes())
     trajectory_plot(target / "trajectories.png", clip, tracks, list(scores.events))
     screen.print(table if scores.events else f"{sample}: no subject leaves and returns in this clip.")
+    if scores.events and tracked is None:
+        text = f"No verdicts: subjects were not followed (--no-tracking). `hmbench score --run {run}` follows them."
+        screen.print(text, markup=False, highlight=False, soft_wrap=True)
     screen.print(f"Pictures: {target}", markup=False, highlight=False, soft_wrap=True)
 
 

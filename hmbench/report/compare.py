@@ -32,7 +32,7 @@ from hmbench.report.compare_inputs import (
     expanded,
     load_runs,
     metric_info,
-    notice_lines,
+    not_in_all,
     pool_runs,
     read_samples,
     rows_by_metric,
@@ -170,11 +170,12 @@ def compare_runs(folders: Sequence[Path], settings: CompareSettings | None = Non
     names = choose_metrics(runs, rows, settings.metrics)
     by_name = settings.metrics not in ("headline", "all")
     names, left_out = comparable_metrics(runs, rows, names, asked=by_name)
+    left_out += [] if by_name else not_in_all(runs, rows)
     if settings.pool_seeds or several:
         runs, rows, said = pool_runs(runs, rows)
         if len(runs) < 2:
             raise UserError("All runs are seeds of one model.", "Give runs of two models, or leave --pool-seeds out.")
-        warnings = notice_lines(runs) + said
+        warnings = check_comparable(runs, seeds=False) + said
     table = _Table(runs=runs, rows=rows, samples=samples, seed=settings.seed)
     warnings += left_out
     differences = _differences(table, names, settings.pairs)

@@ -128,8 +128,8 @@ def notice_lines(runs: Sequence[ComparedRun]) -> list[str]:
     return lines
 
 
-def check_comparable(runs: Sequence[ComparedRun]) -> list[str]:
-    """What a reader must know of these runs.
+def check_comparable(runs: Sequence[ComparedRun], *, seeds: bool = True) -> list[str]:
+    """What a reader must know of these runs; of unequal seeds if `seeds`.
 
     Raises:
         UserError: If they differ in more than their models.
@@ -146,9 +146,9 @@ def check_comparable(runs: Sequence[ComparedRun]) -> list[str]:
         how = ", ".join(f"{key} {value}" for key, value in run.manifest.reading.items() if key != "match")
         if how:
             warnings.append(f"{run.label}: its predictions did not fit and were read with {how}.")
-    seeds = sorted({run.manifest.seed for run in runs})
-    if len(seeds) > 1:
-        warnings.append(f"The runs used different seeds ({', '.join(map(str, seeds))}): chance differs between them.")
+    used = sorted({run.manifest.seed for run in runs})
+    if seeds and len(used) > 1:
+        warnings.append(f"The runs used different seeds ({', '.join(map(str, used))}): chance differs between them.")
     return list(dict.fromkeys(warnings))
 
 
@@ -282,6 +282,21 @@ def choose_metrics(runs: Sequence[ComparedRun], rows: Sequence[RunRows], wanted:
         if name not in shared:
             raise UserError(f"Not every run has the metric {name!r}.", did_you_mean(name, shared))
     return list(wanted)
+
+
+def not_in_all(runs: Sequence[ComparedRun], rows: Sequence[RunRows]) -> list[str]:
+    """A sentence on headline metrics by which some runs were scored and others were not."""
+    lacking: dict[tuple[str, ...], list[str]] = {}
+    for name in dict.fromkeys(name for columns in rows for name in columns):
+        without = tuple(run.label for run, columns in zip(runs, rows, strict=True) if name not in columns)
+        record = metric_info(runs, name)
+        if without and record is not None and record.headline:
+            lacking.setdefault(without, []).append(name)
+    return [
+        f"{', '.join(names[:4])}{f' and {len(names) - 4} more' if len(names) > 4 else ''}: not scored for "
+        f"{', '.join(without)}, so not compared. `hmbench score --run RUN --metric NAME` adds what is missing."
+        for without, names in lacking.items()
+    ]
 
 
 def check_versions(runs: Sequence[ComparedRun], rows: Sequence[RunRows], names: Sequence[str]) -> None:

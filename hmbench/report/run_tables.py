@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from hmbench.files import write_text
 from hmbench.protocols import MetricInfo
 from hmbench.report.text_table import TextTable, arrow, to_csv
+from hmbench.results.intervals import MIN_SCENES
 from hmbench.results.notes import run_notes
 from hmbench.results.records import RunManifest
 from hmbench.results.summary import UNFINISHED, MetricSummary
@@ -30,7 +31,7 @@ def write_run_tables(folder: Path, manifest: RunManifest, summary: Mapping[str, 
         header=HEADER,
         rows=table_lines(manifest, summary, headline_only=False),
         notice=manifest.about.notice,
-        notes=run_notes(folder, manifest),
+        notes=[*run_notes(folder, manifest), *interval_notes(summary)],
     )
     write_text(folder / "table.md", table.markdown())
     write_text(folder / "table.csv", csv_text(manifest, summary))
@@ -76,7 +77,17 @@ def screen_table(manifest: RunManifest, summary: Mapping[str, MetricSummary], *,
         table.add_column(name, justify=justify)  # type: ignore[arg-type]
     for line in table_lines(manifest, summary, headline_only=headline_only):
         table.add_row(*map(escape, line))
+    table.caption, table.caption_justify = escape("\n".join(interval_notes(summary))), "left"
     return table
+
+
+def interval_notes(summary: Mapping[str, MetricSummary]) -> list[str]:
+    """Why some means have no interval, where too few scenes are the reason."""
+    few = sorted({s.scenes for s in summary.values() if s.mean is not None and 0 < s.scenes < MIN_SCENES})
+    if not few:
+        return []
+    counted = " or ".join(map(str, few)) + (" scene" if few == [1] else " scenes")
+    return [f"No interval on {counted}: it needs clips of {MIN_SCENES}."]
 
 
 def skipped_reasons(summary: Mapping[str, MetricSummary]) -> dict[str, list[str]]:

@@ -4,6 +4,7 @@ import io
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from rich.table import Table
 
 from hmbench.cli.console import SafeConsole, progress_bar
 from hmbench.data.mini_world import jit
+from hmbench.report.run_tables import interval_notes
 from hmbench.results.metric_record import MetricRecord
 from hmbench.results.records import RunManifest
 from hmbench.results.summary import MetricSummary
@@ -63,6 +65,19 @@ def test_a_runs_table_shows_names_as_text(name: str) -> None:
     summary = MetricSummary(metric="m", version=1, mean=1.0, low=None, high=None, scored=1, total=1, reasons={})
     text = shown(screen_table(manifest, {"m": summary}))
     assert "\x1b" not in text and (name in text or "\x1b" in name or "\\" in name)
+
+
+def test_a_mean_without_an_interval_says_why() -> None:
+    two = MetricSummary(metric="m", version=1, mean=1.0, low=None, high=None, scored=2, total=2, reasons={}, scenes=2)
+    said = {n: interval_notes({"m": replace(two, scenes=n), "l": replace(two, scenes=4, low=0.5)}) for n in (1, 2, 4)}
+    assert said == {
+        1: ["No interval on 1 scene: it needs clips of 4."],
+        2: ["No interval on 2 scenes: it needs clips of 4."],
+        4: [],
+    }
+    assert interval_notes({"m": replace(two, scenes=3), "l": replace(two, scenes=2)}) == [
+        "No interval on 2 or 3 scenes: it needs clips of 4."
+    ]
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "ascii", "utf-8"])

@@ -31,7 +31,7 @@ from hmbench.report.forest_plot import forest_lines, write_forest
 from hmbench.report.side_by_side import GAP, LABEL_HEIGHT, most_different, side_by_side
 from hmbench.results.intervals import difference_interval
 from hmbench.results.metric_record import metric_records
-from hmbench.results.records import Row, RunManifest, write_rows
+from hmbench.results.records import Row, RunManifest, read_rows, write_rows
 from hmbench.results.run_folder import RunFolder
 
 SAMPLES = tuple(f"clip{i:02d}" for i in range(24))
@@ -522,7 +522,19 @@ def test_decoders_are_part_of_comparability(tmp_path) -> None:
 def test_predictions_that_were_made_to_fit_are_named(tmp_path) -> None:
     a = make_run(tmp_path / "a", "a", reading={"align": "resample", "match": "{id}_s0.mp4"})
     b = make_run(tmp_path / "b", "b")
-    assert check_comparable(load_runs([a, b])) == ["a: its predictions did not fit and were read with align resample."]
+    said = "a: its predictions did not fit and were read with align resample."
+    assert check_comparable(load_runs([a, b])) == [said]
+    seeds = [make_run(tmp_path / f"b{n}", "b", seed=n) for n in (0, 1)]
+    assert said in compare_runs([a, *seeds], CompareSettings(pool_seeds=True)).warnings
+
+
+def test_metrics_that_only_some_runs_have_are_named(tmp_path) -> None:
+    """A table without PSNR did not say that the second run had never been scored by it."""
+    a, b = make_run(tmp_path / "a", "a"), make_run(tmp_path / "b", "b")
+    write_rows(b / "rows.jsonl", [r for r in read_rows(b / "rows.jsonl") if r.metric not in ("psnr", "detail")])
+    said = "psnr: not scored for b, so not compared. `hmbench score --run RUN --metric NAME` adds what is missing."
+    assert said in compare_runs([a, b]).warnings and said in compare_runs([b, a]).warnings
+    assert "not scored" not in " ".join(compare_runs([a, b], CompareSettings(metrics=["lpips"])).warnings)
 
 
 @pytest.mark.parametrize(

@@ -76,5 +76,5 @@ def test_inspect_draws_a_runs_events(tmp_path, monkeypatch, capfd):
     events = DiscWorld().load(sample).truth.events
     pictures = sorted(p.name for p in (tmp_path / "run" / "inspect" / sample).iterdir())
     assert pictures == [*(f"event-{k + 1}.png" for k in range(len(events))), "trajectories.png"]
-    assert "disc-" in text
+    assert "disc-" in text and "No verdicts: subjects were not followed (--no-tracking)." in text
     assert str(events[0].reentry) in text
