@@ -89,6 +89,7 @@ def test_own_memory_builds() -> None:
 
     from reference_model.model.memory import Backbone, FullMemory
     from reference_model.model.methods import find_method
+    from reference_model.model.sequence import Grid
 
     method = find_method("own_memory:EVERY_OTHER")
     kind = sys.modules["own_memory"].EveryOther
@@ -96,6 +97,8 @@ def test_own_memory_builds() -> None:
     memory = kind(kind.Settings(), Backbone(dim=64, heads=2, layers=1, in_channels=4, patch=(1, 2, 2)))
     chosen = memory.select(torch.zeros(2, 10, 12), torch.zeros(2, 10, 12))
     assert chosen.tolist() == [[1, 3, 5, 7, 9]] * 2
+    facts = memory.facts(Grid(11, 4, 7), Grid(10, 4, 7))
+    assert facts.tokens_seen == (5 + 10) * 28, "what was left out costs nothing"
 
 
 def snippets(document: str) -> list[str]:
