@@ -83,14 +83,23 @@ class Actor:
         return max(x, 0), round(self.y), min(x + self.width, W), round(self.y) + self.height
 
 
-def film(actors, frames=range(2 * HALF)):
+PAN = np.round(24 * np.sin(np.arange(2 * HALF) / 7)).astype(int)
+"""A camera that turns to the right and back, in pixels."""
+
+
+def film(actors, frames=range(2 * HALF), pan=None):
+    """Video and label maps; with `pan`, pixels that the camera has turned to the right in each frame of the clip."""
     rng = np.random.default_rng(3)
     wall = rng.integers(80, 140, (H, W, 3)).astype(np.uint8)
     video = np.repeat(wall[None], len(frames), axis=0)
     labels = np.zeros(video.shape[:3], np.uint8)
     for i, t in enumerate(frames):
+        moved = 0 if pan is None else int(pan[t])
+        video[i] = np.roll(wall, -moved, axis=1)
         for actor in actors:
             box = actor.box(t)
+            if box is not None:
+                box = (max(box[0] - moved, 0), box[1], min(box[2] - moved, W), box[3])
             if box is not None and box[2] > box[0]:
                 video[i, box[1] : box[3], box[0] : box[2]] = actor.colour
                 # a step: legs of another shade move, so that bodies are not frozen
@@ -100,15 +109,19 @@ def film(actors, frames=range(2 * HALF)):
     return video, labels
 
 
-def make_case(actors, played, *, tracks=None, oracle=True) -> Case:
+def make_case(actors, played, *, tracks=None, oracle=True, pan=None) -> Case:
     """The truth played by `actors`, the prediction by `played`."""
-    video, labels = film(actors)
+    video, labels = film(actors, pan=pan)
     notes = {a.label: SubjectNote(name=f"actor-{a.label}", category="person") for a in actors}
     subjects = subjects_from_labels(labels, Annotations(notes=notes, separate=True))
     events = [
         e for s in subjects for e in find_events(visible_frames(s.visible_area, H * W), HALF, s.label, min_hidden=5)
     ]
     poses = np.tile(np.eye(4), (2 * HALF, 1, 1))
+    if pan is not None:
+        angle = np.arctan(pan / W)  # the focal length is W
+        poses[:, 0, 0] = poses[:, 2, 2] = np.cos(angle)
+        poses[:, 0, 2], poses[:, 2, 0] = np.sin(angle), -np.sin(angle)
     prompt = Prompt(
         context=video[:HALF],
         context_poses=poses[:HALF],
@@ -125,7 +138,7 @@ def make_case(actors, played, *, tracks=None, oracle=True) -> Case:
         events=tuple(events),
         separate_subjects=True,
     )
-    shown, shown_labels = film(played, range(HALF, 2 * HALF))
+    shown, shown_labels = film(played, range(HALF, 2 * HALF), pan)
     if oracle and tracks is None:
         tracks = OracleTracker(shown_labels, encoder=ColourEncoder()).track(shown)
     return Case(Sample(id="stage", prompt=prompt, truth=truth), shown, tracks=tracks)

@@ -33,6 +33,7 @@ from hmbench.metrics.reentry.readings import READINGS
 from hmbench.metrics.summary import MemoryScore
 from hmbench.metrics.table import REGIONS, default_metrics
 from hmbench.metrics.tracking import TrackingMetric
+from hmbench.metrics.vbench import DynamicDegree, MotionSmoothness, TemporalFlickering
 from hmbench.networks.backbones import Backbone
 from hmbench.protocols import Metric
 from tests.metrics import stage
@@ -64,6 +65,8 @@ PLAYED: dict[str, tuple[stage.Actor, ...]] = {
 def _stage(name: str) -> Case:
     if name in PLAYED:
         return stage.make_case(TRUTH, PLAYED[name])
+    if name == "camera turns":
+        return stage.make_case(TRUTH, PLAYED["shifted"], pan=stage.PAN)
     case = stage.make_case(TRUTH, PLAYED["shifted"], oracle=name != "no tracks")
     if name == "one mask":
         return stage.one_mask(case)
@@ -94,7 +97,7 @@ def _wall_sample():  # type: ignore[no-untyped-def]
 
 
 TOYS: dict[str, Callable[[str], Case]] = {
-    **dict.fromkeys((*PLAYED, "noisy", "one mask", "no tracks"), _stage),
+    **dict.fromkeys((*PLAYED, "noisy", "one mask", "no tracks", "camera turns"), _stage),
     **dict.fromkeys(("wall, late", "wall, forgotten", "wall, zoomed"), _wall),
 }
 
@@ -135,7 +138,16 @@ def _colour() -> tuple[Metric, ...]:
         *(ReentryMetric(reading, encoder) for reading in READINGS),
         *(TrackingMetric(name) for name in ("hota", "deta", "assa", "idf1")),  # type: ignore[arg-type]
         *(metric for metric in _shipped() if not metric.info.needs - {"truth", "labels"}),
+        TemporalFlickering(),
+        MotionSmoothness(Backbone("average", lambda: lambda before, after: (before + after) / 2)),
+        DynamicDegree(Backbone("brightness flow", lambda: _flow)),
     )
+
+
+def _flow(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
+    """A toy: what becomes brighter moves right and down, by a twelfth of the change."""
+    change = (after - before).mean(dim=1, keepdim=True) / 12
+    return torch.cat([change, change / 2], dim=1)
 
 
 def _sets(*, all_of_them: bool) -> dict[str, tuple[Metric, ...]]:
@@ -149,7 +161,7 @@ KNOWN: dict[str, Case] = {}
 def measured(name: str) -> Iterator[tuple[str, int, float | str]]:
     """Metric, version and number on one toy, or why it has none."""
     case = TOYS[name](name)
-    kind = "wall" if name.startswith("wall") else name if name == "one mask" else "stage"
+    kind = "wall" if name.startswith("wall") else name if name in ("one mask", "camera turns") else "stage"
     if kind in KNOWN:
         KNOWN[kind].hand_on(case, KNOWN_OF_A_CLIP)
     KNOWN.setdefault(kind, case)

@@ -85,3 +85,10 @@ def test_bad_paths_are_told_apart() -> None:
     broken = poses.copy()
     broken[3, :3, 0] *= -1
     assert "frame 3 is a mirror image" in str(pose_problem(broken))
+    broken = poses.copy()
+    broken[1, :3, :3] *= 1.1
+    broken[3, :3, :3] *= 1.5
+    assert pose_problem(broken) == "the pose of frame 1 is not rigid (its axes are off by 0.21)", "the first, not worst"
+    broken = poses.copy()
+    broken[2, 3, 1] = 0.01
+    assert pose_problem(broken) == "the last row of a pose is not 0 0 0 1"
