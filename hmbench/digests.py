@@ -43,6 +43,15 @@ def file_digest(path: Path) -> str:
         raise unreadable(error, path) from error
 
 
+def video_digest(path: Path) -> str:
+    """The digest by which scores and entries know a predicted video that is one file: 16 hexadecimal digits.
+
+    Raises:
+        SampleError: If it cannot be read.
+    """
+    return file_digest(path)[:16]
+
+
 def content_digest(path: Path) -> str:
     """sha256 of a file, from the cache if the file did not change since."""
     return content_digests([path])[path]

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hmbench.digests import video_digest
 from hmbench.report.compare_inputs import read_samples
 from hmbench.report.pages.content import Board, Contender, Published, Site
 from hmbench.report.pages.events import by_clip, read_events
 from hmbench.report.pages.from_runs import card_of, columns_of, cost_of, make_board, read_clips, read_metrics
-from hmbench.report.pages.media import file_digest
 from hmbench.report.pages.words import file_names, shown, web_link
 from hmbench.report.text_table import TextTable
 from hmbench.results.records import Row, RunManifest
@@ -217,7 +217,7 @@ def _digest(source: Source, clip: str) -> str | None:
     path = RunFolder(source.path).prediction(clip)
     if Path(clip).name != clip or not path.is_file():
         return None
-    return file_digest(path)
+    return video_digest(path)
 
 
 def _described(entries: Sequence[Entry], sources: Sequence[Source]) -> dict[str, Mapping[str, Any]]:

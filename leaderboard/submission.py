@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from hmbench.digests import video_digest
 from hmbench.errors import UserError
 from hmbench.report.compare_inputs import read_samples
 from hmbench.report.pages.events import read_events
@@ -156,7 +157,7 @@ def _check_unchanged(run: RunFolder, manifest: RunManifest, rows: list[Row]) -> 
         for row in (one for one in scores.rows if one.metric in manifest.metrics):
             if kept.get((row.sample, row.metric)) != row:
                 raise _changed(run, f"rows.jsonl and the scores of {sample} disagree on {row.metric}")
-        digest = _video_digest(_video(run, manifest, sample))
+        digest = video_digest(_video(run, manifest, sample))
         if not str(scores.stamp).endswith(f":{digest}"):
             raise _changed(run, f"the prediction of {sample} is not the one that was scored")
         digests[sample] = digest
@@ -178,8 +179,3 @@ def _video(run: RunFolder, manifest: RunManifest, sample: str) -> Path:
     if not path.is_file():
         raise UserError(f"The prediction of {sample} is missing in {run.path}.", "Submit a run with its predictions.")
     return path
-
-
-def _video_digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from hmbench.data.index_journal import Journal
+from hmbench.digests import file_digest
 from hmbench.durable import replacing
 from hmbench.errors import SampleError
 from hmbench.workers.spread import Known, in_order
@@ -224,12 +225,7 @@ def _from_headers(folder: Path) -> dict[str, Any]:
 
 
 def _file(path: Path) -> dict[str, Any]:
-    with path.open("rb") as stream:
-        return {
-            "name": path.name,
-            "bytes": path.stat().st_size,
-            "sha256": hashlib.file_digest(stream, "sha256").hexdigest(),
-        }
+    return {"name": path.name, "bytes": path.stat().st_size, "sha256": file_digest(path)}
 
 
 def _signature(folder: Path, caption: str | None) -> str:

@@ -25,6 +25,8 @@ from hmbench.case import Case
 from hmbench.errors import UserError
 from hmbench.files import read_json, write_json
 
+DIGEST = "digest of the clip"
+"""Key of `Case.memo` for it."""
 log = logging.getLogger(__name__)
 
 
@@ -62,7 +64,7 @@ def _read(path: Path) -> Any:
 
 def _digest(case: Case, *, tracks: bool) -> str:
     """Digest of the clip's frames, masks, cameras and events, and of its known tracks."""
-    parts = [case.memo("digest of the clip", lambda: _of_clip(case))]
+    parts = [case.memo(DIGEST, lambda: _of_clip(case))]
     if tracks:
         digest = hashlib.sha256()
         for track in case.reference_tracks or ():

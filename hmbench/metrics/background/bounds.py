@@ -23,6 +23,8 @@ from hmbench.metrics.background.views import FINE_WIDTH, likeness, small_views
 from hmbench.metrics.clip_facts import clip_fact
 from hmbench.types import Video
 
+BOUNDS = "background bounds"
+"""Key of `Case.memo` for the bounds of a clip, and of the cache."""
 LEAST = 0.2
 """Share of the truth's following below which nothing follows in any clip: pictures that do not change, whatever comes
 and goes on them (docs/metrics/background.md)."""
@@ -66,10 +68,10 @@ def bounds_of(case: Case) -> Bounds:
     """The bounds of a case's clip, from the cache where it has them."""
 
     def find() -> Bounds:
-        known = clip_fact(case, "background bounds", lambda: _bounds(case)._asdict(), _sound, tracks=True)
+        known = clip_fact(case, BOUNDS, lambda: _bounds(case)._asdict(), _sound, tracks=True)
         return Bounds(**known)
 
-    return case.memo("background bounds", find)
+    return case.memo(BOUNDS, find)
 
 
 def as_seen(video: Video) -> Video:

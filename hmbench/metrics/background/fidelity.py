@@ -16,15 +16,19 @@ import math
 from typing import Literal
 
 from hmbench.case import Case
-from hmbench.metrics.background.bounds import bounds_of
+from hmbench.metrics.background.bounds import BOUNDS, bounds_of
 from hmbench.metrics.background.following import follows_camera
 from hmbench.metrics.background.registration import (
+    MASK,
+    OTHER_VIEWS,
+    TARGET_VIEWS,
     predicted_likeness,
     predicted_views,
     registration_of,
     target_views,
 )
 from hmbench.metrics.background.structure import Structure, partners, structure
+from hmbench.metrics.clip_facts import DIGEST
 from hmbench.metrics.needs import LABELS, TRUTH
 from hmbench.protocols import MetricInfo
 from hmbench.types import Score
@@ -121,11 +125,5 @@ def _between(value: float, floor: float, ceiling: float) -> float:
     return min(max((value - floor) / max(ceiling - floor, 0.02), 0.0), 1.0)
 
 
-KNOWN_OF_A_CLIP = (
-    "background target views",
-    "background mask",
-    "background other views",
-    "background bounds",
-    "digest of the clip",
-)
+KNOWN_OF_A_CLIP = (TARGET_VIEWS, MASK, OTHER_VIEWS, BOUNDS, DIGEST)
 """Keys of `Case.memo` that depend on the sample alone: who scores several predictions of a clip may hand them on."""

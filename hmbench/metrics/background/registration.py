@@ -42,6 +42,8 @@ LEAST_ASKED = 0.25
 """Share of the frames that must tell where the camera looks: who hides the background all the time follows nothing."""
 MARGIN = 0.02
 """Share of a frame's width around subjects that counts as theirs: shadows and ragged masks."""
+TARGET_VIEWS, OTHER_VIEWS, MASK = "background target views", "background other views", "background mask"
+"""Keys of `Case.memo` for what depends on the clip alone."""
 STANDING = 2.0
 """Degrees: a camera that stays within them asks nobody to follow."""
 
@@ -80,7 +82,7 @@ def predicted_likeness(case: Case) -> Likeness:
 
 def other_views(case: Case) -> NDArray[np.bool_]:
     """Which asked views are others than which, ``[T, T]``: `ANOTHER_VIEW` apart."""
-    return case.memo("background other views", lambda: _others(case.sample.prompt.target_poses))
+    return case.memo(OTHER_VIEWS, lambda: _others(case.sample.prompt.target_poses))
 
 
 def path_of(poses: Poses) -> float:
@@ -113,7 +115,7 @@ def predicted_views(case: Case) -> Scales:
 
 def target_views(case: Case) -> Scales:
     """Views of the real continuation, subjects masked."""
-    return case.memo("background target views", lambda: small_views(case.truth.target, background_mask(case)))
+    return case.memo(TARGET_VIEWS, lambda: small_views(case.truth.target, background_mask(case)))
 
 
 def background_mask(case: Case) -> NDArray[np.bool_]:
@@ -122,7 +124,7 @@ def background_mask(case: Case) -> NDArray[np.bool_]:
     A prediction is masked by them alone, and not by what a tracker finds in it: else what is wrong could be hidden
     behind whatever looks like a subject. One who stands elsewhere hides some background, and that is counted.
     """
-    return case.memo("background mask", lambda: _real_mask(case))
+    return case.memo(MASK, lambda: _real_mask(case))
 
 
 def context_mask(case: Case) -> NDArray[np.bool_]:

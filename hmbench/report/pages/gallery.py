@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hmbench.digests import video_digest
 from hmbench.errors import SampleError, UserError
 from hmbench.files import read_json
 from hmbench.report.pages.content import Board, Clip, Contender
-from hmbench.report.pages.media import Job, Made, estimate, file_digest, key_of, make_all, moments_around
+from hmbench.report.pages.media import Job, Made, estimate, key_of, make_all, moments_around
 from hmbench.report.pages.words import shown
 from hmbench.results.run_folder import RunFolder
 
@@ -144,7 +145,7 @@ def prediction(contender: Contender, clip: Clip) -> Path | None:
     if not path.is_file():
         return None
     wanted = contender.video_digests
-    return path if wanted is None or wanted.get(clip.key) == file_digest(path) else None
+    return path if wanted is None or wanted.get(clip.key) == video_digest(path) else None
 
 
 class Gallery:
@@ -228,7 +229,7 @@ class Gallery:
                 continue
             frames = 77 if sample is None else sample.prompt.num_target_frames
             jobs[contender.name] = Job(
-                key=key_of("prediction", file_digest(path), frames),
+                key=key_of("prediction", video_digest(path), frames),
                 frames=functools.partial(_read, path, sample),
                 fps=fps,
                 moments=moments_around(after, frames),

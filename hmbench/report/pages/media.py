@@ -9,7 +9,6 @@ together (`GOP`), so that scrubbing and stepping are exact and quick.
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -20,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmbench.cache import cache_folder
+from hmbench.durable import replacing
 from hmbench.errors import SampleError
 from hmbench.files import write_text
 from hmbench.types import Video
@@ -70,12 +70,6 @@ class Made:
 def key_of(*parts: object) -> str:
     """Key of a video made from these parts."""
     return hashlib.sha256("\0".join([SETTINGS, *map(str, parts)]).encode()).hexdigest()[:24]
-
-
-def file_digest(path: Path) -> str:
-    """The digest by which scores know a prediction."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def estimate(videos: int, pixels: int, frames: int) -> int:
@@ -167,9 +161,5 @@ def _make(job: Job) -> Made | str:
 def _write_strip(path: Path, picture: NDArray[np.uint8]) -> None:
     from PIL import Image
 
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.part.webp")
-    try:
+    with replacing(path) as temporary:
         Image.fromarray(picture).save(temporary, "WEBP", quality=72, method=4)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -14,11 +14,11 @@ import pytest
 from typer.testing import CliRunner
 
 from hmbench.cli import app
+from hmbench.digests import video_digest
 from hmbench.errors import UserError
 from hmbench.report.pages.content import Contender, Metric, Site
 from hmbench.report.pages.from_runs import boards_from_runs, make_board, read_clips
 from hmbench.report.pages.gallery import choose_clips, plan, spans
-from hmbench.report.pages.media import file_digest
 from hmbench.report.pages.site import HERE, Quiet, Videos, write_site
 from hmbench.results.run_folder import RunFolder
 from hmbench.results.summary import MetricSummary, summarise
@@ -242,7 +242,7 @@ def test_command(tmp_path) -> None:
     wrong = CliRunner().invoke(app, ["report", str(tmp_path), "--out", str(tmp_path / "other")])
     assert isinstance(wrong.exception, UserError)
     assert "is not a run" in wrong.exception.what
-    assert file_digest(RunFolder(run).prediction(RunFolder(run).read_manifest().samples[0]))
+    assert video_digest(RunFolder(run).prediction(RunFolder(run).read_manifest().samples[0]))
 
 
 def test_the_bar_of_pages_ends_where_the_pages_do(tmp_path) -> None:
