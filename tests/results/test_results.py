@@ -12,7 +12,7 @@ from hmbench.results.metric_record import metric_records
 from hmbench.results.records import Row, RunManifest, read_rows, write_rows
 from hmbench.results.run_folder import RunFolder
 from hmbench.results.seeds import variation
-from hmbench.results.summary import summarise
+from hmbench.results.summary import UNFINISHED, summarise
 
 
 def rows(values: list[float | None], metric: str = "psnr") -> list[Row]:
@@ -145,3 +145,25 @@ def test_another_run_is_known_by_each_part_of_its_identity(field: str, other: ob
     assert one.identity() != replace(one, **{field: other}).identity()
     told = replace(one, model_info={**one.model_info, "standing": "model"})
     assert told.identity() == one.identity(), "runs of 0.1 did not say their standing"
+
+
+def test_levels_of_variation_by_hand() -> None:
+    """Two scenes of two clips of two seeds: sums of squares 14, 8.5 and 28.125, each freed of the level below."""
+    seen = {("A", "a1"): (1, 3), ("A", "a2"): (5, 7), ("B", "b1"): (10, 12), ("B", "b2"): (10, 14)}
+    many = [
+        Row(sample=sample, metric="psnr", version=1, value=float(value), cluster=scene)
+        for (scene, sample), values in seen.items()
+        for value in values
+    ]
+    found = variation(many)
+    assert found.seeds == pytest.approx(np.sqrt(14 / 4))
+    assert found.clips == pytest.approx(np.sqrt(8.5 / 2 - 3.5 / 2))
+    assert found.scenes == pytest.approx(np.sqrt(28.125 - 4.25 / 2))
+
+
+def test_samples_without_a_row_are_counted_and_a_clip_without_a_scene_is_one() -> None:
+    alone = [replace(row, cluster="") for row in rows([1.0, 2.0, None, 3.0])]
+    found = summarise(alone, samples=9)["psnr"]
+    assert (found.scored, found.total, found.scenes) == (3, 9, 3)
+    assert found.reasons[UNFINISHED] == 5 and sum(found.reasons.values()) == 6
+    assert UNFINISHED not in summarise(alone, samples=4)["psnr"].reasons

@@ -131,4 +131,6 @@ def test_a_metrics_record_comes_back_and_says_what_nobody_said() -> None:
         "name": "psnr", "version": 2, "higher_is_better": True, "unit": "", "source": "", "headline": False,
     }  # fmt: skip
     assert MetricRecord.from_content("psnr", old.content()) == old
+    said = {"version": 2, "higher_is_better": True, "needs": None, "bounds": None}
+    assert MetricRecord.from_content("psnr", said) == old, "null says as little as nothing"
     assert bounds_of(old) is None and bounds_of(record) == (0.0, None) and bounds_of(None) is None

@@ -65,9 +65,9 @@ def test_the_joined_one_has_the_looks_of_all_its_frames() -> None:
 
 
 def test_a_view_counts_by_its_size_its_confidence_and_whether_it_is_whole() -> None:
-    """Roots of areas 40 and 160; the third is cut off at the right, and counts three tenths."""
-    one = tracklet({0: 10.0, 1: 20.0, 2: 76.0})
-    one.boxes[1] = 20, 20, 36, 30
+    """Roots of areas 40 and 160; the third is cut off at the right (80, not 60), and counts three tenths."""
+    one = tracklet({0: 10.0, 1: 60.0, 2: 76.0})
+    one.boxes[1] = 60, 20, 76, 30
     one.scores[:3] = 0.9, 0.5, 0.8
     weights = np.sqrt([40, 160, 40]) * [0.9, 0.5, 0.8 * 0.3]
     np.testing.assert_allclose(one.trust(SIZE), weights / weights.sum(), rtol=1e-6)
