@@ -35,6 +35,32 @@ def _of_call(made: ast.expr, tree: ast.Module) -> str | None:
     return str(found.value) if isinstance(found, ast.Constant) else None
 
 
+def lacks(value: str) -> list[str] | None:
+    """The public names of a module that has no such ``NAME``; None if it has, or if that shows only when it runs."""
+    module, _, name = value.partition(":")
+    tree = _tree(module)
+    if tree is None:
+        return None
+    bound: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and node.id in _MAKERS:
+            return None
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            bound.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            bound.add(node.id)
+        elif isinstance(node, ast.alias):
+            bound.add(node.asname or node.name.partition(".")[0])
+    if name in bound or bound & {"*", "__getattr__"}:
+        return None
+    return [node.name for node in tree.body if isinstance(node, _MADE) and not node.name.startswith("_")]
+
+
+_MADE = (ast.FunctionDef, ast.ClassDef)
+_MAKERS = {"globals", "exec", "eval", "vars", "locals", "setattr", "sys"}
+"""What may give a module names that its text does not show."""
+
+
 @cache
 def _tree(module: str) -> ast.Module | None:
     try:

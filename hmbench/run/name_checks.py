@@ -8,11 +8,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from hmbench.data.splits import EMBEDDED_SPLITS
+from hmbench.described import lacks
 from hmbench.errors import UserError, did_you_mean
 from hmbench.files import read_json
 from hmbench.metrics.names import metric_names
 from hmbench.registry import DATA as DATA_SOURCES
-from hmbench.registry import METRICS, MODELS, OPTIONS, TRACKERS, factory_options, find_factory, model_names
+from hmbench.registry import METRICS, MODELS, OPTIONS, TRACKERS, Kind, factory_options, find_factory, model_names
 
 PROFILES = ("mini", "paper")
 
@@ -28,19 +29,23 @@ def check_names(
     """
     if tracker is not None and ":" not in tracker and tracker not in (known := TRACKERS.points()):
         raise TRACKERS.unknown(tracker, known)
+    if tracker is not None and ":" in tracker:
+        _check_module(TRACKERS, tracker)
     if profile is not None and profile not in PROFILES:
         raise UserError(f"There is no profile {profile!r}.", f"Available: {', '.join(PROFILES)}.")
     if model is not None and not Path(model).is_dir() and ":" not in model and model not in model_names():
         raise MODELS.unknown(model, model_names(), "a saved model's folder, or ")
     elsewhere = ("http:", "https:", "command:")
     if model is not None and ":" in model and not model.startswith(elsewhere) and not Path(model).is_dir():
-        _check_module(model)
+        _check_module(MODELS, model)
     known = DATA_SOURCES.points()
     if data and not (data in known or ":" in data or Path(data).is_dir()):
         raise UserError(
             f"There is no data folder {data!r}.",
             f"{did_you_mean(data, known)} Or give a folder in HM-World's layout, or module:NAME.",
         )
+    if data and ":" in data and data not in known and not (Path(data).is_dir() or data.startswith("{")):
+        _check_module(DATA_SOURCES, data)
     splits = _known_splits(data) if data and split else None
     if splits is not None and split not in splits:
         raise UserError(f"{data} has no split {split!r}.", did_you_mean(str(split), splits))
@@ -54,16 +59,19 @@ def _known_splits(data: str) -> Sequence[str] | None:
     return ["all", *read_json(listed, kind=dict)] if listed.is_file() else None
 
 
-def _check_module(model: str) -> None:
-    """Refuses ``module:NAME`` whose module is nowhere, without importing anything."""
-    top = model.partition(":")[0].partition(".")[0]
+def _check_module(kind: Kind, value: str) -> None:
+    """Refuses ``module:NAME`` whose module is nowhere, or in whose text no such name is bound, without importing it."""
+    module, _, name = value.partition(":")
+    top = module.partition(".")[0]
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.append(here)
     if top.isidentifier() and top not in sys.modules and find_spec(top) is None:
         raise UserError(
-            f"The module {top!r}, needed by model {model!r}, cannot be imported.",
+            f"The module {top!r}, needed by {kind.what} {value!r}, cannot be imported.",
             "Install the package that offers it, or go to the folder that holds it.",
         )
+    if module not in sys.modules and (names := lacks(value)) is not None:
+        raise UserError(f"{module} has no {name!r}.", did_you_mean(name, names))
 
 
 def check_options(model: str | None, options: Mapping[str, str]) -> None:
@@ -94,6 +102,9 @@ def check_metrics(names: Sequence[str]) -> None:
     Raises:
         UserError: If there is no such metric. Installed ones may offer several each, and are looked at later.
     """
+    for name in names:
+        if ":" in name:
+            _check_module(METRICS, name)
     installed = METRICS.points()
     if installed:
         return

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from hmbench.cli import app
 from hmbench.cli import completion as shell
 from hmbench.cli.common import EXAMPLES, JSON, leaves
+from hmbench.described import lacks
 from hmbench.errors import UserError
 from hmbench.run.request import names_of
 
@@ -88,6 +89,11 @@ def test_metrics_are_named_in_one_way_everywhere() -> None:
 TYPOS = {
     "eval --model hydraa --data mini": "There is no model 'hydraa'",
     "eval --model own_modle:Last --data mini": "The module 'own_modle', needed by model 'own_modle:Last'",
+    "eval --model own:Frezee --data mini": "Did you mean 'Freeze'?",
+    "eval --model hydra --data own:Squaers": "own has no 'Squaers'.",
+    "eval --model hydra --data onw:Squares": "The module 'onw', needed by data source 'onw:Squares'",
+    "eval --model hydra --data mini --metric own:Brigthness": "Did you mean 'Brightness'?",
+    "score --predictions videos --data mini --tracker own:Sort": "own has no 'Sort'",
     "eval --model hydra --data minni": "There is no data folder 'minni'",
     "eval --model hydra --data mini --metric pnsr": "There is no metric 'pnsr'",
     "eval --model hydra --data mini --tracker sort": "There is no tracker 'sort'",
@@ -115,9 +121,22 @@ TYPOS = {
 HEAVY = ("torch", "numpy", "scipy", "pandas", "cv2", "av", "numba", "matplotlib", "transformers")
 
 
+def test_names_that_a_module_makes_when_it_runs_are_not_refused(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    for number, (text, refused) in enumerate(
+        [("A = B = 1", True), ("A = NAME = 1", False), ("try:\n    import x as NAME\nexcept OSError:\n    ...", False),
+         ("from os import *", False), ("def __getattr__(name): ...", False), ("globals()['NAME'] = 1", False),
+         ("class NAME: ...", False), ("for NAME in (1,): ...", False), ("# NAME", True)]
+    ):  # fmt: skip
+        (tmp_path / f"made{number}.py").write_text(text)
+        assert (lacks(f"made{number}:NAME") is not None) == refused, text
+    assert lacks("json:loads") is None and lacks("nowhere_at_all:NAME") is None and lacks("math:sin") is None
+
+
 def test_typos_are_answered_before_anything_heavy_is_imported(tmp_path: Path) -> None:
     (tmp_path / "listed").mkdir()
     (tmp_path / "videos").mkdir()
+    (tmp_path / "own.py").write_text("class Freeze: ...\nclass Squares: ...\ndef Brightness(case): ...\nprint(1 / 0)\n")
     (tmp_path / "listed" / "splits.json").write_text('{"test": []}')
     code = f"""
 import shlex, sys
