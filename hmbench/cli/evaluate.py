@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +12,7 @@ import typer
 
 from hmbench.cli.options import Typed, default_out, takes_request
 from hmbench.errors import UserError
+from hmbench.run.name_checks import check_names
 from hmbench.run.place import place_of
 from hmbench.run.request import OWN, SCORING, EvalRequest, Reporter
 from hmbench.run.workers_request import SHARING
@@ -78,7 +80,7 @@ def evaluate_command(
     with RichReporter(verbose=verbose) as reporter:
         say_place(typed, reporter)
         result = evaluate(request, reporter)
-    _finish(result, request.out, all_metrics, reporter.said)
+    _finish(result, request.out, all_metrics, reporter.said, request.metrics)
 
 
 def generate_command(
@@ -136,7 +138,7 @@ def score_command(
     if requests:
         _finish_seeds(several, request.out, all_metrics)
     else:
-        _finish(result, request.out, all_metrics, reporter.said)
+        _finish(result, request.out, all_metrics, reporter.said, request.metrics)
 
 
 def own_video(
@@ -152,10 +154,12 @@ def own_video(
     """The options of the data source ``own-video``; None without a video.
 
     Raises:
-        UserError: If the size does not parse.
+        UserError: If there is no such video, or the size does not parse.
     """
     if video is None:
         return None
+    if not video.exists():
+        raise UserError(f"There is no video {video}.", "Check the path.")
     width, _, height = size.partition("x")
     if size != "own" and not (width.isdigit() and height.isdigit()):
         raise UserError(f"--video-size {size!r} is not of the form WIDTHxHEIGHT.", "For example 832x480, or 'own'.")
@@ -182,6 +186,10 @@ def _to_generate(typed: Typed, video: dict[str, Any] | None) -> EvalRequest:
     model, seed = typed["model"], typed["seed"]
     if video is None:
         return typed.request(out=typed["out"] or default_out(model, typed["data"], seed))
+    check_names(model=model, data=None, profile=typed["profile"], tracker=typed.values.get("tracker"))
+    from hmbench.data.own_video import check_own_video
+
+    check_own_video(**video)
     name = f"{Path(video['video']).stem}-{Path(video['camera']).stem}"
     out = typed["out"] or default_out(model, name, seed)
     return typed.request(out=out, data="own-video", data_options=video)
@@ -251,7 +259,7 @@ def _finish_seeds(result: SeedsResult, folder: Path, all_metrics: bool) -> None:
         raise typer.Exit(1)
 
 
-def _finish(result: EvalResult, folder: Path, all_metrics: bool, said: set[str]) -> None:
+def _finish(result: EvalResult, folder: Path, all_metrics: bool, said: set[str], asked: Collection[str] = ()) -> None:
     """Prints the table, what was skipped and why, and where the files are; exits non-zero if a sample failed."""
     from rich.markup import escape
 
@@ -262,7 +270,8 @@ def _finish(result: EvalResult, folder: Path, all_metrics: bool, said: set[str])
     if MODE.json:
         show_json(_as_json(result, folder))
     else:
-        screen.print(screen_table(result.manifest, result.summary, headline_only=not all_metrics))
+        table = screen_table(result.manifest, result.summary, headline_only=not all_metrics, asked=asked)
+        screen.print(table)
     for reason, names in skipped_reasons(result.summary).items() if not (MODE.quiet or MODE.json) else ():
         shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
         errors.print(f"[dim]skipped: {escape(shown)}: {escape(reason)}[/]", highlight=False, soft_wrap=True)

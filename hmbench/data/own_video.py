@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -170,11 +171,25 @@ def own_video(*, video: str, camera: str, caption: str = "", size: Any = None, *
     Raises:
         UserError: If a setting is unknown or impossible, or the video cannot be used.
     """
+    return OwnVideo(Path(video), camera, caption, _config(size, settings))
+
+
+def check_own_video(*, video: str, camera: str, caption: str = "", size: Any = None, **settings: Any) -> None:
+    """Raises what `own_video` raises for what can be told without decoding a frame; imports no torch.
+
+    Raises:
+        UserError: If there is no such video or camera, or a setting is unknown or impossible.
+    """
+    read_header(Path(video))
+    _cameras(camera, _config(size, settings))
+
+
+def _config(size: Any, settings: Mapping[str, Any]) -> OwnVideoConfig:
     known = {field.name for field in fields(OwnVideoConfig)} - {"size"}
     if unknown := sorted(set(settings) - known):
         raise UserError(f"An own video has no setting {unknown[0]!r}.", did_you_mean(unknown[0], known))
     shape = None if size is None else (int(size[0]), int(size[1]))
-    return OwnVideo(Path(video), camera, caption, OwnVideoConfig(size=shape, **settings))
+    return OwnVideoConfig(size=shape, **settings)
 
 
 class _Taken(NamedTuple):

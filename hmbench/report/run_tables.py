@@ -5,7 +5,7 @@ A mean stands with its 95 % interval and, where samples were skipped, with how m
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,20 +54,32 @@ def unfinished(summary: Mapping[str, MetricSummary]) -> int:
 
 
 def table_lines(
-    manifest: RunManifest, summary: Mapping[str, MetricSummary], *, headline_only: bool
+    manifest: RunManifest,
+    summary: Mapping[str, MetricSummary],
+    *,
+    headline_only: bool,
+    asked: Collection[str] = (),
 ) -> list[tuple[str, ...]]:
     """Cells, one line a metric.
 
     Metrics that no sample has a value for come last, with a dash; among the headline ones they are left out (the
-    reasons are told beside the table).
+    reasons are told beside the table). With the headline ones stand those that were `asked` for by name; where none
+    of them has a value, as of a video without a truth, all that have one are shown.
     """
     shown = list(summary.values())
     if headline_only:
-        shown = [s for s in shown if manifest.metrics[s.metric].headline and s.scored]
+        scored = [s for s in shown if s.scored]
+        shown = [s for s in scored if manifest.metrics[s.metric].headline or s.metric in asked] or scored
     return [_line(manifest.metrics[s.metric], s) for s in sorted(shown, key=lambda s: s.mean is None)]
 
 
-def screen_table(manifest: RunManifest, summary: Mapping[str, MetricSummary], *, headline_only: bool = True) -> Table:
+def screen_table(
+    manifest: RunManifest,
+    summary: Mapping[str, MetricSummary],
+    *,
+    headline_only: bool = True,
+    asked: Collection[str] = (),
+) -> Table:
     """The table for a terminal."""
     from rich.markup import escape
     from rich.table import Table
@@ -75,7 +87,7 @@ def screen_table(manifest: RunManifest, summary: Mapping[str, MetricSummary], *,
     table = Table(title=escape(run_title(manifest, summary)), title_justify="left", header_style="bold")
     for name, justify in zip(HEADER, ("left", "center", "right", "center", "right"), strict=True):
         table.add_column(name, justify=justify)  # type: ignore[arg-type]
-    for line in table_lines(manifest, summary, headline_only=headline_only):
+    for line in table_lines(manifest, summary, headline_only=headline_only, asked=asked):
         table.add_row(*map(escape, line))
     table.caption, table.caption_justify = escape("\n".join(interval_notes(summary))), "left"
     return table

@@ -95,6 +95,8 @@ TYPOS = {
     "eval --model hydra --data mini --metric own:Brigthness": "Did you mean 'Brightness'?",
     "score --predictions videos --data mini --tracker own:Sort": "own has no 'Sort'",
     "eval --model hydra --data minni": "There is no data folder 'minni'",
+    "eval --model hydra --video none.mp4": "There is no video none.mp4.",
+    "eval --model hydraa --video videos": "There is no model 'hydraa'",
     "eval --model hydra --data mini --metric pnsr": "There is no metric 'pnsr'",
     "eval --model hydra --data mini --tracker sort": "There is no tracker 'sort'",
     "eval --model hydra --data mini --profile papr": "There is no profile 'papr'",

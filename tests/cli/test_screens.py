@@ -12,7 +12,7 @@ from rich.table import Table
 
 from hmbench.cli.console import SafeConsole, progress_bar
 from hmbench.data.mini_world import jit
-from hmbench.report.run_tables import interval_notes
+from hmbench.report.run_tables import interval_notes, table_lines
 from hmbench.results.metric_record import MetricRecord
 from hmbench.results.records import RunManifest
 from hmbench.results.summary import MetricSummary
@@ -65,6 +65,31 @@ def test_a_runs_table_shows_names_as_text(name: str) -> None:
     summary = MetricSummary(metric="m", version=1, mean=1.0, low=None, high=None, scored=1, total=1, reasons={})
     text = shown(screen_table(manifest, {"m": summary}))
     assert "\x1b" not in text and (name in text or "\x1b" in name or "\\" in name)
+
+
+def test_a_run_without_headline_values_shows_what_it_has() -> None:
+    """A video without a truth had an empty table, and a metric that was asked for by name was not shown."""
+    manifest = RunManifest(
+        model="m", options={}, model_info={"name": "m"}, data="disc", data_name="d", data_revision="x", split="all",
+        samples=("a",), seed=0, profile="mini", device="cpu",
+        metrics={n: MetricRecord(name=n, headline=n == "top", higher_is_better=True, version=1) for n in NUMBERS},
+    )  # fmt: skip
+
+    def lines(asked: tuple[str, ...] = (), **values: float | None) -> list[str]:
+        found = {
+            n: MetricSummary(
+                metric=n, version=1, mean=v, low=None, high=None, scored=v is not None, total=1, reasons={}
+            )
+            for n, v in values.items()
+        }
+        return [line[0] for line in table_lines(manifest, found, headline_only=True, asked=asked)]
+
+    assert lines(top=1.0, one=2.0, two=None) == ["top"]
+    assert lines(top=1.0, one=2.0, two=None, asked=("one", "two")) == ["top", "one"]
+    assert lines(top=None, one=2.0, two=None) == ["one"]
+
+
+NUMBERS = ("top", "one", "two")
 
 
 def test_a_mean_without_an_interval_says_why() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from hmbench.data.camera_presets import PRESETS, draw_presets, preset_poses
 from hmbench.data.cameras import parse_cameras, to_unreal
-from hmbench.data.own_video import OwnVideo, OwnVideoConfig, sample_from_video
+from hmbench.data.own_video import OwnVideo, OwnVideoConfig, check_own_video, sample_from_video
 from hmbench.errors import SampleError, UserError
 from hmbench.types import Video
 from hmbench.video.files import write_lossless, write_video
@@ -282,3 +282,20 @@ def test_cameras_of_another_convention_are_named_before_anything_is_generated(tm
             continue
         with pytest.raises(SampleError, match=f"pictures contradict the cameras.*--cameras {named}`"):
             sample_from_video(tmp_path / "clip.mp4", tmp_path / "camera.json", "", config)
+
+
+def test_settings_are_refused_before_a_frame_is_decoded(tmp_path: Path, monkeypatch) -> None:
+    """A typo in the preset was answered after torch was imported."""
+    write_video(tmp_path / "clip.mp4", counting_video(3), fps=15)  # too short: told when it is read
+    monkeypatch.setattr("hmbench.data.own_video.pictures", None)
+    right = {"video": str(tmp_path / "clip.mp4"), "camera": "pan-left-and-back", "size": [32, 48], "num_context": 9}
+    check_own_video(**right)
+    for wrong, sentence in (
+        ({"camera": "pan-left-and-bck"}, "Did you mean 'pan-left-and-back'"),
+        ({"part": "middle"}, "There is no part 'middle'"),
+        ({"num_context": 10}, "4k \\+ 1 frames"),
+        ({"video": str(tmp_path / "no.mp4")}, "There is no video"),
+        ({"prt": "last"}, "no setting 'prt'. Did you mean 'part'"),
+    ):
+        with pytest.raises(UserError, match=sentence):
+            check_own_video(**{**right, **wrong})
