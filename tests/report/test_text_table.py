@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 
+import numpy as np
 import pytest
 
 from hmbench.report.ranking import first_and_second, standings
@@ -88,7 +89,7 @@ def test_standings_share_ranks_and_say_who_cannot_be_told_from_the_first() -> No
     ]
     means = [sum(c) / 32 for c in columns]
     found = standings([*means[:4], None], columns, scenes, higher_is_better=True)
-    assert [s and s.rank for s in found] == [4, 1, 1, 1 if means[3] == means[1] else found[3].rank, None]
+    assert [s and s.rank for s in found] == [*(1 + sum(m > own for m in means[:4]) for own in means[:4]), None]
     assert [s and s.with_first for s in found] == [False, True, True, True, None]
     assert standings([None], [[None]], ["s"], higher_is_better=True) == [None]
 
@@ -141,3 +142,19 @@ def test_latex_of_the_leaderboard_compiles(tmp_path) -> None:
     assert r"\underline{" in body
     text = compiled(body, tmp_path)
     assert not text or re.search(r"20\.357", text)
+
+
+def test_rivals_of_the_first_are_corrected_together_and_few_scenes_separate_nobody() -> None:
+    """Six scenes give no p-value below 2 / 2^6: enough for one rival, not for three by Holm."""
+    better = np.array([1.0, 1.1, 0.9, 1.05, 0.95, 1.02])
+    best, scenes = np.linspace(20, 22, 6), [f"scene{i}" for i in range(6)]
+    columns = [best, *(best - k * better for k in (1, 2, 3))]
+
+    def told_apart(count: int, clips: int = 6) -> list[bool]:
+        chosen = [list(column[:clips]) for column in columns[:count]]
+        found = standings([float(np.mean(c)) for c in chosen], chosen, scenes[:clips], higher_is_better=True)
+        return [not one.with_first for one in found if one is not None]
+
+    assert told_apart(2) == [False, True]
+    assert told_apart(4) == [False] * 4
+    assert told_apart(2, clips=5) == [False, False]

@@ -167,3 +167,11 @@ def test_samples_without_a_row_are_counted_and_a_clip_without_a_scene_is_one() -
     assert (found.scored, found.total, found.scenes) == (3, 9, 3)
     assert found.reasons[UNFINISHED] == 5 and sum(found.reasons.values()) == 6
     assert UNFINISHED not in summarise(alone, samples=4)["psnr"].reasons
+
+
+@pytest.mark.parametrize(("key", "value"), [("version", True), ("value", False), ("value", "1"), ("trained", 1)])
+def test_a_truth_value_is_no_number(tmp_path: Path, key: str, value: object) -> None:
+    (row,) = rows([1.0])
+    (tmp_path / "rows.jsonl").write_text(json.dumps({**vars(row), key: value}) + "\n")
+    with pytest.raises(UserError, match=rf"line 1 is damaged: .*its {key} is '{value}'"):
+        list(read_rows(tmp_path / "rows.jsonl"))
