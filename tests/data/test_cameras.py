@@ -65,8 +65,18 @@ def test_the_older_form_is_padded_like_its_videos() -> None:
     np.testing.assert_allclose(context[3], full[2])
     np.testing.assert_allclose(context[75], full[74])
     np.testing.assert_allclose(context[76], full[74])
-    np.testing.assert_allclose(target[1], full[75])
-    np.testing.assert_allclose(target[76], full[148])
+    second = [75, 75, *range(76, 149), 148, 148]  # padded by one at either end, and the last frame stood there twice
+    np.testing.assert_allclose(target, full[second])
+
+
+@pytest.mark.parametrize("first", [0, 1, 2, 5])
+def test_frames_may_be_counted_from_anywhere(first: int) -> None:
+    """From 0, from 1, or on from the other half."""
+    matrices = unreal_path(9)
+    numbered = {str(first + i): m.tolist() for i, m in enumerate(matrices[5:])}
+    halves = {"cond_cam": [m.tolist() for m in matrices[:5]], "tgt_cam": numbered}
+    _, target = parse_cameras(halves, 5, 4, "camera.json")
+    np.testing.assert_allclose(target, from_unreal(matrices)[5:])
 
 
 def columns_as_text(m: np.ndarray) -> str:
