@@ -7,7 +7,6 @@ entry's digests; for entries of format 1, which have none, every score that foll
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +16,15 @@ from hmbench.digests import video_digest
 from hmbench.report.compare_inputs import read_samples
 from hmbench.report.pages.content import Board, Contender, Published, Site
 from hmbench.report.pages.events import by_clip, read_events
-from hmbench.report.pages.from_runs import card_of, columns_of, cost_of, make_board, read_clips, read_metrics
+from hmbench.report.pages.from_runs import (
+    card_of,
+    columns_of,
+    command_line,
+    cost_of,
+    make_board,
+    read_clips,
+    read_metrics,
+)
 from hmbench.report.pages.words import file_names, shown, web_link
 from hmbench.report.text_table import TextTable
 from hmbench.results.records import Row, RunManifest
@@ -164,13 +171,9 @@ def command_of(entry: Entry) -> str:
     """The command that makes the run again; empty for entries that do not say their model."""
     if not entry.model:
         return ""
-    words = ["hmbench", "eval", "--model", entry.model]
+    words = ["eval", "--model", entry.model]
     words += [part for key, value in sorted(entry.options.items()) for part in ("--option", f"{key}={value}")]
-    words += ["--data", entry.data_name]
-    words += ["--split", entry.split] if entry.split != "all" else []
-    words += ["--seed", str(entry.seed)] if entry.seed else []
-    words += ["--profile", entry.profile] if entry.profile != "mini" else []
-    return shown(shlex.join(words))
+    return command_line(words, entry.data_name, entry.split, entry.seed, entry.profile)
 
 
 def _source(path: Path) -> Source:

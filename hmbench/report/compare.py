@@ -14,7 +14,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -269,17 +269,7 @@ def _differences(table: _Table, names: Sequence[str], pairs: Literal["first", "a
     directed = {name for name in names if direction(table.runs, name) is not None}
     tested = {i: d.test.p for i, d in enumerate(found) if d.test and d.test.p is not None and d.metric in directed}
     corrected = dict(zip(tested, holm(list(tested.values())), strict=True))
-    return [
-        Difference(
-            metric=d.metric,
-            model=d.model,
-            reference=d.reference,
-            clips=d.clips,
-            test=d.test,
-            p_holm=corrected.get(i),
-        )
-        for i, d in enumerate(found)
-    ]
+    return [replace(d, p_holm=corrected.get(i)) for i, d in enumerate(found)]
 
 
 def _difference(table: _Table, metric: str, model: int, reference: int) -> Difference:

@@ -212,16 +212,26 @@ def flat(content: Any, before: str = "") -> dict[str, str]:
 
 def command_of(manifest: RunManifest) -> str:
     """The command that makes the run again."""
+    words = ["eval", "--model", manifest.model]
+    words += [part for key, value in sorted(manifest.options.items()) for part in ("--option", f"{key}={value}")]
     if manifest.about.description == "videos from a folder":
-        words = ["hmbench", "score", "--predictions", manifest.model]
-    else:
-        words = ["hmbench", "eval", "--model", manifest.model]
-        words += [part for key, value in sorted(manifest.options.items()) for part in ("--option", f"{key}={value}")]
-    words += ["--data", manifest.data]
-    words += ["--split", manifest.split] if manifest.split != "all" else []
-    words += ["--seed", str(manifest.seed)] if manifest.seed else []
-    words += ["--profile", manifest.profile] if manifest.profile != "mini" else []
-    return shown(shlex.join(words))
+        words = ["score", "--predictions", manifest.model]
+    return command_line(words, manifest.data, manifest.split, manifest.seed, manifest.profile)
+
+
+def command_line(words: Sequence[str], data: str, split: str, seed: int, profile: str) -> str:
+    """A command of hmbench on some data, options left out that are as by default.
+
+    Args:
+        words: The command and what is its own.
+        data: `--data`.
+        split: `--split`.
+        seed: `--seed`.
+        profile: `--profile`.
+    """
+    asked = {"split": (split, "all"), "seed": (str(seed), "0"), "profile": (profile, "mini")}
+    more = [part for name, (value, usual) in asked.items() if value != usual for part in (f"--{name}", value)]
+    return shown(shlex.join(["hmbench", *words, "--data", data, *more]))
 
 
 def _contender(run: ComparedRun, rows: Sequence[Row], file: str) -> Contender:
