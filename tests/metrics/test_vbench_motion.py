@@ -133,6 +133,19 @@ def test_limits_are_those_of_the_paper_at_its_size() -> None:
     assert dynamic_limits(128, 39) == (3.0, 10)
 
 
+@pytest.mark.parametrize(("fast", "expected"), [(3, 0.0), (4, 1.0), (5, 1.0)])
+def test_as_many_fast_pairs_as_are_needed_make_a_clip_dynamic(fast: int, expected: float) -> None:
+    """Sixteen frames need four; frames that are bright move fast from there on."""
+    video = np.zeros((16, 64, 64, 3), np.uint8)
+    video[2 : 2 + fast] = 255
+
+    def flow(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
+        return before[:, :2] / 255 * 2.0  # 2.8 pixels, where 1.5 are fast
+
+    found = DynamicDegree(Backbone("toy", lambda: flow))(case(video, fps=8))
+    assert (found.value, found.details["frames_needed"], found.details["threshold"]) == (expected, 4, 1.5)
+
+
 def test_raft_reads_torchvisions_file_and_no_other(tmp_path) -> None:
     """The real network with random weights: shapes, scaling and the reader."""
     from torchvision.models.optical_flow import raft_large
