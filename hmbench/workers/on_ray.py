@@ -23,6 +23,8 @@ from hmbench.errors import UserError
 from hmbench.workers.engine import Broken, Died, Done, Engine, Happening, Job, JobMaker, Ready, Role, Step, Task, Worker
 from hmbench.workers.local import portable, said
 
+CONNECT_SECONDS = 10.0
+"""Seconds in which the head of a cluster must answer its port."""
 LOOK_AT_CLUSTER = 2.0
 """Seconds between two looks at what the cluster has."""
 STARTS = 4
@@ -211,6 +213,8 @@ def _start(ray: Any, address: str | None, cpus: float) -> None:
         if address is None:
             _start_here(ray, max(1, int(cpus + 0.999)), quiet)
         else:
+            _listens(address)
+            os.environ.setdefault("RAY_gcs_server_port_wait_time_s", "2")  # tries: a port may belong to another program
             ray.init(address=address, **quiet)
     except Exception as error:
         what = "Ray could not be started here" if address is None else f"There is no Ray cluster at {address!r}"
@@ -220,6 +224,17 @@ def _start(ray: Any, address: str | None, cpus: float) -> None:
             if address is None
             else "`ray start --head` starts one; without --ray-address it is started on this machine.",
         ) from error
+
+
+def _listens(address: str) -> None:
+    """Asks whether anybody listens at ``HOST:PORT``; Ray itself goes on asking for minutes.
+
+    Raises:
+        OSError: If nobody does.
+    """
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
 
 
 def _start_here(ray: Any, cpus: int, quiet: dict[str, Any]) -> None:

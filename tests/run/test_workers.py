@@ -170,10 +170,25 @@ def test_mistakes_are_told_before_anything_is_computed(tmp_path: Path) -> None:
         score(request(tmp_path))
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "nowhere.invalid:6379"])
+def test_where_nobody_listens_there_is_no_cluster_and_nobody_waits(tmp_path: Path, address: str) -> None:
+    began = time.monotonic()
+    with pytest.raises(UserError, match=rf"There is no Ray cluster at '{address}': .*(refused|known|resolution)"):
+        run_on_workers(request(tmp_path / "a", address=address), metrics=METRICS)
+    assert time.monotonic() - began < 15
+
+
 @pytest.mark.slow
-def test_no_cluster_and_no_such_option_are_sentences(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"There is no Ray cluster at '127\.0\.0\.1:1'"):
-        run_on_workers(request(tmp_path / "a", address="127.0.0.1:1"), metrics=METRICS)
+def test_another_programs_port_is_no_cluster(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        with pytest.raises(UserError, match="There is no Ray cluster at"):
+            run_on_workers(request(tmp_path / "a", address=f"127.0.0.1:{other.getsockname()[1]}"), metrics=METRICS)
+
+
+@pytest.mark.slow
+def test_no_such_option_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no option 'fail_att'.*Did you mean 'fail_at'"):
         run_on_workers(request(tmp_path / "b", options={"fail_att": "x"}), metrics=METRICS)
     assert not (tmp_path / "b" / "predictions").exists()
