@@ -27,6 +27,7 @@ from scipy.stats import norm
 import hmbench.metrics as metrics_room
 from hmbench.case import Case
 from hmbench.data.mini_world import PROBE_KINDS, Probe
+from hmbench.data.mini_world.motion import CONTEXT
 from hmbench.data.mini_world.splits import SplitName
 from hmbench.files import read_json, write_json
 from hmbench.metrics.background.fidelity import KNOWN_OF_A_CLIP
@@ -49,6 +50,7 @@ from hmbench.study.probe_clips import (
 from hmbench.subjects.boxes import present
 from hmbench.subjects.reference_tracks import reference_tracks
 from hmbench.types import Sample, Score, Track
+from hmbench.video.events import VISIBLE_SHARE
 from hmbench.workers.spread import spread
 
 EXPECTED = {
@@ -129,7 +131,8 @@ class Study:
     values: list[Measured] = field(default_factory=list)
     """Every metric on every variant."""
     events: list[dict[str, Any]] = field(default_factory=list)
-    """Event rows, with `kind`, `strength` and `probed` (the event is the faulty subject's)."""
+    """Event rows, with `kind`, `strength`, `probed` (the event is the faulty subject's) and `shown` (frames of the
+    window in which the variant really shows the subject; None for nuisances)."""
     recalls: list[tuple[float, bool]] = field(default_factory=list)
     """Of clean clips: visible share of a subject in a frame, and whether a track has it (IoU >= 0.5)."""
 
@@ -259,9 +262,19 @@ def _score(study: ClipPart, metrics: Iterable[Metric], case: Case, shown: Shown)
         value = None if score.reason else score.value
         study.values.append(Measured(case.sample.id, kind, strength, metric.info.name, value, score.reason))
     for row in event_rows(case):
-        study.events.append({**row, "kind": kind, "strength": strength, "probed": row["label"] == 1})
+        known = {"kind": kind, "strength": strength, "probed": row["label"] == 1, "shown": _frames_shown(shown, row)}
+        study.events.append({**row, **known})
     if kind == "clean":
         study.recalls.extend(detections(case))
+
+
+def _frames_shown(shown: Shown, row: dict[str, Any]) -> int | None:
+    """Frames of an event's window in which a variant really shows the subject; None for nuisances, or no window."""
+    if shown.labels is None or "window" not in row:
+        return None
+    begin, end = (frame - CONTEXT for frame in row["window"])
+    areas = (shown.labels[begin:end] == row["label"]).sum(axis=(1, 2))
+    return int((areas >= VISIBLE_SHARE * shown.labels[0].size).sum())
 
 
 def detections(case: Case) -> list[tuple[float, bool]]:

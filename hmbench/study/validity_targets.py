@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from hmbench.data.mini_world import PROBE_KINDS
+from hmbench.metrics.reentry.matching import MIN_FRAMES
 from hmbench.metrics.reentry.readings import READINGS
 from hmbench.study.body_faults import BODY_FAULTS
 from hmbench.study.nuisances import LEVELS, LIMITS
@@ -24,8 +25,12 @@ NOTHING = 0.02
 """Mean score up to which a memoryless prediction is worth nothing."""
 ON_CLEAN = {"return_recall": 0.95, "identity_rank1": 0.95, "verdict_returned": 0.95, "memory_score": 0.97}
 """Metric to the least mean over clean clips."""
-ALSO_RIGHT = {"moonwalk": ("sliding", "wrong facing"), "sliding": ("out of step",), "blob": ("distorted",)}
-"""Fault to other words that a person might as well use: a gait in reverse is no step in time, a blob no body."""
+ALSO_RIGHT = {
+    "moonwalk": ("sliding", "wrong facing"),
+    "sliding": ("out of step",),
+    "blob": ("distorted", "changed identity"),
+}
+"""Fault to other words that a person might as well use: a gait in reverse is no step in time, a blob nobody at all."""
 NAMED = 0.8
 """Share of the faulty subject's events that get the right verdict."""
 HOLDS = 0.9
@@ -44,11 +49,12 @@ def targets(study: Study, metrics: dict[str, Any], verdicts: dict[str, dict[str,
     """
     quiet = quiet_metrics(metrics)
     clean = {name: _held(metrics[name]["clean"], least) for name, least in ON_CLEAN.items() if name in metrics}
+    named = {kind: _right(study, kind) for kind in verdicts}
     probes = [kind for kind in (*PROBE_KINDS, *BODY_FAULTS) if kind in verdicts]
     seen = {kind: _best(metrics, quiet, kind) for kind in probes}
     return {
         "clean": clean,
-        "verdicts": {kind: _named(verdicts[kind], (EXPECTED[kind], *ALSO_RIGHT.get(kind, ()))) for kind in probes},
+        "verdicts": {kind: _named(verdicts[kind], named[kind]) for kind in probes},
         "nuisances": _within_limits(study),
         "tricks": _tricks(study),
         "quiet": quiet,
@@ -82,7 +88,7 @@ def target_lines(found: dict[str, Any]) -> list[str]:
         named = f"{entry['right']} of {entry['events']}"
         lines.append(table_row(kind, named, entry["most"], _met(entry), best, value, _met(seen)))
     near = "; ".join(f"{kind}: {' or '.join(words)}" for kind, words in ALSO_RIGHT.items())
-    lines += ["", f"Words that are right beside the one below: {near}."]
+    lines += ["", f"Words that are right beside the fault's own: {near}. Who is not in sight is vanished."]
     quiet = ", ".join(f"`{name}`" for name in found["quiet"]) or "none"
     lines += ["", f"Quiet metrics are those that no nuisance moves beyond an AUC of {BLIND}: {quiet}."]
     lines += ["", f"### Nuisances: `memory_score` within its limit in {100 * HOLDS:.0f} % of clips", ""]
@@ -111,11 +117,25 @@ def _held(value: float | None, least: float) -> dict[str, Any]:
     return {"value": value, "asked": least, "met": value is not None and value >= least}
 
 
-def _named(counts: dict[str, int], words: tuple[str, ...]) -> dict[str, Any]:
+def _right(study: Study, kind: str) -> int:
+    """Judged events of a fault at full strength that have a right word.
+
+    Who walks out of sight, or into it for a moment only, is vanished, whatever else is wrong with it.
+    """
+    full = study.config.strengths[-1]
+    rows = [r for r in study.events if r["kind"] == kind and r["strength"] == full and r["probed"]]
+    words = (EXPECTED.get(kind), *ALSO_RIGHT.get(kind, ()))
+    return sum(row["verdict"] in words or (row["verdict"] == "vanished" and _out_of_sight(row)) for row in rows)
+
+
+def _out_of_sight(row: dict[str, Any]) -> bool:
+    return row.get("shown") is not None and row["shown"] < MIN_FRAMES
+
+
+def _named(counts: dict[str, int], right: int) -> dict[str, Any]:
     """How often a fault got one of its right words."""
     most, events = max(counts.values()), sum(counts.values())
     named = [verdict for verdict, count in counts.items() if count == most]
-    right = sum(counts.get(word, 0) for word in words)
     return {"right": right, "events": events, "most": " and ".join(named), "met": right >= NAMED * events}
 
 

@@ -228,10 +228,10 @@ def started(out: Path, *more: str) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
-def wait_for(what, seconds: float = 600) -> None:
+def wait_for(what, seconds: float = 600, of: list[psutil.Process] | None = None) -> None:
     deadline = time.monotonic() + seconds
     while not what():
-        assert time.monotonic() < deadline, "waited too long"
+        assert time.monotonic() < deadline, f"waited too long; still there: {left(of or [])}"
         time.sleep(0.1)
 
 
@@ -243,8 +243,18 @@ def kin(pid: int) -> list[psutil.Process]:
     return psutil.Process(pid).children(recursive=True)
 
 
+def left(processes: list[psutil.Process]) -> list[list[str]]:
+    """Command lines of those that still run."""
+    out = []
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+                out.append(process.cmdline())
+    return out
+
+
 def gone(processes: list[psutil.Process]) -> bool:
-    return not [p for p in processes if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+    return not left(processes)
 
 
 @pytest.mark.slow
@@ -259,7 +269,7 @@ def test_a_signal_ends_a_run_with_workers(tmp_path: Path, number: int, code: int
     assert victim.returncode == code, said
     assert "the same command goes on from there" in said and "Traceback" not in said
     assert 1 <= videos(tmp_path / "run") < 4
-    wait_for(lambda: gone(family), 30)
+    wait_for(lambda: gone(family), 30, of=family)
     again = started(tmp_path / "run", *slow)
     assert again.wait(600) == 0, again.stderr.read() if again.stderr else ""
     assert "4 of 4" in (tmp_path / "run" / "table.md").read_text()
@@ -274,7 +284,7 @@ def test_a_driver_that_is_killed_leaves_no_process_and_goes_on(tmp_path: Path) -
     assert len(family) > 3
     victim.kill()
     victim.communicate()
-    wait_for(lambda: gone(family), 60)
+    wait_for(lambda: gone(family), 60, of=family)
     before = videos(tmp_path / "run")
     again = started(tmp_path / "run", *slow)
     _, said = again.communicate(timeout=600)

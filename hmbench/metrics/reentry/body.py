@@ -9,6 +9,9 @@ best of a few shifts. Everything follows from which pairs are alike:
   from ahead) says nothing and counts for nothing.
 * *gait*: pictures of their own time against those a few frames away. A body that slides looks the same all the time:
   it fits its own time no better than others, and has exactly none. So has one that steps backwards.
+* *pose*: a picture and the real one that it is most like, of whatever time. A real body in a step of another time is
+  like one of them; a body out of shape is like none.
+* *flat*: how much of the body has nothing but one colour, beyond the real one.
 
 Letters: n frames of the prediction, m of the target, S side of a picture.
 """
@@ -46,6 +49,10 @@ LEAST_SIDED = 0.06
 """Mean dissimilarity of the real body and its mirror image below which it has no side to face."""
 LEAST_STEP = 0.06
 """Mean dissimilarity of real pictures up to `NEAR` frames apart below which the body does not step."""
+ONE_COLOUR = 10.0
+"""Grey levels around the body's median colour that a codec may leave of a single colour."""
+PLAIN = 0.6
+"""Share of the real body in one colour from which on a flat one is not told from it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +71,10 @@ class BodyEvidence:
     """1 in step, 0 without steps or out of step; NaN where the real one does not step."""
     change: float
     """How much it changes within half a second, over the real one's change; NaN where that does not change."""
+    pose: float
+    """Mean correlation with the real picture of its best time, over the real one's with itself."""
+    flat: float
+    """Share of the body in its median colour, 0 as in the real one, 1 all of it; NaN where the real one is `PLAIN`."""
 
 
 def body_evidence(
@@ -96,13 +107,16 @@ def body_evidence(
     gait, step = _own_time(pairs, frames), _own_time(truth, frames)
     steps = step >= LEAST_STEP and len(frames) >= MIN_POINTS
     change = _change(likeness(shown, shown, inside)[0], frames) if steps else NAN
+    itself, plain = max(float(np.diag(truth).mean()), 1e-6), _in_one_colour(real, inside)
     return BodyEvidence(
         frames=len(frames),
-        texture=float(own.mean() / max(float(np.diag(truth).mean()), 1e-6)),
+        texture=float(own.mean() / itself),
         contrast=float(np.median(np.diag(contrast))),
         facing=float((own - mirrored).mean()) / sided if sided >= LEAST_SIDED else NAN,
         gait=gait / step if steps else NAN,
         change=change / max(_change(truth, frames), LEAST_STEP / 4) if steps else NAN,
+        pose=float(pairs.max(axis=1).mean() / itself),
+        flat=(_in_one_colour(shown, inside) - plain) / (1 - plain) if plain < PLAIN else NAN,
     )
 
 
@@ -182,6 +196,17 @@ def _change(pairs: Floats, frames: NDArray[np.intp]) -> float:
     near = (apart >= NEAR // 2 - 1) & (apart <= NEAR // 2 + 1)
     own = np.maximum(np.diag(pairs), 1e-3)
     return float(np.median((1 - pairs / own[:, None])[near])) if near.any() else 0.0
+
+
+def _in_one_colour(pictures: Floats, inside: Floats) -> float:
+    """Median over pictures of the share of the body within `ONE_COLOUR` of its median colour."""
+    shares = []
+    for picture, body in zip(pictures, inside > 0.5, strict=True):
+        colours = picture[body]
+        if len(colours):
+            near = np.abs(colours - np.median(colours, axis=0)).max(axis=1) < ONE_COLOUR
+            shares.append(float(near.mean()))
+    return float(np.median(shares)) if shares else 0.0
 
 
 def _pictures(video: Video, boxes: Boxes, frames: NDArray[np.intp]) -> Floats:

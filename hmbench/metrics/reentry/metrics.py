@@ -165,6 +165,8 @@ def _row(case: Case, record: EventRecord) -> EventRow:
         "facing": n.facing,
         "gait": n.gait,
         "body_change": n.change,
+        "pose": n.pose,
+        "flat": n.flat,
         "floor": record.floor,
         "ceiling": record.ceiling,
         "success": record.success,

@@ -159,7 +159,7 @@ READINGS = (
         lambda r: float(r.verdict == "returned") if r.judged else math.nan,
         "nothing wrong with the event",
         worst=lambda r: 0.0 if r.judged else math.nan,
-        version=9,
+        version=10,
         headline=True,
     ),
     _share(
@@ -167,7 +167,7 @@ READINGS = (
         lambda r: r.success,
         "product of all factors, 0 at the best memoryless prediction, 1 at the truth",
         worst=lambda r: 0.0 if r.judged else math.nan,
-        version=7,
+        version=8,
         headline=True,
     ),
 )

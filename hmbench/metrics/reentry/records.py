@@ -73,7 +73,7 @@ def _between(record: EventRecord, bound: EventBounds) -> EventRecord:
     if not bound.judged:
         return replace(known, verdict="not judged", success=NAN)
     worth = success(record.parts, bound.floor, bound.ceiling)
-    verdict = worth_of(record.verdict, worth, record.parts, record.numbers.speed_ratio)
+    verdict = worth_of(record.verdict, worth, record.parts, record.numbers)
     return replace(known, verdict=verdict, success=worth)
 
 
@@ -171,6 +171,8 @@ def _with_body(n: Numbers, case: Case, part: Part, boxes: Boxes, start: int, sto
         facing=found.facing,
         gait=found.gait,
         change=found.change,
+        pose=found.pose,
+        flat=found.flat,
     )
 
 

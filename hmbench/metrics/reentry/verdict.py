@@ -49,10 +49,9 @@ WORD_OF: dict[str, Verdict] = {
     "size": "wrong size",
     "place": "displaced",
     "motion": "frozen",
-    "body": "sliding",
     "timing": "late",
 }
-"""Factor of the success to the word for one that is low."""
+"""Factor of the success to the word for one that is low; of a body, which of its numbers is low decides."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,10 +127,19 @@ class Thresholds:
     """Change of the body, of the real one's, below which it slides; above it the steps are other steps."""
     camera_lag: int = 6
     """Frames by which the whole prediction is late from which on a person says so."""
+    flat: float = 0.85
+    """Share of the body in one colour, beyond the real one's, from which on it is a blob, whoever it resembles. A
+    penguin's back, where the real one shows its face, has 0.71."""
+    pose: float = 0.9
+    """Likeness to the real body of any time below which it is in no pose of a real body."""
+    stiff: float = 0.5
+    """Change of the body, of the real one's, below which one in no pose of a real body is out of shape: one that steps,
+    and is seen from behind instead, is in no such pose either."""
     worth: float = 0.25
     """Success below which nothing has returned that memory was needed for: its lowest factor has the word."""
     unmeasured: float = 0.5
-    """Box heights between its feet and the target's from which on it is displaced where its motion is unknown."""
+    """Box heights between its feet and the target's from which on it is displaced where its motion is unknown, and its
+    size follows from where it is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,6 +196,10 @@ class Numbers:
     """1 in step with the real body, 0 without steps or out of step."""
     change: float = NAN
     """How much the body changes within half a second, over the real one's change."""
+    pose: float = NAN
+    """Likeness to the real body of whatever time."""
+    flat: float = NAN
+    """Share of the body in one colour, beyond the real one's."""
     path: PathFit | None = None
     """Which story explains where it is; None where too little is known."""
 
@@ -198,6 +210,8 @@ def decide(n: Numbers, limits: Thresholds | None = None) -> Verdict:
     gone = n.kept < t.kept
     if not n.seen or (gone and not n.excused):
         return "vanished"
+    if n.flat >= t.flat:
+        return "faceless"
     if _is_somebody_else(n, t):
         return "changed identity"
     if n.view <= t.view:
@@ -205,19 +219,32 @@ def decide(n: Numbers, limits: Thresholds | None = None) -> Verdict:
     return _elsewhere(n, t) or _as_a_body(n, t) or ("vanished" if gone else "returned")
 
 
-def worth_of(verdict: Verdict, success: float, parts: dict[str, float], speed_ratio: float) -> Verdict:
+def worth_of(verdict: Verdict, success: float, parts: dict[str, float], n: Numbers) -> Verdict:
     """The verdict, but for a return that is worth little more than what no memory gets: there the lowest factor's word.
 
     Args:
         verdict: By the rules alone.
         success: Between what no memory gets (0) and the truth (1).
         parts: The factors of the success.
-        speed_ratio: Predicted speed over the target's: low motion at full speed is another way.
+        n: Its numbers: low motion at full speed is another way, and a body has three things that may be low.
     """
     if verdict != "returned" or success >= Thresholds.worth or not parts:
         return verdict
     lowest = min(parts, key=lambda name: parts[name])
-    return "wrong way" if lowest == "motion" and speed_ratio >= 1 else WORD_OF[lowest]
+    if lowest == "body":
+        return _of_the_body(n)
+    return "wrong way" if lowest == "motion" and n.speed_ratio >= 1 else WORD_OF[lowest]
+
+
+def _of_the_body(n: Numbers) -> Verdict:
+    """The word for what is farthest below its limit: the way it faces, its texture, its gait."""
+    t = Thresholds()
+    left: dict[Verdict, float] = {
+        "wrong facing": (n.facing - t.facing) / (1 - t.facing),
+        "faceless": (n.texture - t.texture) / (1 - t.texture),
+        "sliding": (n.gait - t.gait) / (1 - t.gait),
+    }
+    return min((word for word in left if not math.isnan(left[word])), key=lambda word: left[word], default="sliding")
 
 
 def _elsewhere(n: Numbers, t: Thresholds) -> Verdict | None:
@@ -229,6 +256,10 @@ def _elsewhere(n: Numbers, t: Thresholds) -> Verdict | None:
     if n.false_presence >= t.ever_present:
         return "ever-present"
     moves = n.speed_target > t.moves * n.standing
+    if moves and _turns_back(n):
+        return "wrong way"
+    if n.feet < t.feet and abs(n.scale) > t.size:
+        return "wrong size"
     if moves and _is_frozen(n, t):
         return "frozen"
     if wrong := _misshapen(n, t):
@@ -250,11 +281,12 @@ def _misshapen(n: Numbers, t: Thresholds) -> Verdict | None:
     """What is wrong with its size, its colours and its outline, where it is seen from the right side."""
     if n.feet > t.far:
         return None
-    if abs(n.scale) > t.size:
+    if abs(n.scale) > t.size and not n.feet > t.unmeasured:
         return "wrong size"
     if n.texture < t.texture and n.contrast < t.contrast:
         return "faceless"
-    shape = t.shape if n.feet < t.feet else t.shape_elsewhere
+    another_step = n.pose >= t.pose and n.gait < t.gait  # its limbs are elsewhere, which is no other shape
+    shape = t.shape if n.feet < t.feet and not another_step else t.shape_elsewhere
     return "distorted" if abs(n.aspect) > shape or n.identity < t.resemblance else None
 
 
@@ -263,6 +295,8 @@ def _as_a_body(n: Numbers, t: Thresholds) -> Verdict | None:
     if n.facing < t.facing:
         return "wrong facing"
     if n.gait < t.gait:
+        if n.pose < t.pose and n.change < t.stiff:
+            return "distorted"
         return "sliding" if n.change < t.slides else "out of step"
     return None
 
@@ -279,12 +313,23 @@ def _is_somebody_else(n: Numbers, t: Thresholds) -> bool:
 def _is_frozen(n: Numbers, t: Thresholds) -> bool:
     """It hardly moves, or standing explains its place much better than any walk along or beside the path.
 
-    And better than walking back does: seen only briefly, a slow walk looks like standing.
+    And better than walking back does: seen only briefly, a slow walk looks like standing. One that never leaves its
+    path walks, however its box wobbles.
     """
     if n.path is None:
         return n.speed_ratio < t.slow
+    if n.path.on_time < t.on_its_path:
+        return False
     hardly = n.speed_ratio < t.slow or n.path.still < t.explains * min(n.path.late, n.path.beside)
     return hardly and n.path.still < t.stands * n.path.turned
+
+
+def _turns_back(n: Numbers) -> bool:
+    """Its path turned by half a circle explains its place clearly more than any other story does."""
+    if n.path is None:
+        return False
+    fit = n.path
+    return fit.turned < 0.5 * min(fit.on_time, fit.late) and fit.turned < min(fit.beside, 0.8 * fit.still)
 
 
 def _goes_elsewhere(n: Numbers, t: Thresholds) -> bool:

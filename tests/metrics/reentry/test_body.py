@@ -47,6 +47,7 @@ def test_the_real_body_is_one_in_every_number():
     assert got.contrast == pytest.approx(1, abs=1e-4)
     assert got.texture == pytest.approx(1, abs=1e-4)
     assert got.change == pytest.approx(1, abs=0.02)
+    assert (got.pose, got.flat) == pytest.approx((1, 0), abs=1e-4)
 
 
 def test_a_mirror_image_faces_the_other_way():
@@ -60,6 +61,7 @@ def test_a_body_that_slides_has_no_gait_and_does_not_change():
     assert got.gait == pytest.approx(0, abs=1e-4)  # exactly none, whatever the picture is
     assert got.change == pytest.approx(0, abs=1e-3)
     assert got.facing > 0.5
+    assert got.pose == pytest.approx(1, abs=0.01) and got.texture < 0.95  # a real pose, of another time
 
 
 def test_backward_steps_are_out_of_step_but_change_as_much():
@@ -73,6 +75,7 @@ def test_a_flat_blob_has_no_texture_whatever_its_outline():
     assert got.contrast < 0.25  # its rim mixes with the background
     assert got.texture < 0.3
     assert got.gait == pytest.approx(0, abs=0.05)
+    assert got.flat == pytest.approx(1, abs=0.15) and got.pose < 0.35
 
 
 def test_a_larger_body_is_the_same_body():

@@ -93,7 +93,9 @@ def test_a_body_far_away_is_seen_from_another_side():
         path=PathFit(on_time=1.4, late=0.8, shift=45.0, beside=0.2, still=0.2, turned=0.1),
     )
     assert decide(elsewhere) == "wrong way"
-    assert decide(replace(elsewhere, feet=0.1)) == "distorted"
+    unclear = replace(elsewhere, path=replace(elsewhere.path, turned=0.19))
+    assert decide(unclear) == "wrong way"
+    assert decide(replace(unclear, feet=0.1)) == "distorted"
     assert decide(replace(elsewhere, aspect=-0.5)) == "distorted"
 
 
@@ -105,8 +107,19 @@ def test_first_things_are_said_first():
 
 
 BODY = replace(
-    RIGHT, view=0.9, false_presence=0.0, texture=0.9, contrast=1.0, facing=0.9, gait=0.8, change=1.0, camera_lag=0
+    RIGHT,
+    view=0.9,
+    false_presence=0.0,
+    texture=0.9,
+    contrast=1.0,
+    facing=0.9,
+    gait=0.8,
+    change=1.0,
+    pose=0.95,
+    flat=0.05,
+    camera_lag=0,
 )
+BACK = PathFit(on_time=0.9, late=0.4, shift=45.0, beside=0.12, still=0.08, turned=0.05)
 TABLE = [
     ({}, "returned"),
     ({"view": 0.0}, "wrong view"),
@@ -122,7 +135,26 @@ TABLE = [
     ({"texture": 0.3, "contrast": 0.4}, "faceless"),
     ({"texture": 0.3, "contrast": 1.0}, "returned"),
     ({"texture": 0.3, "contrast": 0.4, "identity": 0.6}, "faceless"),
+    ({"flat": 0.85, "identity": 0.1, "rank1": False}, "faceless"),
+    ({"flat": 0.84, "identity": 0.1}, "changed identity"),
+    ({"flat": 0.9, "seen": False}, "vanished"),
     ({"identity": 0.6}, "distorted"),
+    ({"aspect": 0.2}, "distorted"),
+    ({"aspect": -0.2, "gait": 0.1, "change": 0.1}, "sliding"),  # its legs are together, which is no other shape
+    ({"aspect": -0.2, "gait": 0.1, "change": 0.1, "pose": 0.8}, "distorted"),
+    ({"aspect": -0.26, "gait": 0.1, "change": 0.1}, "distorted"),
+    ({"gait": 0.1, "change": 0.4, "pose": 0.8}, "distorted"),  # in no pose of a real body
+    ({"gait": 0.1, "change": 0.6, "pose": 0.8}, "sliding"),
+    ({"pose": 0.2}, "returned"),
+    ({"path": BACK, "agreement": 0.05, "scale": 0.45, "feet": 0.7}, "wrong way"),
+    ({"path": BACK, "agreement": 0.05, "scale": 0.45, "feet": 0.7, "speed_target": 0.0}, "returned"),
+    ({"path": replace(BACK, turned=0.07), "scale": 0.45, "feet": 0.1}, "wrong size"),
+    ({"path": replace(BACK, turned=0.13, still=0.02), "scale": 0.45, "feet": 0.1, "speed_ratio": 0.1}, "wrong size"),
+    ({"path": replace(BACK, turned=0.13, still=0.02), "scale": 0.45, "feet": 0.6, "speed_ratio": 0.1}, "frozen"),
+    (
+        {"path": replace(RIGHT.path, still=0.1), "speed_ratio": 0.1, "agreement": 0.3},
+        "returned",
+    ),  # it keeps to its path
     ({"facing": -0.9}, "wrong facing"),
     ({"facing": -0.9, "gait": 0.0}, "wrong facing"),
     ({"facing": -0.9, "offset": 0.9}, "displaced"),
@@ -140,7 +172,9 @@ def test_the_words_of_the_table(changes, verdict):
     assert decide(replace(BODY, **changes)) == verdict
 
 
-@pytest.mark.parametrize("name", ["view", "false_presence", "texture", "contrast", "facing", "gait", "change", "scale"])
+@pytest.mark.parametrize(
+    "name", ["view", "false_presence", "texture", "contrast", "facing", "gait", "change", "pose", "flat", "scale"]
+)
 def test_what_was_not_measured_is_nothing_wrong(name):
     assert decide(replace(BODY, **{name: math.nan})) == "returned"
 
@@ -159,8 +193,10 @@ def test_without_a_path_and_without_others_the_numbers_suffice():
         ({"camera_lag": -Thresholds().camera_lag}, "late"),
         # where its feet are not known it is judged as if they were near: a missing number excuses nothing
         ({"feet": math.nan, "scale": 0.4}, "wrong size"),
-        ({"feet": Thresholds().far + 0.01, "scale": 0.4}, "returned"),
-        ({"feet": Thresholds().far, "scale": 0.4}, "wrong size"),
+        ({"feet": Thresholds().unmeasured + 0.01, "scale": 0.4}, "returned"),
+        ({"feet": Thresholds().unmeasured, "scale": 0.4}, "wrong size"),
+        ({"feet": Thresholds().far + 0.01, "identity": 0.6}, "returned"),
+        ({"feet": Thresholds().far, "identity": 0.6}, "distorted"),
         ({"double_frames": Thresholds().double_frames}, "duplicated"),
         ({"double_frames": Thresholds().double_frames - 1}, "returned"),
         ({"offset": Thresholds().aside + 0.01}, "displaced"),
@@ -190,8 +226,21 @@ def test_the_edge_of_each_rule(changes, verdict):
     ],
 )
 def test_a_return_that_is_worth_little_has_the_word_of_its_lowest_factor(verdict, success, parts, speed, word):
-    assert worth_of(verdict, success, parts, speed) == word
+    assert worth_of(verdict, success, parts, replace(RIGHT, speed_ratio=speed)) == word
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"texture": 0.2, "facing": 0.9, "gait": 0.9}, "faceless"),
+        ({"texture": 0.4, "facing": -0.9, "gait": 0.9}, "wrong facing"),
+        ({"texture": 0.9, "facing": math.nan, "gait": 0.0}, "sliding"),
+        ({}, "sliding"),
+    ],
+)
+def test_a_low_body_has_the_word_of_what_is_low(changes, word):
+    assert worth_of("returned", 0.1, {"body": 0.3, "place": 0.9}, replace(RIGHT, **changes)) == word
 
 
 def test_every_factor_has_a_word():
-    assert set(part_scores(replace(RIGHT, view=1.0, false_presence=0.0, gait=1.0), 1.0, 40)) == set(WORD_OF)
+    assert set(part_scores(replace(RIGHT, view=1.0, false_presence=0.0, gait=1.0), 1.0, 40)) == {*WORD_OF, "body"}
