@@ -179,15 +179,6 @@ def test_where_nobody_listens_there_is_no_cluster_and_nobody_waits(tmp_path: Pat
 
 
 @pytest.mark.slow
-def test_another_programs_port_is_no_cluster(tmp_path: Path) -> None:
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        other.listen()
-        with pytest.raises(UserError, match="There is no Ray cluster at"):
-            run_on_workers(request(tmp_path / "a", address=f"127.0.0.1:{other.getsockname()[1]}"), metrics=METRICS)
-
-
-@pytest.mark.slow
 def test_no_such_option_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no option 'fail_att'.*Did you mean 'fail_at'"):
         run_on_workers(request(tmp_path / "b", options={"fail_att": "x"}), metrics=METRICS)
@@ -258,6 +249,16 @@ def gone(processes: list[psutil.Process]) -> bool:
 
 
 @pytest.mark.slow
+def test_another_programs_port_is_no_cluster(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        asked = started(tmp_path / "run", "--ray-address", f"127.0.0.1:{other.getsockname()[1]}")
+        _, said = asked.communicate(timeout=300)
+    assert asked.returncode == 2 and "There is no Ray cluster at" in said and "Traceback" not in said
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_ends_a_run_with_workers(tmp_path: Path, number: int, code: int) -> None:
     slow = ("-O", "pause=2", "--workers", "1")
@@ -284,7 +285,7 @@ def test_a_driver_that_is_killed_leaves_no_process_and_goes_on(tmp_path: Path) -
     assert len(family) > 3
     victim.kill()
     victim.communicate()
-    wait_for(lambda: gone(family), 60, of=family)
+    wait_for(lambda: gone(family), 180, of=family)  # Ray's agents look for their parent now and then
     before = videos(tmp_path / "run")
     again = started(tmp_path / "run", *slow)
     _, said = again.communicate(timeout=600)
@@ -359,7 +360,7 @@ def test_a_node_of_a_cluster_that_is_killed_costs_its_clips_in_flight(tmp_path: 
                 end(second)
 
     heard = Killer()
-    asked = request(tmp_path / "run", 2, address=address, options={"pause": "20"})
+    asked = request(tmp_path / "run", 2, address=address, options={"pause": "40"})
     result = run_on_workers(asked, heard, metrics=METRICS)
     assert killed, "no clip was in flight on the second node"
     assert result.failures == {} and result.summary["mae"].scored == 4

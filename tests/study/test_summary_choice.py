@@ -9,6 +9,7 @@ import pytest
 from hmbench.metrics.summary import power_mean
 from hmbench.study.summary_choice import CANDIDATES, PUBLISHED, Weighed, ranked, summary_lines, weigh_summaries
 from hmbench.study.validity import Measured, Study, StudyConfig
+from hmbench.study.validity_report import verdicts as verdicts_of
 from hmbench.study.validity_targets import quiet_metrics, target_lines, targets
 
 DIRECTIONS = {"background_fidelity": True, "reentry_success": True, "verdict_returned": True}
@@ -120,16 +121,30 @@ METRICS = {
 }
 
 
+def told(kind: str, *verdicts: str, shown: int | None = 45) -> tuple[Study, dict[str, dict[str, int]]]:
+    """A study in which a fault's events have these verdicts, and their counts; the last event is another subject's."""
+    made = study()
+    for number, verdict in enumerate((*verdicts, verdicts[0])):
+        known = {"kind": kind, "strength": 1.0, "probed": number < len(verdicts), "shown": shown}
+        made.events.append({"sample": f"clip-{number}", "verdict": verdict, **known})
+        made.events.append({"sample": f"clip-{number}", "verdict": "returned", **known, "strength": 0.5})
+    return made, verdicts_of(made)
+
+
 def test_only_what_no_nuisance_moves_may_see_a_fault():
     assert quiet_metrics(METRICS) == ["return_recall", "identity_rank1", "verdict_returned"]
-    found = targets(study(), METRICS, {"frozen": {"frozen": 4, "late": 1}})
+    made, counts = told("frozen", *["frozen"] * 4, "late")
+    assert counts == {"frozen": {"frozen": 4, "late": 1}}
+    found = targets(made, METRICS, counts)
     assert found["faults"]["frozen"] == {"auc": 0.97, "best": ["verdict_returned"], "met": True}
     assert [found["clean"][name]["met"] for name in found["clean"]] == [True, False, True]
     assert found["verdicts"]["frozen"] == {"right": 4, "events": 5, "most": "frozen", "met": True}
-    fewer = targets(study(), METRICS, {"frozen": {"frozen": 3, "late": 1}})["verdicts"]["frozen"]
+    made, counts = told("frozen", *["frozen"] * 3, "late")
+    fewer = targets(made, METRICS, counts)["verdicts"]["frozen"]
     assert fewer == {"right": 3, "events": 4, "most": "frozen", "met": False}
     metrics = {name: {**entry, "faults": {"moonwalk": {"auc": 1.0}}} for name, entry in METRICS.items()}
-    moonwalk = targets(study(), metrics, {"moonwalk": {"sliding": 3, "out of step": 1, "late": 1}})["verdicts"]
+    made, counts = told("moonwalk", *["sliding"] * 3, "out of step", "late", "not judged")
+    moonwalk = targets(made, metrics, counts)["verdicts"]
     assert moonwalk == {"moonwalk": {"right": 4, "events": 5, "most": "sliding", "met": True}}
     text = "\n".join(target_lines(found))
     assert "| frozen | 4 of 5 | frozen | yes | `verdict_returned` | 0.97 | yes |" in text
@@ -157,6 +172,12 @@ def test_nuisances_keep_the_score_and_tricks_get_none():
     text = "\n".join(target_lines(found))
     assert "| 5 frames late | 0.7 | 8 of 10 | 0.600 | no |" in text
     assert "| stuck | 0.021 | - | no |" in text
+
+
+@pytest.mark.parametrize(("shown", "right"), [(2, 2), (3, 1), (None, 1)])
+def test_who_is_not_in_sight_is_rightly_vanished(shown, right):
+    made, counts = told("frozen", "frozen", "vanished", shown=shown)
+    assert targets(made, METRICS, counts)["verdicts"]["frozen"]["right"] == right
 
 
 def test_a_tie_of_verdicts_is_not_the_right_one():
