@@ -19,7 +19,7 @@ from torch import Tensor
 
 from baselines.recent_window import RecentSettings, RecentWindow
 from reference_model.model.clip_state import ClipState
-from reference_model.sampling.pipeline import TRAIN_TIMESTEPS, Denoiser, HydraPipeline
+from reference_model.sampling.pipeline import TRAIN_TIMESTEPS, Denoiser, HydraPipeline, Noise, drawn
 
 Level = float | Literal["target"]
 
@@ -63,9 +63,9 @@ class Dfot(RecentWindow):
 class DfotPipeline(HydraPipeline):
     """Samples the target under a history at several noise levels."""
 
-    def denoiser(self, context: Tensor, cameras: tuple[Tensor, Tensor], generator: torch.Generator) -> Denoiser:
+    def denoiser(self, context: Tensor, cameras: tuple[Tensor, Tensor], generator: Noise) -> Denoiser:
         """The guided velocity; the history's noise is drawn once for all steps."""
-        noise = torch.randn(context.shape, generator=generator, device=generator.device).to(context)
+        noise = drawn(context.shape, generator).to(context)
         settings = self.transformer.memory.settings
         assert isinstance(settings, DfotSettings), f"DfotPipeline needs the memory Dfot, got {settings}"
 

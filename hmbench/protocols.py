@@ -22,7 +22,7 @@ are the options that ``--option name=value`` sets, converted by their annotation
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, get_args, runtime_checkable
 
@@ -85,6 +85,24 @@ class WorldModel(Protocol):
         """The frames after the context, uint8 ``[Tt, H, W, 3]`` at the prompt's size.
 
         The same prompt and seed give the same frames, whatever was generated before.
+        """
+        ...
+
+
+@runtime_checkable
+class Batches(Protocol):
+    """A model that fills a device by several clips at once."""
+
+    info: ModelInfo
+    batch: int
+    """Clips that it is given at once; recorded in its settings, since sums over a batch may round otherwise."""
+
+    def generate_batch(self, prompts: Sequence[Prompt], *, seeds: Sequence[int]) -> list[Video]:
+        """The frames after each context, as `WorldModel.generate` gives them alone up to rounding.
+
+        Args:
+            prompts: Of equal numbers of frames.
+            seeds: One a prompt.
         """
         ...
 

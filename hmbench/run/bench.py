@@ -13,7 +13,7 @@ from typing import Any
 from hmbench.data.dataset import Dataset
 from hmbench.errors import UserError
 from hmbench.files import read_json, write_json
-from hmbench.protocols import Metric, ModelInfo, SubjectTracker
+from hmbench.protocols import Batches, Metric, ModelInfo, SubjectTracker
 from hmbench.registry import AnyModel, create_model
 from hmbench.results.prediction_files import find_predictions
 from hmbench.results.prediction_record import run_identity, why_not_done
@@ -23,7 +23,7 @@ from hmbench.results.run_folder import RunFolder
 from hmbench.results.sample_scores import Failure
 from hmbench.run.request import EvalRequest, Reporter
 from hmbench.run.scorers import make_scorer
-from hmbench.run.stages import Scorer, attempt, failed_sample, generate_sample, score_sample
+from hmbench.run.stages import Scorer, attempt, failed_sample, generate_sample, generate_samples, score_sample
 
 
 class Bench:
@@ -120,12 +120,30 @@ class Bench:
     def generate(self, sample: str) -> Failure | None:
         """Generates a sample's video, unless it is there; None if all went well."""
         if self.why_not_done(sample) is None:
-            return None
+            return self._noted(sample, "generate", None)
         seed, identity = self.request.seed, self.identity()
         done = attempt(
             "generate", lambda: generate_sample(self.model, self.data.load(sample), self.run, seed, identity)
         )
         return self._noted(sample, "generate", done if isinstance(done, Failure) else None)
+
+    @property
+    def at_once(self) -> int:
+        """Samples that `generate_together` is best given."""
+        return max(1, self.model.batch) if isinstance(self.model, Batches) else 1
+
+    def generate_together(self, samples: Sequence[str]) -> dict[str, Failure | None]:
+        """Generates several samples' videos at once, where the model can; a batch that breaks is made clip by clip."""
+        model, todo = self.model, [sample for sample in samples if self.why_not_done(sample) is not None]
+        if len(todo) > 1 and isinstance(model, Batches):
+            seed, identity = self.request.seed, self.identity()
+            load = self.data.load
+            done = attempt(
+                "generate", lambda: generate_samples(model, [load(i) for i in todo], self.run, seed, identity)
+            )
+            if isinstance(done, Failure):
+                self.reporter.notice(f"{len(todo)} clips at once failed and are made one by one: {done.message}")
+        return {sample: self.generate(sample) for sample in samples}
 
     def score(self, sample: str) -> Failure | None:
         """Tracks and scores a sample's video; None if all went well, or if its video could not be generated."""

@@ -132,7 +132,7 @@ def _generate(
     if todo:
         _prepare(bench.model, data, todo, reporter)
     reporter.stage("generate", len(mine), len(mine) - len(todo))
-    _each(todo, "generate", session, bench.generate, reporter)
+    _each(todo, "generate", session, bench.generate_together, reporter, bench.at_once)
     return manifest
 
 
@@ -157,31 +157,40 @@ def _score(
     mine = share(manifest.samples, request)
     reporter.stage("score", len(mine), 0)
 
-    def work(sample: str) -> Failure | None:
-        return None if left_to_others(bench, session, sample) else bench.score(sample)
+    def work(samples: Sequence[str]) -> dict[str, Failure | None]:
+        return {i: None if left_to_others(bench, session, i) else bench.score(i) for i in samples}
 
     _each(mine, "score", session, work, reporter)
     return assemble(bench.run, manifest)
 
 
 def _each(
-    ids: Sequence[str], stage: str, session: Session, work: Callable[[str], Failure | None], reporter: Reporter
+    ids: Sequence[str],
+    stage: str,
+    session: Session,
+    work: Callable[[Sequence[str]], dict[str, Failure | None]],
+    reporter: Reporter,
+    at_once: int = 1,
 ) -> None:
     """Works on every sample that nobody else works on; those that somebody had are looked at once more at the end."""
     left: list[str] = []
     for last, samples in ((False, ids), (True, left)):
-        for sample in samples:
-            if not session.claim(sample, stage):
-                if not last:
-                    left.append(sample)
-                continue
+        for start in range(0, len(samples), at_once):
+            mine: list[str] = []
             try:
-                failure = work(sample)
+                for sample in samples[start : start + at_once]:
+                    if session.claim(sample, stage):
+                        mine.append(sample)
+                    elif not last:
+                        left.append(sample)
+                failures = work(mine)
             finally:
-                session.release(sample, stage)
-            if failure is not None:
-                reporter.failed(sample, stage, failure.message)
-            reporter.advance(sample)
+                for sample in mine:
+                    session.release(sample, stage)
+            for sample, failure in failures.items():
+                if failure is not None:
+                    reporter.failed(sample, stage, failure.message)
+                reporter.advance(sample)
 
 
 def left_to_others(bench: Bench, session: Session, sample: str) -> bool:

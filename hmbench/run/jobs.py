@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from hmbench.data.dataset import open_dataset
 from hmbench.errors import UserError
-from hmbench.protocols import Metric, MetricInfo, Plans, Prepares, SubjectTracker
+from hmbench.protocols import Batches, Metric, MetricInfo, Plans, Prepares, SubjectTracker
 from hmbench.results.records import RunManifest
 from hmbench.results.sample_scores import Failure
 from hmbench.run.bench import Bench
@@ -156,6 +156,11 @@ class ClipJob:
         bench, todo = self._bench, self._jobs.todo
         info = bench.model_info()
         model: object = None if bench.request.predictions else bench.model
+        if isinstance(model, Batches) and model.batch > 1:
+            raise UserError(
+                f"Workers take one clip at a time, and batch={model.batch} was given.",
+                "Leave out --workers or --option batch; `--gpus-per-worker 0.5` puts two workers on a GPU.",
+            )
         if isinstance(model, Plans) and todo:
             for line in model.plan_lines():
                 self._heard.notice(line)

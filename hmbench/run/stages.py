@@ -23,7 +23,7 @@ from hmbench.errors import SampleError, StorageError, UserError
 from hmbench.files import read_sealed, write_sealed
 from hmbench.metrics.needs import EVENTS, SEPARATE, unmet_need
 from hmbench.metrics.reentry.metrics import event_rows
-from hmbench.protocols import Metric, SubjectTracker, TruthModel, WorldModel
+from hmbench.protocols import Batches, Metric, SubjectTracker, TruthModel, WorldModel
 from hmbench.results.metric_record import MetricRecord
 from hmbench.results.prediction_record import check_unchanged, write_record
 from hmbench.results.predictions import read_prediction
@@ -103,8 +103,39 @@ def generate_sample(
     else:
         video = model.generate(sample.prompt, seed=number)
     _check_output(video, sample, model.info.name)
+    _keep(video, sample, run, identity, number, started)
+
+
+def generate_samples(model: Batches, samples: Sequence[Sample], run: RunFolder, seed: int, identity: str = "") -> None:
+    """`generate_sample` for several samples at once; clips of other lengths are batches of their own.
+
+    Args:
+        model: The model.
+        samples: The samples.
+        run: Where predictions go.
+        seed: The run's.
+        identity: `run_identity` of the run.
+
+    Raises:
+        SampleError: If an output has the wrong type, length or size; what was written before is whole.
+    """
+    lengths: dict[tuple[int, int], list[Sample]] = {}
+    for sample in samples:
+        lengths.setdefault((sample.num_context_frames, sample.prompt.num_target_frames), []).append(sample)
+    for alike in lengths.values():
+        started = time.monotonic()
+        numbers = [sample_seed(seed, sample.id) for sample in alike]
+        videos = model.generate_batch([sample.prompt for sample in alike], seeds=numbers)
+        share = (time.monotonic() - started) * (1 - 1 / len(alike))  # a record says what one clip took
+        for sample, video, number in zip(alike, videos, numbers, strict=True):
+            _check_output(video, sample, model.info.name)
+            _keep(video, sample, run, identity, number, started + share)
+
+
+def _keep(video: Video, sample: Sample, run: RunFolder, identity: str, number: int, started: float) -> None:
+    """Writes a prediction and its record, which comes first: a kill never leaves a video that nobody recorded."""
     path = run.prediction(sample.id)
-    with replacing(path) as temporary:  # the record comes first: a kill never leaves a video that nobody recorded
+    with replacing(path) as temporary:
         write_lossless(temporary, video, fps=sample.prompt.fps)
         seconds = round(time.monotonic() - started, 3)
         write_record(path, identity, {"seed": number, "seconds": seconds}, written=temporary)

@@ -52,6 +52,7 @@ COMMON: dict[str, tuple[Any, Any]] = {
     "compile": (Compile | None, None),
     "as_released": (bool | None, None),
     "guidance_device": (str | None, None),
+    "batch": (int, 1),
 }
 """Options of every method: type and default, as `reference_model.sampling.models.hydra` has them."""
 
@@ -127,7 +128,7 @@ def build(method: Method, common: dict[str, Any], changes: dict[str, Any]) -> Hy
     info = _info(method, pipeline, weights, None if trained else common["seed_weights"])
     compiled = compile_blocks(pipeline.transformer, running.compile, device)
     info = replace(info, settings={**info.settings, "compiled": compiled})
-    return HydraWorldModel(pipeline, tell_stand_in(info, config, common["checkpoint"]))
+    return HydraWorldModel(pipeline, tell_stand_in(info, config, common["checkpoint"]), batch=running.batch)
 
 
 def _large(

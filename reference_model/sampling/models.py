@@ -33,6 +33,7 @@ def hydra(
     compile: Compile | None = None,
     as_released: bool | None = None,
     guidance_device: str | None = None,
+    batch: int = 1,
 ) -> HydraWorldModel:
     """HyDRA (arXiv 2603.25716): hybrid memory by retrieval attention.
 
@@ -54,6 +55,7 @@ def hydra(
         compile: Whether blocks are compiled; None is ``auto``: on a CUDA device that has Triton.
         as_released: Whether sampling rounds, tiles, crops and truncates as the release does (paper).
         guidance_device: Second device, which answers the negative prompt at the same time (paper).
+        batch: Clips that are generated at once (mini, nano).
 
     Raises:
         UserError: If an option belongs to the other scale, or weights or device cannot be used.
@@ -66,11 +68,11 @@ def hydra(
     }  # fmt: skip
     common: dict[str, Any] = {"device": device, "checkpoint": checkpoint, "steps": steps, "guidance": guidance}
     if profile == "paper" or is_large(checkpoint):
-        _refuse(small, "paper")
+        _refuse({**small, "batch": None if batch == 1 else batch}, "paper")
         given = {**run, "compile": compile}
         return hydra_paper(**common, **{name: value for name, value in given.items() if value is not None})
     _refuse(run, profile)
-    return hydra_small(profile=profile, seed_weights=seed_weights, compile=compile, **common, **small)
+    return hydra_small(profile=profile, seed_weights=seed_weights, compile=compile, batch=batch, **common, **small)
 
 
 def hydra_paper(

@@ -8,13 +8,14 @@ Letters: B batch, T frames, F latent frames, C latent channels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, cast
 
 import numpy as np
 import torch
 from diffusers import AutoencoderKLWan, DiffusionPipeline, FlowMatchEulerDiscreteScheduler
+from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase, UMT5EncoderModel
 
@@ -44,6 +45,8 @@ class TextSource(Protocol):
 
 Denoiser = Callable[[Tensor, Tensor, Tensor], Tensor]
 """Target latents ``[B, C, Ft, h, w]``, timestep (0..1000, one number) and text tokens to the target's velocity."""
+Noise = torch.Generator | list[torch.Generator]
+"""Source of noise for a batch, or one a clip: then each clip's noise is what it would be alone."""
 StepListener = Callable[[int, int], None]
 """Called with the steps done and their total."""
 
@@ -131,14 +134,12 @@ class HydraPipeline(DiffusionPipeline):
         return as_codec(self.vae, tiled=self.tiled)
 
     @torch.no_grad()
-    def __call__(
-        self, request: GenerationRequest, generator: torch.Generator, on_step: StepListener | None = None
-    ) -> Tensor:
+    def __call__(self, request: GenerationRequest, generator: Noise, on_step: StepListener | None = None) -> Tensor:
         """The target frames, ``[B, 3, Tt, H, W]`` in [-1, 1], float32 on the CPU.
 
         Args:
             request: What to continue.
-            generator: Source of all noise; a CPU generator gives the same noise on every device.
+            generator: Source of all noise, or one a clip; a CPU generator gives the same noise on every device.
             on_step: Told of each finished step.
         """
         device = self._execution_device
@@ -153,7 +154,7 @@ class HydraPipeline(DiffusionPipeline):
             texts.append(self.encode_text(negative).to(device, dtype))
         patch = self.transformer.patch[0]
         shape = (*context.shape[:2], cameras[1].shape[1] * patch, *context.shape[3:])
-        latents = torch.randn(shape, generator=generator, device=generator.device).to(device)
+        latents = drawn(shape, generator).to(device)
         set_noise_levels(self.scheduler, steps, device)
         evaluate, close = self._evaluations(context, cameras, texts, generator)
         try:
@@ -170,17 +171,18 @@ class HydraPipeline(DiffusionPipeline):
         return video
 
     def _evaluations(
-        self, context: Tensor, cameras: tuple[Tensor, Tensor], texts: list[Tensor], generator: torch.Generator
+        self, context: Tensor, cameras: tuple[Tensor, Tensor], texts: list[Tensor], generator: Noise
     ) -> tuple[Callable[[Tensor, Tensor], list[Tensor]], Callable[[], None]]:
         """How a step gets a velocity for each text, and what ends it: one after the other, or with the twin's help."""
         if self.twin is None or len(texts) == 1:
             denoise = self.denoiser(context, cameras, generator)
             return lambda latents, timestep: [denoise(latents, timestep, text) for text in texts], lambda: None
+        assert isinstance(generator, torch.Generator), "two devices work on one clip at a time"
         second = self.twin.denoiser(context, cameras, generator)
         both = SideBySide(self.denoiser(context, cameras, generator), second, (texts[0], texts[1].to(self.twin.device)))
         return both, both.close
 
-    def denoiser(self, context: Tensor, cameras: tuple[Tensor, Tensor], generator: torch.Generator) -> Denoiser:
+    def denoiser(self, context: Tensor, cameras: tuple[Tensor, Tensor], generator: Noise) -> Denoiser:
         """How this pipeline predicts velocities on one batch; rival samplers override it.
 
         Args:
@@ -211,6 +213,19 @@ class HydraPipeline(DiffusionPipeline):
             self.text_cache.encode_missing(captions, self._execution_device)
             return self.text_cache.read(captions)
         return encode_captions(self.text_encoder, self.tokenizer, captions)
+
+
+def drawn(shape: Sequence[int], noise: Noise) -> Tensor:
+    """Normal noise of a shape whose first axis is the clips, on the generators' device.
+
+    Raises:
+        ValueError: If there is a generator a clip, and not for each.
+    """
+    if isinstance(noise, torch.Generator):
+        return cast(Tensor, randn_tensor(tuple(shape), generator=noise, device=noise.device))
+    if len(noise) != shape[0]:
+        raise ValueError(f"{shape[0]} clips have {len(noise)} sources of noise")
+    return cast(Tensor, randn_tensor(tuple(shape), generator=list(noise), device=noise[0].device))
 
 
 def guided(velocity: list[Tensor], guidance: float) -> Tensor:

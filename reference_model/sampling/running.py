@@ -39,6 +39,8 @@ class Running:
     """Whether blocks are compiled; None is ``auto``: on a CUDA device that has Triton."""
     as_released: bool | None = None
     """Whether sampling rounds, tiles, crops and truncates as the release does; None is no."""
+    batch: int = 1
+    """Clips that a small model generates at once. Each has its own noise; sums over a batch may round otherwise."""
     guidance_device: str | None = None
     """Second device at paper scale, which answers the negative prompt at the same time; None: one after the other."""
 
@@ -46,10 +48,12 @@ class Running:
         """These settings for a small model, which has none of the large one's.
 
         Raises:
-            UserError: If one is given.
+            UserError: If one is given, or no clip is to be generated at once.
         """
+        if self.batch < 1:
+            raise UserError(f"{self.batch} clips cannot be generated at once.", "Give --option batch=1 or more.")
         for field in fields(self):
-            if field.name != "compile" and getattr(self, field.name) != field.default:
+            if field.name not in ("compile", "batch") and getattr(self, field.name) != field.default:
                 raise UserError(
                     f"The option {field.name} belongs to models at paper scale, and this one is small.", "Leave it out."
                 )
@@ -61,6 +65,11 @@ class Running:
         Raises:
             UserError: If another setting contradicts it.
         """
+        if self.batch != 1:
+            raise UserError(
+                f"A model at paper scale fills a GPU with one clip, and batch={self.batch} was given.",
+                "Leave out batch; several GPUs share clips by --workers.",
+            )
         if not self.as_released:
             return self
         if self.guidance_device is not None:

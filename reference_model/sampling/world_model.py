@@ -7,7 +7,7 @@ scaling, so that the whole picture is kept. Clips may have any 4k + 1 frames tha
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -31,10 +31,11 @@ from reference_model.sampling.adjusting import change_memory, set_sampler
 from reference_model.sampling.pipeline import (
     GenerationRequest,
     HydraPipeline,
+    Noise,
     StepListener,
     build_pipeline,
 )
-from reference_model.sampling.running import Compile, compile_blocks
+from reference_model.sampling.running import Compile, Running, compile_blocks
 from reference_model.sampling.saved import load_saved
 
 WEIGHTS = Path(__file__).parent.parent / "weights"
@@ -48,12 +49,16 @@ class HydraWorldModel:
         pipeline: The model.
         info: What runs record of it.
         on_step: Told of each finished sampling step.
+        batch: Clips that it likes to generate at once.
     """
 
-    def __init__(self, pipeline: HydraPipeline, info: ModelInfo, on_step: StepListener | None = None) -> None:
+    def __init__(
+        self, pipeline: HydraPipeline, info: ModelInfo, on_step: StepListener | None = None, *, batch: int = 1
+    ) -> None:
         self.pipeline = pipeline
-        self.info = info
+        self.info = info if batch == 1 else replace(info, settings={**info.settings, "batch": batch})
         self.on_step = on_step
+        self.batch = batch
 
     def generate(self, prompt: Prompt, *, seed: int) -> Video:
         """The target frames at the prompt's size; equal prompt and seed give equal frames.
@@ -61,15 +66,36 @@ class HydraWorldModel:
         Raises:
             UserError: If the clip's length does not suit the model.
         """
-        self._check(len(prompt.context), prompt.num_target_frames)
+        return self._batch([prompt], torch.Generator().manual_seed(seed))[0]
+
+    def generate_batch(self, prompts: Sequence[Prompt], *, seeds: Sequence[int]) -> list[Video]:
+        """The target frames of several prompts at once, each with the noise that `generate` gives it.
+
+        Args:
+            prompts: Of equal numbers of frames; their sizes may differ.
+            seeds: One a prompt.
+
+        Raises:
+            UserError: If the clips' length does not suit the model.
+            ValueError: If the numbers of frames differ, or those of prompts and seeds.
+        """
+        if len({(len(p.context), p.num_target_frames) for p in prompts}) != 1 or len(prompts) != len(seeds):
+            raise ValueError("a batch has clips of one length, and a seed for each")
+        return self._batch(prompts, [torch.Generator().manual_seed(seed) for seed in seeds])
+
+    def _batch(self, prompts: Sequence[Prompt], noise: Noise) -> list[Video]:
+        self._check(len(prompts[0].context), prompts[0].num_target_frames)
         height, width = int(self.pipeline.config["height"]), int(self.pipeline.config["width"])
+        stride = self.pipeline.codec.time_stride
+        cameras = [camera_condition(p.context_poses, p.target_poses, stride) for p in prompts]
         request = GenerationRequest(
-            context=to_tensor(resize_video(prompt.context, height, width)),
-            cameras=camera_condition(prompt.context_poses, prompt.target_poses, self.pipeline.codec.time_stride),
-            captions=[prompt.caption],
+            context=torch.cat([to_tensor(resize_video(p.context, height, width)) for p in prompts]),
+            cameras=(torch.cat([past for past, _ in cameras]), torch.cat([future for _, future in cameras])),
+            captions=[p.caption for p in prompts],
         )
-        video = self.pipeline(request, torch.Generator().manual_seed(seed), self.on_step)
-        return resize_video(to_video(video), *prompt.size)
+        video = self.pipeline(request, noise, self.on_step)
+        clips = zip(prompts, video.split(1), strict=True)
+        return [resize_video(to_video(clip), *prompt.size) for prompt, clip in clips]
 
     def _check(self, context_frames: int, target_frames: int) -> None:
         try:
@@ -95,6 +121,7 @@ def hydra(
     variant: Literal["released", "paper"] | None = None,
     top_k: int | None = None,
     compile: Compile | None = None,
+    batch: int = 1,
 ) -> HydraWorldModel:
     """HyDRA (arXiv 2603.25716): hybrid memory by retrieval attention.
 
@@ -112,7 +139,9 @@ def hydra(
         variant: Which reading of the method; None: the model's own (``released`` unless trained otherwise).
         top_k: Memory slices to retrieve instead of the model's own.
         compile: Whether blocks are compiled; None is ``auto``: on a CUDA device that has Triton.
+        batch: Clips that are generated at once.
     """
+    Running(batch=batch).for_small()
     target = usable_device(device)
     recipe(profile)
     config = HYDRA.apply(profile)
@@ -125,7 +154,7 @@ def hydra(
     info = model_info(about, pipeline, weights, None if trained else seed_weights)
     compiled = compile_blocks(pipeline.transformer, compile, target)
     info = replace(info, settings={**info.settings, "compiled": compiled})
-    return HydraWorldModel(pipeline, tell_stand_in(info, config, checkpoint))
+    return HydraWorldModel(pipeline, tell_stand_in(info, config, checkpoint), batch=batch)
 
 
 def tell_stand_in(info: ModelInfo, config: HydraConfig, checkpoint: Path | None) -> ModelInfo:

@@ -11,11 +11,11 @@ import torch
 from safetensors.torch import save_file
 
 from hmbench.errors import UserError
-from hmbench.protocols import WorldModel
+from hmbench.protocols import Batches, WorldModel
 from hmbench.registry import create_model
 from reference_model.model.config import nano
 from reference_model.sampling import world_model
-from reference_model.sampling.pipeline import HydraPipeline
+from reference_model.sampling.pipeline import HydraPipeline, drawn
 from reference_model.sampling.world_model import hydra, to_tensor, to_video
 
 
@@ -51,6 +51,34 @@ def test_prompt_and_seed_decide_whatever_was_generated_before(model, prompt):
     assert not np.array_equal(first, other)
     assert np.array_equal(model.generate(prompt, seed=1), first)
     assert np.array_equal(hydra(profile="nano", steps=2).generate(prompt, seed=1), first)
+
+
+@pytest.mark.parametrize("name", ["hydra", "full-context", "dfot"])
+def test_clips_at_once_are_what_they_are_alone(name, discs):
+    """Three clips of two sizes: each has its own camera, caption and noise, whoever is beside it."""
+    one = create_model(name, profile="nano", device="cpu", options={"steps": "2"})
+    many = create_model(name, profile="nano", device="cpu", options={"steps": "2", "batch": "3"})
+    assert isinstance(many, Batches) and many.batch == 3 and many.info.settings["batch"] == 3
+    assert "batch" not in one.info.settings
+    prompts = [discs.load(i).prompt for i in discs.ids("all")[:3]]
+    wide = np.repeat(prompts[1].context, 2, axis=2)
+    prompts[1] = replace(prompts[1], context=wide, intrinsics=None)
+    together = many.generate_batch(prompts, seeds=[5, 6, 7])
+    for prompt, seed, video in zip(prompts, (5, 6, 7), together, strict=True):
+        alone = one.generate(prompt, seed=seed)
+        assert video.shape == alone.shape == (prompt.num_target_frames, *prompt.size, 3)
+        assert np.abs(video.astype(int) - alone).max() <= 1, "a level, where sums round otherwise"
+    assert not np.array_equal(one.generate(prompts[0], seed=6), together[0])
+
+
+def test_what_cannot_be_one_batch_is_refused(model, discs):
+    prompts = [discs.load(i).prompt for i in discs.ids("all")[:2]]
+    shorter = replace(prompts[1], target_poses=prompts[1].target_poses[:-4])
+    for given, seeds in (([prompts[0], shorter], [1, 2]), (prompts, [1])):
+        with pytest.raises(ValueError, match="a batch has clips of one length, and a seed for each"):
+            model.generate_batch(given, seeds=seeds)
+    with pytest.raises(ValueError, match="3 clips have 2 sources of noise"):
+        drawn((3, 1), [torch.Generator(), torch.Generator()])
 
 
 def test_it_sees_context_cameras_and_caption(model, prompt):

@@ -14,10 +14,12 @@ from toys import Breaks, Followed, Follower, MeanError, Sometimes, Unstorable
 from hmbench.data.disc_world import DiscWorld
 from hmbench.data.hm_world import HMWorld
 from hmbench.errors import UserError
+from hmbench.results.prediction_record import record_path
 from hmbench.results.records import read_rows
 from hmbench.results.run_folder import RunFolder
 from hmbench.run.evaluate import EvalRequest, EvalResult, evaluate, generate, score
 from hmbench.run.request import Silent
+from hmbench.run.stages import sample_seed
 from hmbench.types import Score
 from hmbench.video.files import write_lossless
 
@@ -116,6 +118,34 @@ def test_a_killed_run_goes_on_and_ends_the_same(tmp_path: Path) -> None:
     options = {"pause": "0.4", "log": str(log)}
     run(tmp_path / "whole", options=options)
     assert files(tmp_path / "killed") == files(tmp_path / "whole")
+
+
+def test_clips_at_once_give_the_same_run(tmp_path: Path) -> None:
+    log, alone = tmp_path / "calls", tmp_path / "alone"
+    run(alone)
+    made = generate(
+        EvalRequest(model="toys:together", options={"batch": "3", "log": str(log)}, data="disc", out=tmp_path / "m")
+    )
+    assert log.read_text().split() == ["3"], "four clips: three at once, and one alone"
+    for i in made.samples:
+        assert RunFolder(tmp_path / "m").prediction(i).read_bytes() == RunFolder(alone).prediction(i).read_bytes()
+        record = json.loads(record_path(RunFolder(tmp_path / "m").prediction(i)).read_text())
+        assert record["seed"] == sample_seed(0, i) and record["seconds"] >= 0
+
+
+def test_a_batch_that_breaks_is_made_clip_by_clip(tmp_path: Path) -> None:
+    heard = Heard()
+    asked = EvalRequest(
+        model="toys:together", options={"batch": "4", "fail_at": "Noon"}, data="disc", out=tmp_path / "m"
+    )
+    made = generate(asked, heard)
+    there = [i for i in made.samples if RunFolder(tmp_path / "m").prediction(i).is_file()]
+    (lost,) = set(made.samples) - set(there)
+    assert (
+        "RuntimeError: the toy broke"
+        in json.loads(RunFolder(tmp_path / "m").failure(lost, "generate").read_text())["message"]
+    )
+    assert "4 clips at once failed and are made one by one: RuntimeError: the toy broke" in heard.notices
 
 
 def test_one_bad_clip_does_not_stop_the_others(tmp_path: Path) -> None:

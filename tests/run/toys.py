@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,24 @@ class Toy:
         frames = prompt.num_target_frames - (3 if self.shape == "short" else 0)
         shift = np.random.default_rng(seed).integers(-20, 20, (frames, 1, 1, 1))
         return np.clip(prompt.context[-1].astype(int) + shift, 0, 255).astype(np.uint8)
+
+
+class Together(Toy):
+    """Several clips at once, each as the toy alone; its log has a line a call."""
+
+    def __init__(self, *, batch: int, fail_at: str = "", log: Path | None = None) -> None:
+        super().__init__(fail_at=fail_at)
+        self.batch, self.calls = batch, log
+
+    def generate_batch(self, prompts: Sequence[Prompt], *, seeds: Sequence[int]) -> list[Video]:
+        if self.calls is not None:
+            with self.calls.open("a") as file:
+                file.write(f"{len(prompts)}\n")
+        return [self.generate(prompt, seed=seed) for prompt, seed in zip(prompts, seeds, strict=True)]
+
+
+def together(*, batch: int = 1, fail_at: str = "", log: Path | None = None) -> Together:
+    return Together(batch=batch, fail_at=fail_at, log=log)
 
 
 def toy(*, fail_at: str = "", shape: str = "", pause: float = 0.0, log: Path | None = None) -> Toy:
