@@ -128,7 +128,7 @@ def masks_command(
             found = masks_from_tracker(video, made)
             write_labels(folder / "masks.mkv", found.labels, fps=15)
             add_notes(folder, found.names, f"masks are the boxes of the tracker {made.name}, not outlines")
-            progress.update(task, advance=1, note=f"{folder.name}: {len(found.names)} subjects")
+            progress.update(task, advance=1, note=f"{folder.name}: subjects {len(found.names)}")
     out.print(f"Masks of {len(todo)} of {len(chosen)} samples in {source.folder}", highlight=False)
     if len(todo) < len(chosen):
         out.print("The others have masks already; --replace makes them anew.")

@@ -143,7 +143,7 @@ class SiteProgress:
 
     def stage(self, name: str, total: int) -> None:
         """Starts the bar of pages that belong together."""
-        self._pages = self._progress.add_task("pages", total=total, note="")
+        self._pages = self._progress.add_task("pages", total=total, note=name)
 
     def page(self) -> None:
         """Moves the bar of pages."""
