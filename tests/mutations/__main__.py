@@ -1,6 +1,6 @@
 """Changes one line of the project at a time, in a copy, and runs the tests that should notice.
 
-    python tests/mutations                        # all of them: half an hour on two cores
+    python tests/mutations                        # all of them: the better part of an hour
     python tests/mutations ev-shown fid-region    # these
     python tests/mutations --part 0/2 & python tests/mutations --part 1/2
 
