@@ -158,3 +158,13 @@ def test_rivals_of_the_first_are_corrected_together_and_few_scenes_separate_nobo
     assert told_apart(2) == [False, True]
     assert told_apart(4) == [False] * 4
     assert told_apart(2, clips=5) == [False, False]
+
+
+def test_clips_of_one_scene_are_no_evidence_of_their_own() -> None:
+    """Twelve clips tell two models apart if they stand in twelve scenes, not if they stand in three."""
+    best = np.linspace(20, 22, 12)
+    columns = [list(best), list(best - np.linspace(0.9, 1.1, 12))]
+    for scenes, told in ((12, True), (3, False)):
+        clusters = [f"scene{i % scenes}" for i in range(12)]
+        found = standings([21.0, 20.0], columns, clusters, higher_is_better=True)
+        assert [one.with_first for one in found if one] == [True, not told]
