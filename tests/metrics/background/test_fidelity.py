@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 
 from hmbench.metrics.background.fidelity import KNOWN_OF_A_CLIP, BackgroundFidelity, BackgroundShare, structure_of
-from hmbench.metrics.background.floor import orders
+from hmbench.metrics.background.floor import orders, turned_last_frame
 from hmbench.types import Track
 from tests.metrics.background.panorama import HALF, HEIGHT, WIDTH, away_and_back, make_case, make_sample, views, wall
 
@@ -194,3 +196,20 @@ def test_nothing_can_be_hidden_behind_what_looks_like_a_subject():
     noise = case_of(np.random.default_rng(0).integers(0, 256, wrong.shape, np.uint8))
     noise.tracks = (Track(id=1, boxes=everywhere, scores=np.ones(HALF, np.float32)),)
     assert BackgroundFidelity()(noise).value == 0
+
+
+def test_the_turned_frame_is_the_last_of_the_context_and_follows_the_asked_camera() -> None:
+    """A camera that stands shows it as it is; one that turns by a quarter of the picture's width, moved by as much."""
+    prompt = make_sample().prompt
+    still = replace(prompt, target_poses=np.repeat(prompt.context_poses[-1:], 3, axis=0))
+    family = turned_last_frame(still)
+    assert len(family) == 4 and (prompt.context[-1] != prompt.context[0]).any()
+    for name, video in family.items():
+        np.testing.assert_array_equal(video, np.repeat(prompt.context[-1:], 3, axis=0), err_msg=name)
+    angle = (WIDTH // 4) / prompt.intrinsics.focal
+    right = np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]])
+    turned = still.target_poses.copy()
+    turned[1, :3, :3] = turned[1, :3, :3] @ right
+    moved = turned_last_frame(replace(still, target_poses=turned))["last frame moved round"]
+    np.testing.assert_array_equal(moved[0], prompt.context[-1])
+    np.testing.assert_array_equal(moved[1], np.roll(prompt.context[-1], -(WIDTH // 4), axis=1))
