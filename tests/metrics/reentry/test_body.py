@@ -78,6 +78,21 @@ def test_a_flat_blob_has_no_texture_whatever_its_outline():
     assert got.flat == pytest.approx(1, abs=0.15) and got.pose < 0.35
 
 
+def test_what_the_real_body_has_of_one_colour_is_no_blob():
+    """The larger part of the real one is plain: it is 0 itself, and 1 is a body of one colour all over."""
+    video, boxes, mask = REAL
+    half = np.zeros_like(mask)
+    half[:, TOP + 18 : TOP + TALL, LEFT : LEFT + WIDE] = True
+    real = np.where(half[..., None], np.uint8(90), video)
+    assert body_evidence(real, boxes, real, boxes, mask).flat == pytest.approx(0, abs=1e-6)
+    flat, places, _ = walker(STEPS, flat=True)
+    assert body_evidence(flat, places, real, boxes, mask).flat == pytest.approx(1, abs=0.2)
+    share = body_evidence(video, boxes, real, boxes, mask).flat
+    assert share < -0.4, "less of one colour than the real one"
+    all_plain = np.where(mask[..., None], np.uint8(90), video)
+    assert math.isnan(body_evidence(real, boxes, all_plain, boxes, mask).flat)
+
+
 def test_a_larger_body_is_the_same_body():
     """Pictures are cut out at one height: size has a number of its own."""
     import cv2

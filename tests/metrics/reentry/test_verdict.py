@@ -142,6 +142,7 @@ TABLE = [
     ({"aspect": 0.2}, "distorted"),
     ({"aspect": -0.2, "gait": 0.1, "change": 0.1}, "sliding"),  # its legs are together, which is no other shape
     ({"aspect": -0.2, "gait": 0.1, "change": 0.1, "pose": 0.8}, "distorted"),
+    ({"aspect": -0.2, "gait": 0.1, "change": 0.6, "pose": 0.8}, "distorted"),
     ({"aspect": -0.26, "gait": 0.1, "change": 0.1}, "distorted"),
     ({"gait": 0.1, "change": 0.4, "pose": 0.8}, "distorted"),  # in no pose of a real body
     ({"gait": 0.1, "change": 0.6, "pose": 0.8}, "sliding"),
