@@ -186,7 +186,7 @@ OPTIONS = {
     "eval": {"--model", "--seed", "--option", "--score-workers", "--json"} | RUN_OPTIONS | SCORING_OPTIONS | OWN_VIDEO,
     "generate": {"--model", "--seed", "--option"} | RUN_OPTIONS | OWN_VIDEO,
     "score": {"--run", "--predictions", "--name", "--json", *FITTING} | RUN_OPTIONS | SCORING_OPTIONS,
-    "check-predictions": {"--split", "--help", "--quiet", "--json", *FITTING},
+    "check-predictions": {"--data", "--split", "--limit", "--sample", "--help", "--quiet", "--json", *FITTING},
     "validate-metrics": {
         "--out", "--clips", "--split", "--size", "--strengths", "--oracle", "--cache", "--seed", "--device",
         "--profile", "--weights", "--processes", "--help", "--quiet",
