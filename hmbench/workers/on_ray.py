@@ -217,6 +217,12 @@ def _start(ray: Any, address: str | None, cpus: float) -> None:
             os.environ.setdefault("RAY_gcs_server_port_wait_time_s", "2")  # tries: a port may belong to another program
             ray.init(address=address, **quiet)
     except Exception as error:
+        if address is not None and _wants_a_token(error):
+            raise UserError(
+                f"The Ray cluster at {address!r} wants its token.",
+                "Set RAY_AUTH_MODE=token here and for every `ray start`, with the cluster's token in ~/.ray/auth_token "
+                "or RAY_AUTH_TOKEN (docs/scaling/clusters.md).",
+            ) from error
         what = "Ray could not be started here" if address is None else f"There is no Ray cluster at {address!r}"
         raise UserError(
             f"{what}: {_first_line(error)}.",
@@ -224,6 +230,15 @@ def _start(ray: Any, address: str | None, cpus: float) -> None:
             if address is None
             else "`ray start --head` starts one; without --ray-address it is started on this machine.",
         ) from error
+
+
+def _wants_a_token(error: BaseException | None) -> bool:
+    """Whether a cluster refused an error's caller: Ray does not send a token to an address that somebody typed."""
+    while error is not None:
+        if "InvalidAuthToken" in str(error) or "AuthenticationError" in type(error).__name__:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _listens(address: str) -> None:

@@ -307,9 +307,9 @@ def test_a_signal_ends_a_run_in_one_process(tmp_path: Path) -> None:
     assert not list((tmp_path / "run" / ".work" / "sessions").iterdir())
 
 
-def node(*where: str) -> subprocess.Popen[bytes]:
+def node(*where: str, **more_environment: str) -> subprocess.Popen[bytes]:
     """`ray start` on this machine, with room for one worker."""
-    env = {**ENVIRONMENT, "RAY_TMPDIR": f"/tmp/hm{os.getpid()}"}
+    env = {**ENVIRONMENT, "RAY_AUTH_MODE": "disabled", **more_environment, "RAY_TMPDIR": f"/tmp/hm{os.getpid()}"}
     more = ["--disable-usage-stats", "--object-store-memory", "100000000", "--block"]
     chosen = [*where, "--num-cpus", "1", "--num-gpus", "0", *more]
     return subprocess.Popen(
@@ -344,6 +344,19 @@ def cluster() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     yield f"127.0.0.1:{port}", second
     end(second)
     end(head)
+
+
+@pytest.mark.slow
+def test_a_cluster_that_wants_a_token_says_so(tmp_path: Path) -> None:
+    port, token = 30000 + os.getpid() % 10000, {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0123456789abcdef" * 4}
+    head = node("--head", "--port", str(port), "--include-dashboard", "false", **token)
+    try:
+        wait_for(lambda: listens(port), 120)
+        asked = started(tmp_path / "run", "--ray-address", f"127.0.0.1:{port}")
+        _, said = asked.communicate(timeout=300)
+        assert asked.returncode == 2 and "wants its token. Set RAY_AUTH_MODE=token here" in " ".join(said.split()), said
+    finally:
+        end(head)
 
 
 @pytest.mark.slow
