@@ -134,8 +134,9 @@ class Bench:
 
     def generate_together(self, samples: Sequence[str]) -> dict[str, Failure | None]:
         """Generates several samples' videos at once, where the model can; a batch that breaks is made clip by clip."""
-        model, todo = self.model, [sample for sample in samples if self.why_not_done(sample) is not None]
-        if len(todo) > 1 and isinstance(model, Batches):
+        model = self.model
+        if len(samples) > 1 and isinstance(model, Batches):
+            todo = [sample for sample in samples if self.why_not_done(sample) is not None]
             seed, identity = self.request.seed, self.identity()
             load = self.data.load
             done = attempt(

@@ -135,6 +135,21 @@ class Study:
     window in which the variant really shows the subject; None for nuisances)."""
     recalls: list[tuple[float, bool]] = field(default_factory=list)
     """Of clean clips: visible share of a subject in a frame, and whether a track has it (IoU >= 0.5)."""
+    _index: dict[int, dict[tuple[str, str, float], dict[str, float]]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
+    """The number of values to them by metric and variant: tables ask thousands of times."""
+
+    def of(self, metric: str, kind: str, strength: float) -> dict[str, float]:
+        """Sample to a metric's value on a variant; what was skipped is left out."""
+        count = len(self.values)
+        if count not in self._index:
+            self._index.clear()
+            index = self._index[count] = {}
+            for v in self.values:
+                if v.value is not None:
+                    index.setdefault((v.metric, v.kind, v.strength), {})[v.sample] = v.value
+        return self._index[count].get((metric, kind, strength), {})
 
 
 def run_study(config: StudyConfig, on_case: Callable[[str], None] | None = None) -> Study:
@@ -339,15 +354,11 @@ def signed_values(study: Study, metric: str, kind: str, strength: float) -> dict
 
     Numbers without a direction (an offset, a speed ratio) are turned into closeness to the clean clip's.
     """
-    found = {
-        v.sample: v.value
-        for v in study.values
-        if (v.metric, v.kind, v.strength) == (metric, kind, strength) and v.value is not None
-    }
+    found = study.of(metric, kind, strength)
     direction = study.directions[metric]
     if direction is not None:
         return {sample: value if direction else -value for sample, value in found.items()}
-    clean = {v.sample: v.value for v in study.values if (v.metric, v.kind) == (metric, "clean") and v.value is not None}
+    clean = study.of(metric, "clean", 0.0)
     return {sample: -abs(value - clean[sample]) for sample, value in found.items() if sample in clean}
 
 

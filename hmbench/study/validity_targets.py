@@ -163,8 +163,7 @@ def _tricks(study: Study) -> dict[str, Any]:
 
 
 def _values(study: Study, metric: str, kind: str, strength: float) -> list[float]:
-    asked = (metric, kind, strength)
-    return [v.value for v in study.values if (v.metric, v.kind, v.strength) == asked and v.value is not None]
+    return list(study.of(metric, kind, strength).values())
 
 
 def _best(metrics: dict[str, Any], quiet: list[str], kind: str) -> dict[str, Any]:
