@@ -84,10 +84,15 @@ class CameraVerdict:
 
     @property
     def other_unit(self) -> str | None:
-        """The unit of length that the pictures ask for instead; None if the expected one is plausible."""
+        """The unit of length that the pictures ask for instead; None if the expected one is plausible.
+
+        Nor is a unit asked for under which the camera would race: a median depth rests on few points where the
+        camera orbits something close.
+        """
         if (self.depth is not None and self.depth > DEPTHS[1]) or self.path > FAST_PATH:
             return "centimetres"
-        return "metres" if self.depth is not None and self.depth < DEPTHS[0] else None
+        close = self.depth is not None and self.depth < DEPTHS[0]
+        return "metres" if close and 100 * self.path <= FAST_PATH else None
 
     def sentence(self) -> str:
         """For ``data inspect`` and for errors."""

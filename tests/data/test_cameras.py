@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from hmbench.data.camera_evidence import CameraVerdict
 from hmbench.data.cameras import from_unreal, parse_cameras, point_from_unreal, to_unreal
 from hmbench.errors import SampleError
 from hmbench.video.geometry import pose_problem, relative_to
@@ -135,3 +136,20 @@ def test_real_cameras_are_proper(real_clips) -> None:
         assert pose_problem(np.concatenate([context, target])) is None
         raw = np.array([content["tgt_cam"][str(i)] for i in range(77)])
         np.testing.assert_allclose(relative_to(target, target[0]), released_relative(raw, 0), atol=2e-5)
+
+
+@pytest.mark.parametrize(
+    ("path", "depth", "unit"),
+    [
+        (0.0535, 0.02, "metres"),  # 5.35 m, read as centimetres
+        (5.35, 0.477, None),  # in metres it would race over half a kilometre
+        (3.0, 0.5, "metres"),
+        (3.01, 0.5, None),
+        (3.0, 0.6, None),
+        (12.0, 401.0, "centimetres"),
+        (301.0, None, "centimetres"),
+        (300.0, None, None),
+    ],
+)
+def test_another_unit_is_asked_for_only_if_it_is_plausible_itself(path, depth, unit):
+    assert CameraVerdict(expected=None, best=None, path=path, depth=depth).other_unit == unit
