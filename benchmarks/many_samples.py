@@ -1,4 +1,4 @@
-"""What 10,000 clips cost where they are read together: assembling and comparing.
+"""What 10,000 clips cost where they are read together: assembling, comparing, accepting and ranking.
 
     python benchmarks/many_samples.py                      # 2,500, 5,000 and 10,000 clips x 60 metrics, generated rows
 
@@ -17,12 +17,17 @@ from typing import Any
 
 import numpy as np
 
-from hmbench.files import write_json
+from hmbench.digests import video_digest
+from hmbench.durable import write_bytes
 from hmbench.report.compare import CompareSettings, compare_runs
 from hmbench.results.metric_record import metric_records
-from hmbench.results.records import RunManifest
+from hmbench.results.records import Row, RunManifest
 from hmbench.results.run_folder import RunFolder
+from hmbench.results.sample_scores import SampleScores
 from hmbench.run.assemble import assemble
+from leaderboard.entry import read_entries
+from leaderboard.submission import accept
+from leaderboard.tables import board_table, make_boards
 
 SCENES = 50
 
@@ -51,6 +56,13 @@ def measured(size: int, metrics: int) -> Iterator[tuple[str, float]]:
         assemble(*b)
         folders = [a[0].path, b[0].path]
         yield "compare", timed(lambda: compare_runs(folders, CompareSettings(metrics="all")))
+        entries = Path(scratch) / "entries"
+        yield "leaderboard add", timed(lambda: accept(folders[0], name="a", results=entries))
+        accept(folders[1], name="b", results=entries)
+        yield (
+            "leaderboard table",
+            timed(lambda: [board_table(board) for board in make_boards(read_entries(entries), rank_by=["metric_0"])]),
+        )
 
 
 def timed(work: Callable[[], Any]) -> float:
@@ -79,16 +91,18 @@ def make_run(path: Path, clips: int, metrics: int, seed: int) -> tuple[RunFolder
     values = rng.normal(size=(clips, metrics))
     for n, sample in enumerate(ids):
         scene = f"scene {n % SCENES}"
-        rows = [
-            {
-                "sample": sample, "metric": name, "version": 1, "value": float(values[n, m]), "reason": None,
-                "cluster": scene, "model": path.name, "trained": True, "profile": "mini", "data_revision": "0",
-                "details": {"frames": 77, "mean": float(values[n, m])},
-            }
+        rows = tuple(
+            Row(
+                sample=sample, metric=name, version=1, value=float(values[n, m]), cluster=scene, model=path.name,
+                trained=True, profile="mini", data_revision="0", details={"frames": 77, "mean": float(values[n, m])},
+            )
             for m, name in enumerate(names)
-        ]  # fmt: skip
+        )  # fmt: skip
         about = {"id": sample, "scene": scene, "categories": ["dog"], "num_subjects": 1, "max_hidden": n % 40}
-        write_json(run.scores(sample), {"stamp": "s", "failures": [], "sample": about, "rows": rows, "events": []})
+        video = run.prediction(sample)
+        write_bytes(video, f"{path.name} {n}".encode())  # read for its digest alone
+        by = dict.fromkeys(names, "0123456789abcdef:0123456789abcdef")
+        SampleScores(rows=rows, sample=about, stamp=f"s:{video_digest(video)}", by=by).write(run.scores(sample))
     return run, manifest
 
 

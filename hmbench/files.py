@@ -7,6 +7,7 @@ is read by `read_json`: bounded in size, depth and digits, without NaN, and of t
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import math
@@ -14,6 +15,7 @@ import re
 import stat
 import sys
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,8 +55,11 @@ def write_text(path: Path, text: str) -> None:
 
 def seal(content: dict[str, Any]) -> str:
     """The digest that `write_sealed` adds: sha256 of the content as compact sorted JSON."""
-    rest = {key: value for key, value in content.items() if key != SEAL}
-    return hashlib.sha256(json.dumps(plain(rest), sort_keys=True, allow_nan=False).encode()).hexdigest()
+    return _digest(plain({key: value for key, value in content.items() if key != SEAL}))
+
+
+def _digest(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True, allow_nan=False).encode()).hexdigest()
 
 
 def write_sealed(path: Path, content: dict[str, Any]) -> None:
@@ -72,9 +77,13 @@ def read_sealed(path: Path, *, required: bool = True) -> dict[str, Any]:
     Raises:
         UserError: If the file is missing, damaged, or was changed since.
     """
-    content: dict[str, Any] = read_json(path, kind=dict)
+    return unsealed(read_json(path, kind=dict), path, required=required)
+
+
+def unsealed(content: dict[str, Any], path: Path, *, required: bool = True) -> dict[str, Any]:
+    """The content of a sealed file that was read already, without its digest; see `read_sealed`."""
     found = content.pop(SEAL, None)
-    if found != seal(content) and (required or found is not None):
+    if (required or found is not None) and found != _digest(content):  # read from JSON, it is plain
         why = "it carries no digest" if found is None else "its digest does not fit"
         raise UserError(f"{path} is not as hmbench wrote it: {why}.", "It was damaged or edited; make it again.")
     return content
@@ -97,8 +106,9 @@ def read_json(path: Path, *, kind: type | tuple[type, ...] = object, limits: Jso
 def parse_json(text: str, source: str, *, kind: type | tuple[type, ...] = object, limits: JsonLimits = LIMITS) -> Any:
     """JSON from text; `source` is what the message calls it. See `read_json`."""
     try:
-        content = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_object)
-        _check_within(content, limits)
+        content = _decode(limits)(text)
+        if text.count("{") + text.count("[") >= limits.depth:  # fewer cannot be nested too deep
+            _check_depth(content, limits.depth)
     except (ValueError, RecursionError) as error:
         why = "it is nested too deep" if isinstance(error, RecursionError) else str(error).rstrip(".")
         raise UserError(f"{source} is no valid JSON: {why}.", "Fetch or write it again.") from error
@@ -128,8 +138,13 @@ def file_name(name: Any) -> str:
     )
 
 
+_PLAIN = frozenset({str, int, float, bool, type(None)})
+
+
 def plain(value: Any) -> Any:
     """Tuples, paths and NumPy scalars as JSON types."""
+    if type(value) in _PLAIN:
+        return value
     if isinstance(value, dict):
         return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
@@ -164,25 +179,40 @@ def read_text_within(path: Path, most: int) -> str:
         raise unreadable(error, path) from error
 
 
-def _check_within(content: Any, limits: JsonLimits) -> None:
-    """Raises ValueError beyond the limits; without recursion, since depth is what is in question."""
-    largest = 10**limits.digits
+@functools.cache
+def _decode(limits: JsonLimits) -> Callable[[str], Any]:
+    """What reads JSON and raises ValueError at a number beyond the limits, while it is still text."""
+
+    def whole(text: str) -> int:
+        if len(text) > limits.digits and len(text.lstrip("-")) > limits.digits:
+            raise ValueError(f"a whole number has more than {limits.digits} digits")
+        return int(text)
+
+    def real(text: str) -> float:
+        value = float(text)
+        if not math.isfinite(value):
+            raise ValueError("a number is beyond what a computer holds")
+        return value
+
+    return json.JSONDecoder(
+        parse_int=whole, parse_float=real, parse_constant=_refuse_constant, object_pairs_hook=_object
+    ).decode
+
+
+def _check_depth(content: Any, most: int) -> None:
+    """Raises ValueError where it is nested deeper; without recursion, since depth is what is in question."""
     level = [content]
-    for _ in range(limits.depth):
+    for _ in range(most):
         below: list[Any] = []
         for value in level:
             if isinstance(value, dict):
                 below.extend(value.values())
             elif isinstance(value, list):
                 below.extend(value)
-            elif isinstance(value, float) and not math.isfinite(value):
-                raise ValueError("a number is beyond what a computer holds")
-            elif type(value) is int and not -largest < value < largest:
-                raise ValueError(f"a whole number has more than {limits.digits} digits")
         if not below:
             return
         level = below
-    raise ValueError(f"it is nested more than {limits.depth} deep")
+    raise ValueError(f"it is nested more than {most} deep")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

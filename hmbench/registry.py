@@ -221,6 +221,28 @@ def called(what: str, name: str, make: Callable[..., Any], *arguments: Any, **na
         ) from error
 
 
+def made_by(what: str, name: str, found: Any, method: str) -> Callable[..., Any]:
+    """What makes a plug-in: a class or function as it is; of an object that is one already, a function that gives it.
+
+    Args:
+        what: What it is to be, for the message.
+        name: How the user named it.
+        found: What stands under that name.
+        method: A method by which such an object is known.
+
+    Raises:
+        UserError: If it can neither be called nor has that method.
+    """
+    if callable(found):
+        return typing.cast(Callable[..., Any], found)
+    if callable(getattr(found, method, None)):
+        return lambda: found
+    raise UserError(
+        f"{name!r} is no {what} but {type(found).__name__}.",
+        f"See docs/architecture.md, 'To add X, touch Y', for what a {what} is.",
+    )
+
+
 def factory_options(factory: Factory) -> dict[str, inspect.Parameter]:
     """The arguments of a factory that are its own options, annotations resolved."""
     hints = _hints(factory)

@@ -196,6 +196,23 @@ def test_json_of_others_is_refused_in_a_sentence(tmp_path: Path, name: str) -> N
         read_json(tmp_path / "x.json", kind=dict)
 
 
+@pytest.mark.parametrize(("text", "value"), [
+    ("9" * 40, 10**40 - 1), ("-" + "9" * 40, 1 - 10**40), ("0." + "1" * 60, 1 / 9), ("-1e308", -1e308),
+    ("[" * 63 + "7" + "]" * 63, 7), ('"' + "[" * 99 + '"', "[" * 99), (f"[{'[],' * 99}[]]", [[]] * 100),
+])  # fmt: skip
+def test_json_at_its_limits_is_read(text: str, value: object) -> None:
+    found = parse_json(text, "it")
+    while isinstance(value, int) and isinstance(found, list):
+        (found,) = found
+    assert found == value
+
+
+@pytest.mark.parametrize("text", ["9" * 41, "-" + "9" * 41, "1e309", "-1e309", "[" * 64 + "7" + "]" * 64, "[[1,NaN]]"])
+def test_json_just_beyond_its_limits_is_refused(text: str) -> None:
+    with pytest.raises(UserError, match=r"it is no valid JSON: (it is nested|a whole number|a number is|it holds NaN)"):
+        parse_json(text, "it")
+
+
 def test_files_that_are_no_json_at_all(tmp_path: Path) -> None:
     (tmp_path / "bytes.json").write_bytes(b"\xff\xfe\x00")
     (tmp_path / "loop.json").symlink_to(tmp_path / "loop.json")

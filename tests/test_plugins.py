@@ -15,6 +15,7 @@ from hmbench.errors import UserError
 from hmbench.metrics.plugins import Setting, named_metrics
 from hmbench.registry import DATA, METRICS, MODELS, called, create_model, find_factory
 from hmbench.run.name_checks import check_names
+from hmbench.subjects.create import create_tracker
 
 PACKAGE = '''
 import dataclasses
@@ -174,6 +175,26 @@ def test_functions_that_take_something_else_are_no_source_and_no_metric(tmp_path
         named_metrics(["os:system"], setting)
     with pytest.raises(TypeError, match="inside"):
         called("metric", "x", lambda: _breaks())
+
+
+def test_an_object_is_a_source_or_tracker_as_its_class_is_and_a_number_is_none(tmp_path, monkeypatch) -> None:
+    (tmp_path / "ready_things.py").write_text(
+        "from hmbench.data.disc_world import DiscWorld\n"
+        "class Tracker:\n    name = 'none'\n    def track(self, video):\n        return ()\n"
+        "world, tracker, number = DiscWorld(), Tracker(), 5\ndef needs(more):\n    return more\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert open_dataset("ready_things:world").ids("all") == open_dataset("disc").ids("all")
+    with pytest.raises(UserError, match="'ready_things:world' has no option 'samples'"):
+        open_dataset("ready_things:world", options={"samples": 3})
+    tracker = create_tracker(profile="mini", weights=None, device="cpu", method="ready_things:tracker")
+    assert tracker.name == "none" and tracker.track(None) == ()
+    with pytest.raises(UserError, match="'ready_things:number' is no data source but int"):
+        open_dataset("ready_things:number")
+    for name, said in (("number", "is no tracker but int"), ("needs", "is no tracker: .*missing 1 required")):
+        with pytest.raises(UserError, match=f"'ready_things:{name}' {said}"):
+            create_tracker(profile="mini", weights=None, device="cpu", method=f"ready_things:{name}")
 
 
 def _breaks() -> None:

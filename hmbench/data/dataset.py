@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from hmbench.errors import UserError, did_you_mean
 from hmbench.prefixes import whole_ids
-from hmbench.registry import DATA, called
+from hmbench.registry import DATA, called, made_by
 from hmbench.types import Sample
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def open_dataset(spec: str, on_clip: OnClip | None = None, options: Mapping[str,
     known = DATA.points()
     if spec not in known and (Path(spec).is_dir() or ":" not in spec):
         return _folder(spec)
-    factory = DATA.find(spec)
+    factory = made_by("data source", spec, DATA.find(spec), "load")
     accepted = inspect.signature(factory).parameters
     given = dict(options or {}) | ({"on_clip": on_clip} if "on_clip" in accepted else {})
     anything = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in accepted.values())

@@ -11,6 +11,7 @@ Runs that cannot win are shown and never ranked: models with untrained weights, 
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Mapping, Sequence
@@ -39,7 +40,6 @@ from hmbench.report.compare_inputs import (
     shared_samples,
 )
 from hmbench.results.intervals import Bounds, mean_interval
-from hmbench.results.records import Row
 from hmbench.results.statistics import PairedTest, holm, paired_test
 from hmbench.results.summary import bounds_of
 
@@ -206,18 +206,24 @@ class _Table:
 
     def common(self, metric: str, which: Sequence[int], samples: Sequence[str] | None = None) -> list[str]:
         """Clips on which the runs in `which` have a value."""
-        columns = [self.rows[i].get(metric, {}) for i in which]
+        have = set.intersection(*(self.valued[i].get(metric, set()) for i in which))
+        return [s for s in (self.samples if samples is None else samples) if s in have]
+
+    @functools.cached_property
+    def valued(self) -> list[dict[str, set[str]]]:
+        """Of each run and metric the clips that have a value: asked again for each pair and each breakdown."""
         return [
-            s
-            for s in (self.samples if samples is None else samples)
-            if all(_value(column, s) is not None for column in columns)
+            {metric: {s for s, row in column.items() if row.value is not None} for metric, column in rows.items()}
+            for rows in self.rows
         ]
 
     def values(self, metric: str, run: int, samples: Sequence[str]) -> np.ndarray[Any, np.dtype[np.float64]]:
-        return np.array([self.rows[run][metric][sample].value for sample in samples], dtype=np.float64)
+        column = self.rows[run][metric]
+        return np.array([column[sample].value for sample in samples], dtype=np.float64)
 
     def clusters(self, metric: str, samples: Sequence[str]) -> list[str]:
-        return [self.rows[0][metric][sample].cluster or sample for sample in samples]
+        column = self.rows[0][metric]
+        return [column[sample].cluster or sample for sample in samples]
 
     def bounds(self, metric: str) -> Bounds | None:
         return bounds_of(metric_info(self.runs, metric))
@@ -334,8 +340,3 @@ def _best(
     top = (max if higher_is_better else min)(ranked.values())
     winners = [i for i, mean in ranked.items() if mean == top]
     return winners[0] if len(winners) == 1 else None
-
-
-def _value(column: Mapping[str, Row], sample: str) -> float | None:
-    row = column.get(sample)
-    return row.value if row else None

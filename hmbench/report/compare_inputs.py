@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import re
@@ -181,9 +182,10 @@ def comparable_metrics(
     """
     kept, refused = [], dict[str, list[str]]()
     first: UserError | None = None
+    told_apart = functools.cache(lambda: _told_apart_otherwise(runs))  # reads every clip's line: once for all metrics
     for name in names:
         try:
-            _check_metric(runs, rows, name)
+            _check_metric(runs, rows, name, told_apart)
             kept.append(name)
         except UserError as error:
             if asked:
@@ -195,14 +197,16 @@ def comparable_metrics(
     return kept, [f"Left out, since {why.rstrip('.')}: {', '.join(left)}." for why, left in refused.items()]
 
 
-def _check_metric(runs: Sequence[ComparedRun], rows: Sequence[RunRows], name: str) -> None:
+def _check_metric(
+    runs: Sequence[ComparedRun], rows: Sequence[RunRows], name: str, told_apart: Callable[[], UserError | None]
+) -> None:
     record = metric_info(runs, name)
     untold = record is None or "needs" in record.untold  # earlier versions did not say: it may rest on anything
     if record is None or untold or TRACKED & record.needs:
         for run in runs[1:]:
             _must_agree(runs[0], run, "tracker", "trackers")
-    if record is None or untold or LABELLED & record.needs:
-        _check_told_apart(runs)
+    if (record is None or untold or LABELLED & record.needs) and (error := told_apart()) is not None:
+        raise error
     check_versions(runs, rows, [name])
 
 
@@ -330,18 +334,19 @@ def direction(runs: Sequence[ComparedRun], metric: str) -> bool | None:
     return None if record is None else record.higher_is_better
 
 
-def _check_told_apart(runs: Sequence[ComparedRun]) -> None:
-    """Raises if the subjects of a clip that two runs share were told apart in different ways."""
+def _told_apart_otherwise(runs: Sequence[ComparedRun]) -> UserError | None:
+    """The error if the subjects of a clip that two runs share were told apart in different ways."""
     ways = [{i: s.get("told_apart") for i, s in (read_samples(run.path) or {}).items()} for run in runs]
     for run, theirs in zip(runs[1:], ways[1:], strict=True):
         for sample in sorted(set(ways[0]) & set(theirs)):
             ours = ways[0][sample]
             if ours != theirs[sample]:
-                raise UserError(
+                return UserError(
                     f"{runs[0].label} and {run.label} cannot be compared: the subjects of {sample} were told apart by "
                     f"{ours or 'exact labels'} and by {theirs[sample] or 'exact labels'}.",
                     "Score both again on the same data: `hmbench score --run FOLDER`.",
                 )
+    return None
 
 
 def read_samples(run: Path) -> dict[str, dict[str, Any]] | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hmbench.errors import UserError
-from hmbench.files import read_json, read_sealed, write_sealed
+from hmbench.files import read_json, read_sealed, unsealed, write_sealed
 from hmbench.results.records import Row, check_fields
 
 _ROW = tuple(one.name for one in fields(Row))
@@ -88,9 +88,8 @@ def stored_scores(path: Path) -> SampleScores | None:
         return None
     try:
         content: dict[str, Any] = read_json(path, kind=dict)
-        if "by" in content:  # earlier versions sealed nothing
-            content = read_sealed(path)
-        return SampleScores.from_content(content)
+        sealed = "by" in content  # earlier versions sealed nothing
+        return SampleScores.from_content(unsealed(content, path) if sealed else content)
     except (UserError, KeyError, TypeError):
         return None
 

@@ -8,7 +8,7 @@ from typing import Literal, cast
 
 from hmbench.errors import UserError
 from hmbench.protocols import SubjectTracker
-from hmbench.registry import TRACKERS
+from hmbench.registry import TRACKERS, called, made_by
 
 Method = Literal["botsort", "bytetrack"]
 
@@ -34,10 +34,10 @@ def create_tracker(
     Raises:
         UserError: For an unknown profile or tracker, a weights folder that does not exist, or a damaged file.
     """
-    factory = TRACKERS.find(method)
+    factory = made_by("tracker", method, TRACKERS.find(method), "track")
     offered = {"profile": profile, "weights": weights, "device": device, "any_class": any_class}
     accepted = inspect.signature(factory).parameters
-    found = factory(**{name: value for name, value in offered.items() if name in accepted})
+    found = called("tracker", method, factory, **{name: value for name, value in offered.items() if name in accepted})
     if found is not None and not callable(getattr(found, "track", None)):
         raise UserError(
             f"What {method!r} gives is no tracker: {type(found).__name__} has no method track.",
