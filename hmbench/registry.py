@@ -216,31 +216,23 @@ def called(what: str, name: str, make: Callable[..., Any], *arguments: Any, **na
     except TypeError as error:
         if error.__traceback__ is not None and error.__traceback__.tb_next is not None:
             raise  # inside it
-        raise UserError(
-            f"{name!r} is no {what}: {error}.", f"See docs/architecture.md, 'To add X, touch Y', for what a {what} is."
-        ) from error
+        raise UserError(f"{name!r} is no {what}: {error}.", _HOW.format(what)) from error
 
 
-def made_by(what: str, name: str, found: Any, method: str) -> Callable[..., Any]:
-    """What makes a plug-in: a class or function as it is; of an object that is one already, a function that gives it.
+_HOW = "See docs/architecture.md, 'To add X, touch Y', for what a {} is."
 
-    Args:
-        what: What it is to be, for the message.
-        name: How the user named it.
-        found: What stands under that name.
-        method: A method by which such an object is known.
+
+def made_by(what: str, name: str, found: Any, *methods: str) -> Callable[..., Any]:
+    """What makes a plug-in: a class or function as it is; of an object with one of `methods`, a function that gives it.
 
     Raises:
-        UserError: If it can neither be called nor has that method.
+        UserError: If what stands under `name` can neither be called nor has such a method.
     """
     if callable(found):
         return typing.cast(Callable[..., Any], found)
-    if callable(getattr(found, method, None)):
+    if any(callable(getattr(found, method, None)) for method in methods):
         return lambda: found
-    raise UserError(
-        f"{name!r} is no {what} but {type(found).__name__}.",
-        f"See docs/architecture.md, 'To add X, touch Y', for what a {what} is.",
-    )
+    raise UserError(f"{name!r} is no {what} but {type(found).__name__}.", _HOW.format(what))
 
 
 def factory_options(factory: Factory) -> dict[str, inspect.Parameter]:
@@ -274,14 +266,7 @@ def _as_factory(name: str, found: Any) -> Factory:
     implied = getattr(found, "factory", None)
     if not callable(found) and callable(implied):
         return typing.cast(Factory, implied())
-    if not callable(found):
-        if hasattr(found, "generate") or hasattr(found, "generate_from_truth"):
-            return lambda: typing.cast(AnyModel, found)
-        raise UserError(
-            f"{name!r} is no model but {type(found).__name__}.",
-            "Name a class or function that gives an object with generate(prompt, *, seed).",
-        )
-    return typing.cast(Factory, found)
+    return typing.cast(Factory, made_by("model", name, found, "generate", "generate_from_truth"))
 
 
 def as_model(thing: Any) -> AnyModel:
