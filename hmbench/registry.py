@@ -206,11 +206,7 @@ def create_model(name: str, *, profile: str, device: str, options: Mapping[str, 
 
 
 def called(what: str, name: str, make: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
-    """What a named function gives; one that cannot be called so is a user's mistake, an error inside it is not.
-
-    Raises:
-        UserError: If it takes other arguments.
-    """
+    """What a named function gives; UserError if it takes other arguments, but not for an error inside it."""
     try:
         return make(*arguments, **named)
     except TypeError as error:

@@ -165,8 +165,9 @@ def test_public_things_are_documented() -> None:
 
 
 READERS = {
+    "json.JSONDecoder": {"hmbench/files.py"},  # within limits
     "json.loads": {
-        "hmbench/files.py", "hmbench/networks/files.py",  # within limits; the cards that hmbench ships
+        "hmbench/networks/files.py",  # the cards that hmbench ships
         "hmbench/data/dataset.py", "hmbench/data/index_journal.py", "hmbench/run/sharing.py",  # each guards its own
         "hmbench/data/mini_world/as_dataset.py", "baselines/cost.py",
         "reference_model/released/weight_files.py", "reference_model/sampling/paper_pipeline.py",
