@@ -19,12 +19,14 @@ import torch
 
 from baselines.dfot import DfotSettings
 from hmbench.insight.cost import CostCard
+from hmbench.registry import MEMORIES
 from reference_model.model.config import HydraConfig
 from reference_model.model.hydra_memory import HydraMemory
 from reference_model.model.memory import Memory
-from reference_model.model.methods import Method, find_method, method_names
+from reference_model.model.methods import Method
 from reference_model.model.sequence import Grid
 from reference_model.model.transformer import HydraTransformer3DModel
+from reference_model.sampling.method_factory import memory_method
 from reference_model.sampling.pipeline import HydraPipeline, build_pipeline
 
 REPEATS = 3
@@ -33,7 +35,7 @@ REPEATS = 3
 
 def cost_cards(*, preset: str, device: str, measure: bool) -> list[CostCard]:
     """A card for every installed method (see `hmbench.insight.cost.CardSource`)."""
-    return [cost_card(find_method(name), preset, device=device, measure=measure) for name in method_names()]
+    return [cost_card(memory_method(name), preset, device=device, measure=measure) for name in MEMORIES.points()]
 
 
 def cost_card(method: Method, preset: str, *, device: str = "cpu", measure: bool = False) -> CostCard:
@@ -193,4 +195,4 @@ def _evaluations(memory: Memory, config: HydraConfig) -> int:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(run_step(find_method(sys.argv[1]), sys.argv[2], sys.argv[3])) + "\n")
+    sys.stdout.write(json.dumps(run_step(memory_method(sys.argv[1]), sys.argv[2], sys.argv[3])) + "\n")

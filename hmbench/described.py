@@ -53,10 +53,17 @@ def lacks(value: str) -> list[str] | None:
             bound.add(node.asname or node.name.partition(".")[0])
     if name in bound or bound & {"*", "__getattr__"}:
         return None
-    return [node.name for node in tree.body if isinstance(node, _MADE) and not node.name.startswith("_")]
+    return [name for node in tree.body for name in _made(node) if not name.startswith("_")]
 
 
-_MADE = (ast.FunctionDef, ast.ClassDef)
+def _made(node: ast.stmt) -> list[str]:
+    """Names that a statement of a module makes; what it imports is another module's."""
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        return [node.name]
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+    return [target.id for target in targets if isinstance(target, ast.Name)]
+
+
 _MAKERS = {"globals", "exec", "eval", "vars", "locals", "setattr", "sys"}
 """What may give a module names that its text does not show."""
 

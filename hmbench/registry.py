@@ -202,7 +202,7 @@ def create_model(name: str, *, profile: str, device: str, options: Mapping[str, 
         given[key] = _convert(name, key, text, accepted[key].annotation)
     parameters = inspect.signature(factory).parameters
     common = {k: v for k, v in {"profile": profile, "device": device}.items() if k in parameters}
-    return _checked(name, factory(**{**common, **given}))
+    return _checked(name, called("model", name, factory, **{**common, **given}))
 
 
 def called(what: str, name: str, make: Callable[..., Any], *arguments: Any, **named: Any) -> Any:

@@ -88,15 +88,17 @@ def test_own_memory_builds() -> None:
     import torch
 
     from reference_model.model.memory import Backbone, FullMemory
-    from reference_model.model.methods import find_method
     from reference_model.model.sequence import Grid
+    from reference_model.sampling.method_factory import memory_method
 
-    method = find_method("own_memory:EVERY_OTHER")
-    kind = sys.modules["own_memory"].EveryOther
+    method = memory_method("own_memory:EVERY_OTHER")
+    kind = sys.modules["own_memory"].EveryNth
     assert method.name == "every-other" and issubclass(kind, FullMemory)
     memory = kind(kind.Settings(), Backbone(dim=64, heads=2, layers=1, in_channels=4, patch=(1, 2, 2)))
     chosen = memory.select(torch.zeros(2, 10, 12), torch.zeros(2, 10, 12))
     assert chosen.tolist() == [[1, 3, 5, 7, 9]] * 2
+    third = kind(kind.Settings(every=3), memory.backbone)
+    assert third.select(torch.zeros(1, 10, 12), torch.zeros(1, 10, 12)).tolist() == [[2, 5, 8]]
     facts = memory.facts(Grid(11, 4, 7), Grid(10, 4, 7))
     assert facts.tokens_seen == (5 + 10) * 28, "what was left out costs nothing"
 

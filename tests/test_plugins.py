@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from hmbench.cli import main
 from hmbench.data.dataset import open_dataset
 from hmbench.errors import UserError
 from hmbench.metrics.plugins import Setting, named_metrics
@@ -69,6 +70,16 @@ def discs():
     return DiscWorld()
 
 
+def trained_elsewhere(options, listener):
+    listener.notice(f"{options['memory']}, {options['steps']} steps")
+    return options["out"]
+
+
+class Needy:
+    def __init__(self, weights):
+        self.weights = weights
+
+
 def commands(app):
     @app.command("hello")
     def hello(name: str = "you"):
@@ -85,6 +96,8 @@ brightness = own_things:Brightness
 nobody = own_things:nobody
 [hmbench.data]
 own-discs = own_things:discs
+[hmbench.trainers]
+elsewhere = own_things:trained_elsewhere
 [hmbench.commands]
 hello = own_things:commands
 """
@@ -128,6 +141,17 @@ def test_one_of_each_by_name(package, tmp_path) -> None:
     assert listed.returncode == 0 and "seed_weights" in listed.stdout
 
 
+@pytest.mark.parametrize("name", ["elsewhere", "own_things:trained_elsewhere"])
+def test_a_trainer(name, package, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.syspath_prepend(package)
+    arguments = ("train-reference", "--trainer", name, "--memory", "whole", "--steps", "3", "--out", "weights")
+    monkeypatch.setattr(sys, "argv", ["hmbench", *arguments])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    said = capsys.readouterr()
+    assert stopped.value.code == 0 and "Trained: weights" in said.out and "whole, 3 steps" in said.err
+
+
 def test_own_things_of_the_working_folder(tmp_path) -> None:
     (tmp_path / "mine.py").write_text(PACKAGE)
     arguments = ("eval", "-m", "mine:Dim", "-d", "mine:discs", "--limit", "1", "--tracker", "mine:nobody")
@@ -135,6 +159,31 @@ def test_own_things_of_the_working_folder(tmp_path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     (row,) = [json.loads(line) for line in (tmp_path / "run" / "rows.jsonl").read_text().splitlines()]
     assert row["metric"] == "red_share" and 0 < row["value"] < 0.5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("eval", "-d", "disc", "-m", "mine:Needy"), "'mine:Needy' is no model: "),
+        (("eval", "-d", "disc", "-m", "mine:Whole"), "'mine:Whole' is no model: "),
+        (("eval", "-d", "disc", "-m", "mine:WHOL"), "mine has no 'WHOL'"),
+        (("train-reference", "--out", "x", "--trainer", "mine:WHOLE"), "'mine:WHOLE' is no trainer: "),
+        (("train-reference", "--out", "x", "--trainer", "mine:nobody"), "'mine:nobody' is no trainer: "),
+        (("train-reference", "--out", "x", "--memory", "mine:Whole"), "The memory 'mine:Whole' is no Method but Whole"),
+    ],
+)
+def test_a_thing_of_another_kind_is_a_users_mistake(arguments, words, tmp_path, monkeypatch, capsys) -> None:
+    (tmp_path / "mine.py").write_text(PACKAGE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["hmbench", *arguments])
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    sys.modules.pop("mine", None)
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    sys.modules.pop("mine", None)
+    said = capsys.readouterr()
+    shown = " ".join((said.out + said.err).split())
+    assert stopped.value.code == 2 and words in shown and "Traceback" not in shown
 
 
 def test_names_that_nobody_offers_are_answered_without_torch(tmp_path) -> None:

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hmbench.registry import TRAINERS
+from hmbench.registry import TRAINERS, called
 
 MODEL, DATA, LENGTH = "Model", "Data", "Length and pace"
 
@@ -107,7 +107,7 @@ def train_command(
     train = find_trainer(trainer)
     command = shlex.join(["hmbench", *sys.argv[1:]])
     with _Bars() as bars:
-        folder = train({**options, "command": command}, bars)
+        folder = called("trainer", trainer, train, {**options, "command": command}, bars)
     screen.print(f"Trained: {folder}\nEvaluate it: hmbench eval --model {folder}", highlight=False, soft_wrap=True)
 
 

@@ -52,7 +52,9 @@ def memory_settings(description: Mapping[str, Any]) -> MemorySettings:
     settings = memory_class(str(values.pop("kind", None))).Settings
     known = [field.name for field in dataclasses.fields(settings)]
     if unknown := sorted(set(values) - set(known)):
-        raise ValueError(f"memory {description['kind']!r} has no setting {unknown}; it has {known}")
+        raise ValueError(
+            f"memory {description['kind']!r} has no setting {unknown}; it has {known}: the fields of its `Settings`"
+        )
     return settings(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
 
 

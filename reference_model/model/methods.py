@@ -10,13 +10,10 @@ model of the same name: nothing else has to be declared::
 
 from __future__ import annotations
 
-import difflib
 import importlib
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from importlib.metadata import EntryPoint, entry_points
-from pathlib import Path
+from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, cast
 
 from reference_model.model.config import RECIPES, HydraConfig
@@ -128,36 +125,15 @@ HYDRA = Method(
 )
 
 
-def method_names() -> dict[str, EntryPoint]:
-    """Installed methods by name."""
-    return {point.name: point for point in sorted(entry_points(group=GROUP), key=lambda point: point.name)}
-
-
 def find_method(name: str) -> Method:
-    """The method of that name, or the one that ``package.module:NAME`` names.
+    """The installed method of that name; `reference_model.sampling.method_factory.memory_method` takes ``module:NAME``.
 
     Raises:
-        ValueError: If no installed package offers it, it cannot be imported, or what it names is no method.
+        ValueError: If no installed package offers it, or what it offers is no method.
     """
-    known = method_names()
-    if name in known:
-        found, where = known[name].load(), known[name].value
-    elif ":" in name:
-        found, where = _imported(name), name
-    else:
-        near = difflib.get_close_matches(name, known, n=1)
-        guess = f"did you mean {near[0]!r}? " if near else ""
-        raise ValueError(f"there is no memory {name!r}: {guess}available: {', '.join(known) or 'none'}")
-    if not isinstance(found, Method):
-        raise ValueError(f"{where}, offered as memory {name!r}, is no Method but {type(found).__name__}")
-    return found
-
-
-def _imported(value: str) -> Any:
-    module, _, attribute = value.partition(":")
-    if (here := str(Path.cwd())) not in sys.path:
-        sys.path.append(here)
-    try:
-        return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"there is no memory {value!r}: {error}") from error
+    for point in entry_points(group=GROUP, name=name):
+        found = point.load()
+        if isinstance(found, Method):
+            return found
+        raise ValueError(f"{point.value}, offered as memory {name!r}, is no Method but {type(found).__name__}")
+    raise ValueError(f"no installed package offers a memory {name!r}")

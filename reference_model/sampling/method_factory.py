@@ -16,6 +16,7 @@ import torch
 
 from hmbench.errors import UserError
 from hmbench.protocols import ModelInfo
+from hmbench.registry import MEMORIES
 from reference_model.model.codec import MiniVideoCodec
 from reference_model.model.memory_kinds import memory_class
 from reference_model.model.methods import Method
@@ -55,6 +56,22 @@ COMMON: dict[str, tuple[Any, Any]] = {
     "batch": (int, 1),
 }
 """Options of every method: type and default, as `reference_model.sampling.models.hydra` has them."""
+
+
+def memory_method(name: str) -> Method:
+    """The memory method of that name, or the one that ``module:NAME`` names, as ``--memory`` takes them.
+
+    Raises:
+        UserError: If nobody offers it, it cannot be imported, or what it names is no method.
+    """
+    found = MEMORIES.find(name)
+    if not isinstance(found, Method):
+        kind = found if isinstance(found, type) else type(found)
+        raise UserError(
+            f"The memory {name!r} is no Method but {kind.__name__}.",
+            'Name its Method: NAME = Method(name="...", description="...", memory={"kind": YourMemory}).',
+        )
+    return found
 
 
 class MethodFactory:

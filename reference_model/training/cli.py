@@ -21,7 +21,8 @@ from hmbench.files import read_json
 from hmbench.types import Video
 from hmbench.video.files import read_video, resize_video
 from reference_model.model.memory_kinds import build_memory
-from reference_model.model.methods import Method, find_method
+from reference_model.model.methods import Method
+from reference_model.sampling.method_factory import memory_method
 from reference_model.training.clips import ClipSource, TrainingClip
 from reference_model.training.config import TRAINING, OptimizerConfig, TrainingConfig
 from reference_model.training.monitor import Listener
@@ -122,7 +123,7 @@ def training_config(options: TrainOptions) -> TrainingConfig:
     recipe = TRAINING[options.preset]()
     every, run, steps = options.checkpoint_every, recipe.run, _given(options.steps, recipe.steps)
     try:
-        method = find_method(options.memory)
+        method = memory_method(options.memory)
         return replace(
             recipe,
             memory=method.name,
@@ -157,7 +158,7 @@ def _other_memory(name: str, main: Method, recipe: TrainingConfig) -> dict[str, 
     Raises:
         ValueError: If the two cannot share noise levels, or it has weights, which no saved model would hold.
     """
-    other = find_method(name)
+    other = memory_method(name)
     if (other.conditioning, other.per_frame_noise) != (main.conditioning, main.per_frame_noise):
         raise ValueError(f"{name} and {main.name} are trained on different noise levels and cannot take turns")
     described = other.describe(recipe.model)

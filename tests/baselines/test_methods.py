@@ -14,14 +14,14 @@ from tiny_backbone import METHODS, inputs, tiny, tiny_config
 
 from baselines.options import current_options, options
 from hmbench.errors import UserError
-from hmbench.registry import create_model, find_factory
+from hmbench.registry import MEMORIES, create_model, find_factory
 from hmbench.types import Prompt
 from reference_model.model.config import RECIPES
 from reference_model.model.hydra_memory import HydraSettings
 from reference_model.model.memory_kinds import describe_memory, memory_class
-from reference_model.model.methods import HYDRA, Method, find_method, method_names
+from reference_model.model.methods import HYDRA, Method, find_method
 from reference_model.model.transformer import HydraTransformer3DModel
-from reference_model.sampling.method_factory import MethodFactory
+from reference_model.sampling.method_factory import MethodFactory, memory_method
 from reference_model.sampling.pipeline import build_pipeline
 from reference_model.sampling.world_model import WEIGHTS
 from reference_model.training.start import start_with_a_copy
@@ -38,16 +38,34 @@ def prompt(discs) -> Prompt:
 
 def test_every_method_has_both_names() -> None:
     assert len(NAMES) == 14
-    assert set(method_names()) == {*NAMES, "hydra"}
+    assert set(MEMORIES.points()) == {*NAMES, "hydra"}
     for name in NAMES:
         factory, _ = find_factory(name)
         assert isinstance(factory, MethodFactory)
         assert factory.method.name == name
         assert find_method(name) is factory.method
-        assert find_method(f"baselines.rivals:{_constant(name)}") is factory.method
-    assert find_method("hydra") is HYDRA
-    with pytest.raises(ValueError, match="did you mean 'frame-pack'"):
+        assert memory_method(name) is memory_method(f"baselines.rivals:{_constant(name)}") is factory.method
+    assert find_method("hydra") is memory_method("hydra") is HYDRA
+    with pytest.raises(ValueError, match="no installed package offers a memory 'frame-pak'"):
         find_method("frame-pak")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("frame-pak", "There is no memory 'frame-pak'.*Did you mean 'frame-pack'"),
+        ("baselines.rivals:FRAME_PAK", "baselines.rivals has no 'FRAME_PAK'.*Did you mean 'FRAME_PACK'"),
+        ("baselines.frame_pack:FramePack", "The memory 'baselines.frame_pack:FramePack' is no Method but FramePack"),
+        ("not_closed:MEMORY", "The module 'not_closed', needed by memory 'not_closed:MEMORY', fails to import"),
+        ("needs_more:MEMORY", "The module 'nowhere_to_be_found', needed by memory 'needs_more:MEMORY'"),
+    ],
+)
+def test_a_memory_that_cannot_be_had_is_a_users_mistake(name, words, tmp_path, monkeypatch) -> None:
+    (tmp_path / "not_closed.py").write_text("MEMORY = (\n")
+    (tmp_path / "needs_more.py").write_text("import nowhere_to_be_found\nMEMORY = 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UserError, match=words):
+        memory_method(name)
 
 
 def _constant(name: str) -> str:

@@ -85,6 +85,7 @@ def structure(predicted: Views, real: Views, chosen: list[Partner | None]) -> St
         chosen: What each predicted frame is compared with.
     """
     rows, wide = [], []
+    first: tuple[Floats, _Windows] | None = None
     times = [t for t, partner in enumerate(chosen) if partner is not None][::EVERY]
     for number, t in enumerate(times):
         partner = chosen[t]
@@ -97,15 +98,20 @@ def structure(predicted: Views, real: Views, chosen: list[Partner | None]) -> St
             continue
         near = windows.correlation(LOCAL, 1)
         rows.append(float((near * weight).sum() / weight.sum()))
+        first = first or (near, windows)
         if number % EVERY_WIDE == 0:
-            wide.append(_shares(near, np.maximum(windows.correlation(WIDE, 2), near), windows))
-    if not rows:
+            wide.append(_shares(near, windows))
+    if first is None:
         return None
+    if not wide:  # frames whose turn it was show nothing that could be compared
+        wide.append(_shares(*first))
     displaced, forgotten, invented = np.mean(wide, axis=0)
     return Structure(float(np.mean(rows)), float(displaced), float(forgotten), float(invented))
 
 
-def _shares(near: Floats, wide: Floats, windows: _Windows) -> tuple[float, float, float]:
+def _shares(near: Floats, windows: _Windows) -> tuple[float, float, float]:
+    """What is displaced, forgotten and invented in a frame that is searched widely."""
+    wide = np.maximum(windows.correlation(WIDE, 2), near)
     real, shown = windows.real_contrast, windows.shown_contrast
     total = float(real.sum())
     displaced = float(real[(near < SAME) & (wide >= SAME)].sum()) / total

@@ -10,6 +10,8 @@ import pytest
 
 from hmbench.metrics.background.fidelity import KNOWN_OF_A_CLIP, BackgroundFidelity, BackgroundShare, structure_of
 from hmbench.metrics.background.floor import orders, turned_last_frame
+from hmbench.metrics.background.structure import Partner, structure
+from hmbench.metrics.background.views import Views
 from hmbench.types import Track
 from tests.metrics.background.panorama import HALF, HEIGHT, WIDTH, away_and_back, make_case, make_sample, views, wall
 
@@ -46,6 +48,22 @@ def shifted(video, by):
 
 def still(frame):
     return np.repeat(np.asarray(frame, np.uint8)[None], HALF, axis=0)
+
+
+@pytest.mark.parametrize("bare", [{0}, {0, 8}, {0, 2, 6, 8}, {2, 4, 6}, {0, 2, 4, 6, 8}])
+def test_frames_without_structure_leave_the_others_to_be_searched(bare):
+    """Of frames 0, 2, 4, 6, 8 every fourth is searched widely: 0 and 8. Where both are bare, the first other one is."""
+    texture = np.random.default_rng(0).uniform(-40, 40, (10, 36, 64, 3)).astype(np.float32)
+    seen = np.ones(texture.shape[:3], np.float32)
+    for t in bare:
+        texture[t] = 0
+    views, chosen = Views(texture, seen), [Partner(t, np.zeros(2, np.int64)) for t in range(10)]
+    found, blank = structure(views, views, chosen), structure(Views(0 * texture, seen), views, chosen)
+    if len(bare) == 5:
+        assert found is blank is None
+    else:
+        assert found == pytest.approx((1, 0, 0, 0), abs=0.01)
+        assert blank == pytest.approx((0, 0, 1, 0), abs=0.01)
 
 
 def test_the_truth_is_one():

@@ -298,7 +298,7 @@ def test_options_become_a_recipe():
     ("options", "message"),
     [
         ({"preset": "mega"}, "There is no preset 'mega'. Available: mini, nano, paper."),
-        ({"memory": "hydrra"}, "there is no memory 'hydrra': did you mean 'hydra'"),
+        ({"memory": "hydrra"}, "There is no memory 'hydrra'. Did you mean 'hydra'"),
         ({"steps": 0}, "This cannot be trained: self.steps=0 must be at least 1"),
     ],
 )
