@@ -138,9 +138,15 @@ class Board:
 
     @property
     def headline(self) -> list[Metric]:
-        """What tables show without being asked, the ranking metric first."""
-        chosen = [m for m in self.metrics if m.headline and m.name != self.rank_by] or list(self.metrics[:8])
-        return [self.by_name[self.rank_by], *(m for m in chosen if m.name != self.rank_by)]
+        """What tables show unasked, the ranking metric first. Metrics of which nobody has a value stay away."""
+        measured = {name for c in self.contenders for name, found in c.summaries.items() if found.mean is not None}
+        there = [m for m in self.metrics if m.name in measured and m.name != self.rank_by]
+        return [self.by_name[self.rank_by], *([m for m in there if m.headline] or there[:7])]
+
+    def scored(self, metric: Metric) -> str | None:
+        """How many clips have a value, ``30 of 32``, if that is the same for every model that has any."""
+        found = {(s.scored, s.total) for c in self.contenders if (s := c.summaries.get(metric.name)) and s.scored}
+        return "{} of {}".format(*found.pop()) if len(found) == 1 else None
 
     @cached_property
     def standings(self) -> dict[str, list[Standing | None]]:
@@ -165,7 +171,8 @@ class Board:
                 for event in events:
                     if event.get("verdict") is not None:
                         scores.setdefault(str(event["verdict"]), []).append(float(event.get("success") or 0.0))
-        return sorted(scores, key=lambda word: (-sum(scores[word]) / len(scores[word]), word))
+        means = {word: round(sum(found) / len(found), 9) for word, found in scores.items()}  # equal ones by name
+        return sorted(scores, key=lambda word: (-means[word], word))
 
     def _standing(self, metric: Metric) -> list[Standing | None]:
         means = [found.mean if c.ranked and (found := c.summaries.get(metric.name)) else None for c in self.contenders]

@@ -248,7 +248,7 @@ class Gallery:
         for contender in self.board.contenders:
             job = jobs.get(contender.name)
             tracks = _predicted_tracks(contender, clip)
-            why = "Nobody gave this model's videos." if contender.run is None else "Its video is not here."
+            why = "Nobody gave the videos." if contender.run is None else "The video is not here."
             panels.append(_panel(contender.name, "model", before, job, made, why, tracks))
         return panels
 

@@ -57,6 +57,7 @@ def clip_page(board: Board, at: int, view: ClipView) -> dict[str, Any]:
         "before": board.clips[at - 1] if at else None,
         "after": board.clips[at + 1] if at + 1 < len(board.clips) else None,
         "verdicts_of": {c.name: _verdicts(c, clip) for c in board.contenders},
+        "without": [p for p in view.panels if p.made is None and p.kind == "model"],
         "put_away": set(shown_models[SHOWN_PANELS:]),
         "reasons": {reason: named if len(named) <= 6 else [*named[:5], f"and {len(named) - 5} more"]
                     for reason, named in reasons.items()},

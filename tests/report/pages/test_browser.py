@@ -52,6 +52,9 @@ def site(tmp_path_factory) -> Path:
         make_run(folder / "evil", shift=-3, videos=1, words={"name": HOSTILE, "description": HOSTILE}),
         make_run(folder / "elsewhere", data_revision="rev2"),
     ]
+    rare = json.dumps("late"), json.dumps("rare")  # one event of 24
+    text = (runs[2] / "events.jsonl").read_text()
+    (runs[2] / "events.jsonl").write_text(text.replace(*rare, 1))
     boards = boards_from_runs(runs)
     content = Site(title="toys", lead="A lead.", boards=tuple(boards))
     write_site(content, folder / "site", videos=Videos(which="all"), open_data=lambda board: ToyData())
@@ -210,9 +213,29 @@ def test_plots_are_drawn(page, site) -> None:
         assert page.query_selector(f"#{name} svg"), name
         assert page.get_attribute(f"#{name} svg[role=img]", "aria-label"), name
     dots = page.eval_on_selector_all("#scatter [data-mark=dot]", "all => all.map(g => g.children.length)")
-    assert dots == [4, 1], "four that are ranked, one that is not"
+    assert dots[0] == 4 and sum(dots[1:]) == 0, "four that are ranked"
+    page.check("#scatter-bounds")
+    dots = page.eval_on_selector_all("#scatter [data-mark=dot]", "all => all.map(g => g.children.length)")
+    assert dots == [4, 1], "and, asked, the one that is not"
     page.select_option("#x-axis", label="parameters")
     assert "parameters" in page.text_content("#scatter")
+
+
+def test_numbers_stand_in_their_own_bars(page, site) -> None:
+    opened(page, site)
+    page.evaluate("document.getElementById('plots').scrollIntoView()")
+    page.wait_for_selector("#plots[data-drawn]", timeout=20000)
+    box = "e => { const r = e.getBoundingClientRect(); return [r.left, r.right, r.top, r.bottom, e.textContent]; }"
+    bars = page.eval_on_selector_all("#verdicts [data-mark=bar] rect", f"all => all.map({box})")
+    texts = page.eval_on_selector_all("#verdicts [data-mark=text] text", f"all => all.map({box})")
+    shown = [t for t in texts if t[4]]
+    assert len(bars) == 21 and len(shown) == 20, "one bar, a single event of 24, is too narrow for its number"
+    for left, right, top, bottom, count in shown:
+        row = [b for b in bars if b[2] < (top + bottom) / 2 < b[3]]
+        own = min(row, key=lambda b: abs(b[0] + b[1] - left - right))
+        assert own[0] + own[1] == pytest.approx(left + right, abs=4), "in the middle"
+        whole = max(b[1] for b in row) - min(b[0] for b in row)
+        assert 24 * (own[1] - own[0]) / whole == pytest.approx(int(count), abs=0.3)
 
 
 def test_clips_are_found_failures_first(page, site) -> None:
@@ -305,6 +328,15 @@ def test_steps_keys_loop_and_boxes(page, site) -> None:
     assert not any(page.evaluate(painted))
     page.click("#cite")
     assert f"frame={CONTEXT + TARGET - 1}" in page.url
+
+
+def test_models_without_a_video_are_named_once(page, site) -> None:
+    opened(page, site, clip_page(site, 1))  # of five models, one has no video of this clip
+    panels = page.eval_on_selector_all("figure.panel", "all => all.map(f => f.dataset.title)")
+    assert panels[:2] == ["context", "target"] and sorted(panels[2:]) == ["fine", "good", "oracle", "worse"]
+    assert "Without a video: <img" in page.text_content("#player")
+    lanes = page.eval_on_selector_all(".timeline .line", "all => all.map(l => l.textContent.trim())")
+    assert sum("not known" in lane for lane in lanes) == 1
 
 
 def test_time_line_says_who_is_in_view_when(page, site) -> None:

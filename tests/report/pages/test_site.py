@@ -278,5 +278,19 @@ def test_pages_order_by_a_metric_that_has_values() -> None:
     assert board(contenders=[], rank_by=["nothing", "memory_score"]).rank_by == "memory_score"
 
 
-def summary(mean: float | None) -> MetricSummary:
-    return MetricSummary(metric="m", version=1, mean=mean, low=None, high=None, scored=0, total=2, reasons={})
+def test_columns_of_which_nobody_has_a_value_stay_away() -> None:
+    metrics = [Metric(name=n, version=1, higher_is_better=True, headline=n != "d") for n in ("a", "b", "c", "d")]
+    found = {"a": summary(1.0), "b": summary(None), "c": summary(2.0, scored=2), "d": summary(3.0)}
+    runs = [
+        Contender(name="x", file="x", ranked=True, values={}, summaries=found),
+        Contender(name="y", file="y", ranked=True, values={}, summaries={**found, "c": summary(2.0, scored=1)}),
+    ]
+    board = make_board(file="f", about={"data": "d", "split": "all"}, data="d", revision="r", clips=(), metrics=metrics,
+                       contenders=runs, rank_by=["a"])  # fmt: skip
+    assert [m.name for m in board.headline] == ["a", "c"]
+    assert [board.scored(m) for m in metrics] == ["1 of 2", None, None, "1 of 2"], "c differs between the two"
+
+
+def summary(mean: float | None, scored: int = 1) -> MetricSummary:
+    scored = 0 if mean is None else scored
+    return MetricSummary(metric="m", version=1, mean=mean, low=None, high=None, scored=scored, total=2, reasons={})

@@ -242,6 +242,8 @@ window.hm = (() => {
   // colours that colour-blind readers tell apart (Okabe and Ito), then some of Tol's
   const MODELS = ["#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#999933", "#882255"];
   const modelColour = i => MODELS[i % MODELS.length];
+  const SHAPES = ["circle", "square", "triangle", "star", "cross", "wye"]; // of those with equal colours
+  const modelShape = i => SHAPES[Math.floor(i / MODELS.length) % SHAPES.length];
 
-  return { receive, load, script, el, bdi, number, state, summarise, generator, modelColour, root };
+  return { receive, load, script, el, bdi, number, state, summarise, generator, modelColour, modelShape, root };
 })();

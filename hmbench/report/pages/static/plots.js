@@ -30,6 +30,15 @@
     if (select.selectedIndex < 0) select.selectedIndex = 0;
   }
 
+  // Bounds and untrained models stand far from the others and squeeze them: they are drawn when asked for.
+  const asked = id => document.getElementById(id).checked || board.models.every(m => !m.ranked);
+
+  // Black or white, whichever is easier to read on a colour.
+  const onto = colour => {
+    const [r, g, b] = [1, 3, 5].map(k => (parseInt(colour.slice(k, k + 2), 16) / 255) ** 2.2);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.18 ? "#000" : "#fff";
+  };
+
   // Either a metric ("m:3") or a number of the models themselves ("c:0").
   function axis(code) {
     const [kind, k] = [code[0], Number(code.slice(2))];
@@ -40,8 +49,9 @@
 
   function scatter() {
     const x = axis(document.getElementById("x-axis").value), y = axis(document.getElementById("y-axis").value);
-    const points = board.models.map((m, i) => ({ m, i, x: x.of(i), y: y.of(i) })).filter(p => p.x && p.y && p.x[0] !== null && p.y[0] !== null)
-      .map(p => ({ name: p.m.name, ranked: p.m.ranked, x: p.x[0], x1: p.x[1], x2: p.x[2], y: p.y[0], y1: p.y[1], y2: p.y[2], colour: hm.modelColour(p.i) }));
+    const points = board.models.map((m, i) => ({ m, i, x: x.of(i), y: y.of(i) }))
+      .filter(p => p.m.ranked || asked("scatter-bounds")).filter(p => p.x && p.y && p.x[0] !== null && p.y[0] !== null)
+      .map(p => ({ name: p.m.name, ranked: p.m.ranked, x: p.x[0], x1: p.x[1], x2: p.x[2], y: p.y[0], y1: p.y[1], y2: p.y[2], colour: hm.modelColour(p.i), shape: hm.modelShape(p.i) }));
     if (!points.length) return figure("scatter", null, "No model has both numbers.");
     const log = x.cost && points.every(p => p.x > 0) && Math.max(...points.map(p => p.x)) > 20 * Math.min(...points.map(p => p.x));
     const told = { channels: { model: "name" }, tip: { format: { stroke: false, fill: false, x: v => number(v), y: v => number(v) } } };
@@ -51,13 +61,14 @@
     for (const p of points) if (named.every(q => Math.abs(p.y - q.y) > 15 * wy || Math.abs(p.x - q.x) > (8 * Math.max(p.name.length, q.name.length)) * wx)) named.push(p);
     figure("scatter", Plot.plot(base({
       width: wide("scatter"), height: 420, marginLeft: 56, marginBottom: 44, marginRight: 90, grid: true,
-      color: { domain: points.map(p => p.name), range: points.map(p => p.colour), legend: true },
+      color: { domain: points.map(p => p.name), range: points.map(p => p.colour) },
+      symbol: { domain: points.map(p => p.name), range: points.map(p => p.ranked ? p.shape : "diamond"), legend: true },
       x: { label: x.label, type: log ? "log" : "linear", nice: true, labelAnchor: "center" }, y: { label: y.label, nice: true },
       marks: [
         Plot.ruleY(points.filter(p => p.x1 !== null), { y: "y", x1: "x1", x2: "x2", stroke: "name", strokeWidth: 1.5, strokeOpacity: 0.55 }),
         Plot.ruleX(points.filter(p => p.y1 !== null), { x: "x", y1: "y1", y2: "y2", stroke: "name", strokeWidth: 1.5, strokeOpacity: 0.55 }),
-        Plot.dot(points.filter(p => p.ranked), { x: "x", y: "y", stroke: "name", fill: "name", r: 5.5, strokeWidth: 2, ...told }),
-        Plot.dot(points.filter(p => !p.ranked), { x: "x", y: "y", stroke: "name", fill: ink("--page"), symbol: "diamond", r: 6, strokeWidth: 2, ...told }),
+        Plot.dot(points.filter(p => p.ranked), { x: "x", y: "y", fill: "name", symbol: "name", r: 5.5, ...told }),
+        Plot.dot(points.filter(p => !p.ranked), { x: "x", y: "y", fill: "name", symbol: "name", r: 6.5, ...told }),
         Plot.text(named, { x: "x", y: "y", text: "name", dx: 10, dy: -9, textAnchor: "start", fill: ink("--ink"), stroke: ink("--page"), strokeWidth: 3 }),
       ],
     })), `${y.label} against ${x.label}, a point a model, lines are 95 % intervals`);
@@ -78,7 +89,9 @@
       marks: [
         Plot.barX(bars, Plot.stackX({ y: "model", x: "share", fill: "word", order: words, insetTop: 4, insetBottom: 4, insetRight: 1,
           channels: { events: "count" }, tip: true })),
-        Plot.text(bars.filter(b => b.share > 0.05), Plot.stackX({ y: "model", x: "share", z: "word", order: words, text: "count", fill: "#000" })),
+        // every bar is stacked, also those too narrow for a number: else the numbers would stand in others' bars
+        Plot.text(bars, Plot.stackX({ y: "model", x: "share", z: "word", order: words, text: b => b.share > 0.05 ? `${b.count}` : "",
+          fill: b => onto(colours[words.indexOf(b.word)]) })),
       ],
     })), `Verdicts of each model's events: ${names.map(n => `${n}: ${bars.filter(b => b.model === n).map(b => `${b.count} ${b.word}`).join(", ")}`).join("; ")}`);
   }
@@ -90,20 +103,26 @@
     if (known.length < 6) return figure("hidden", null, "Too few clips with a known hidden time.");
     const count = Math.max(2, Math.min(5, Math.floor(known.length / 6))), bins = [];
     for (let b = 0; b < count; b++) bins.push(known.slice(Math.round(b * known.length / count), Math.round((b + 1) * known.length / count)));
-    const points = board.models.flatMap((m, i) => columns[i] ? bins.map(bin => {
+    const drawn = board.models.filter(m => m.ranked || asked("hidden-bounds")), names = drawn.map(m => m.name);
+    const points = board.models.flatMap((m, i) => columns[i] && names.includes(m.name) ? bins.map(bin => {
       const found = hm.summarise(bin.map(([, c]) => columns[i][c]), bin.map(([, c]) => clips.scene[c]), board.fewScenes, metric.bounds);
       return found && { model: m.name, i, x: bin.reduce((s, [h]) => s + h, 0) / bin.length, y: found[0], y1: found[1], y2: found[2],
         clips: found[3], span: `${bin[0][0]} to ${bin.at(-1)[0]}` };
     }).filter(Boolean) : []);
+    // models stand a little beside each other, so that their intervals can be told apart
+    const far = Math.max(...points.map(p => p.x)) - Math.min(...points.map(p => p.x));
+    const beside = p => p.x + (names.indexOf(p.model) - (names.length - 1) / 2) * Math.min(0.012, 0.12 / names.length) * far;
     figure("hidden", Plot.plot(base({
-      width: wide("hidden"), height: 360, marginLeft: 56, marginBottom: 44, grid: true,
+      width: wide("hidden", 1160), height: 360, marginLeft: 56, marginBottom: 44, grid: true,
       x: { label: "longest time out of sight, frames (mean of the bin)", labelAnchor: "center", nice: true },
       y: { label: `${metric.name}${metric.unit ? ` (${metric.unit})` : ""} ${metric.arrow}`, nice: true },
-      color: { domain: board.models.map(m => m.name), range: board.models.map((_, i) => hm.modelColour(i)), legend: true },
+      color: { domain: names, range: drawn.map(m => hm.modelColour(board.models.indexOf(m))) },
+      symbol: { domain: names, range: drawn.map(m => hm.modelShape(board.models.indexOf(m))), legend: true },
       marks: [
-        Plot.ruleX(points.filter(p => p.y1 !== null), { x: "x", y1: "y1", y2: "y2", stroke: "model", strokeOpacity: 0.35, strokeWidth: 3 }),
-        Plot.lineY(points, { x: "x", y: "y", stroke: "model", strokeWidth: 2 }),
-        Plot.dot(points, { x: "x", y: "y", fill: "model", r: 4, channels: { clips: "clips", "hidden frames": "span" }, tip: true }),
+        Plot.ruleX(points.filter(p => p.y1 !== null), { x: beside, y1: "y1", y2: "y2", stroke: "model", strokeOpacity: 0.4, strokeWidth: 2 }),
+        Plot.lineY(points, { x: beside, y: "y", stroke: "model", strokeWidth: 2 }),
+        Plot.dot(points, { x: beside, y: "y", fill: "model", symbol: "model", r: 4.5,
+          channels: { model: "model", clips: "clips", "hidden frames": "span" }, tip: { format: { x: false, fill: false, symbol: false } } }),
       ],
     })), `${metric.name} by hidden time, a line a model`);
   }
@@ -113,8 +132,8 @@
     if (!events.length) return figure("places", null, "The events of these models do not say where the subject returns.");
     const points = events.map(e => ({ model: board.models[e[0]].name, x: e[5], y: e[6], success: e[3], verdict: board.verdicts.words[e[2]] ?? "none" }));
     const names = board.models.map(m => m.name).filter(n => points.some(p => p.model === n));
-    const across = Math.max(1, Math.min(3, Math.floor(wide("places") / 240)));
-    const width = wide("places"), rows = Math.ceil(names.length / across);
+    const across = Math.max(1, Math.min(names.length, 5, Math.floor(wide("places", 1160) / 210)));
+    const width = wide("places", 1160), rows = Math.ceil(names.length / across);
     const at = name => names.indexOf(name);
     figure("places", Plot.plot(base({
       width, height: rows * (width / across * 0.6 + 18) + 30, marginLeft: 10, marginRight: 10, marginTop: 20,
@@ -150,7 +169,8 @@
     draw();
   });
   for (const id of ["x-axis", "y-axis"]) document.getElementById(id).addEventListener("change", scatter);
-  document.getElementById("hidden-metric").addEventListener("change", hidden);
+  document.getElementById("scatter-bounds").addEventListener("change", scatter);
+  for (const id of ["hidden-metric", "hidden-bounds"]) document.getElementById(id).addEventListener("change", hidden);
   document.addEventListener("themechange", () => draw());
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => draw());
   let later; addEventListener("resize", () => { clearTimeout(later); later = setTimeout(draw, 200); });

@@ -139,7 +139,7 @@
     const [ranked, others] = order(cells), rank = ranks(cells);
     const metrics = chosen.cols.map(n => board.metrics.find(m => m.name === n));
     const head = el("tr", null, el("th", { scope: "col", class: "rank" }, "#"), header("model", "model", "", "", "text"),
-      ...metrics.map(m => header(m.name, m.name, m.arrow, m.tip, "", m.unit, m.page)));
+      ...metrics.map(m => header(m.name, m.name, m.arrow, m.tip, "", m.unit, m.page, same(cells.get(m.name)))));
     const scale = metrics.map(m => extent(cells.get(m.name)));
     const rows = [...ranked, ...others].map(i => row(i, metrics, cells, standing, scale, rank.get(i)));
     if (others.length && ranked.length) rows[ranked.length].classList.add("apart");
@@ -157,7 +157,13 @@
     document.dispatchEvent(new CustomEvent("drawn", { detail: { board, chosen, cells, matching } }));
   }
 
-  function header(key, label, arrow, tip, kind, unit, page) {
+  // How many clips have a value, if that is the same for every model: then the head says it once.
+  function same(column) {
+    const found = new Set(column.filter(c => c && c[0] !== null).map(c => `${c[3]} of ${c[4]}`));
+    return found.size === 1 ? [...found][0] : null;
+  }
+
+  function header(key, label, arrow, tip, kind, unit, page, clips) {
     const now = chosen.sort === key;
     const better = board.metrics.find(m => m.name === key)?.better;
     const falling = (key === "model" ? false : better !== -1) !== chosen.turned;
@@ -167,8 +173,11 @@
     unit ? el("small", null, ` ${unit}`) : null);
     const link = page ? el("a", { class: "what", href: page, "aria-label": `What ${label} is`, title: tip || null }, "?") : null;
     return el("th", { scope: "col", class: kind, "aria-sort": now ? (falling ? "descending" : "ascending") : null },
-      el("span", { class: "head" }, button, link));
+      el("span", { class: "head" }, button, link),
+      partly(clips) ? el("small", { class: "part", title: "clips with a value, of every model" }, `${clips} clips`) : null);
   }
+
+  const partly = clips => clips && clips.split(" of ")[0] !== clips.split(" of ")[1];
 
   const extent = column => {
     const ends = column.flatMap(c => c ? [c[0], c[1], c[2]] : []).filter(v => v !== null);
@@ -182,10 +191,11 @@
       m.tag ? el("span", { class: "tag", title: m.notice }, m.tag) : null);
     return el("tr", { class: m.ranked ? null : "unranked" },
       el("td", { class: "rank" }, m.ranked ? rank || "–" : "–"), name,
-      ...metrics.map((metric, k) => cell(cells.get(metric.name)[i], metric, standing.get(metric.name)?.[i], scale[k])));
+      ...metrics.map((metric, k) =>
+        cell(cells.get(metric.name)[i], metric, standing.get(metric.name)?.[i], scale[k], same(cells.get(metric.name)))));
   }
 
-  function cell(found, metric, standing, [low, high]) {
+  function cell(found, metric, standing, [low, high], clips) {
     if (!found || found[0] === null)
       return el("td", { "data-value": "", title: found ? `no value on any of ${found[4]} clips` : "not measured" }, "–");
     const [mean, from, to, scored, total] = found;
@@ -197,7 +207,7 @@
       number(mean, metric.unit));
     return el("td", { "data-value": mean }, value,
       el("small", null, from === null ? "" : `${number(from, metric.unit)} to ${number(to, metric.unit)}`),
-      scored < total ? el("small", { class: "part", title: "clips with a value" }, `${scored} of ${total}`) : null, bar);
+      scored < total && !clips ? el("small", { class: "part", title: "clips with a value" }, `${scored} of ${total}`) : null, bar);
   }
 
   document.getElementById("boards")?.addEventListener("change", e => {
