@@ -341,7 +341,8 @@ def _from_folder(folder: Path) -> tuple[Factory, dict[str, Any]]:
     if name not in model_names():
         raise UserError(
             f"{record} names the model {name!r}, which no installed package offers.",
-            f"{did_you_mean(name, model_names())} Code that a folder names is never run.",
+            f"{did_you_mean(name, model_names())} Code that a folder names is never run: if it is yours, give "
+            f"--model module:NAME --option checkpoint={folder}.",
         )
     factory = find_factory(name)[0]
     accepted = factory_options(factory)

@@ -149,7 +149,21 @@ def test_a_trainer(name, package, tmp_path, monkeypatch, capsys) -> None:
     with pytest.raises(SystemExit) as stopped:
         main()
     said = capsys.readouterr()
-    assert stopped.value.code == 0 and "Trained: weights" in said.out and "whole, 3 steps" in said.err
+    assert stopped.value.code == 0 and "whole, 3 steps" in said.err
+    assert said.out == "Trained: weights\nEvaluate it: hmbench eval --model weights\n"
+
+
+def test_weights_of_ones_own_memory_are_evaluated_by_its_name(package, monkeypatch, tmp_path, capsys) -> None:
+    """A folder names no code: its model is ``module:NAME``, and both who trained and who typed the folder are told."""
+    monkeypatch.syspath_prepend(package)
+    arguments = ("--trainer", "own_things:trained_elsewhere", "--memory", "own_things:WHOLE", "--out", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["hmbench", "train-reference", *arguments])
+    with pytest.raises(SystemExit):
+        main()
+    assert f"hmbench eval --model own_things:WHOLE --option checkpoint={tmp_path}\n" in capsys.readouterr().out
+    (tmp_path / "hmbench_model.json").write_text(json.dumps({"model": "whole of mine"}))
+    with pytest.raises(UserError, match=rf"if it is yours, give --model module:NAME --option checkpoint={tmp_path}"):
+        create_model(str(tmp_path), profile="mini", device="cpu")
 
 
 def test_own_things_of_the_working_folder(tmp_path) -> None:

@@ -96,7 +96,8 @@ def train_command(
     """Train the reference model with any memory: codec, latent cache, transformer, saved model.
 
     A run that was stopped goes on where it was when the same command is given again. The folder is a model:
-    `hmbench eval --model OUT`.
+    `hmbench eval --model OUT`. It holds the weights of a memory of your own, for `--model module:NAME --option
+    checkpoint=OUT`.
     """
     from hmbench.cli.console import out as screen
 
@@ -108,7 +109,11 @@ def train_command(
     command = shlex.join(["hmbench", *sys.argv[1:]])
     with _Bars() as bars:
         folder = called("trainer", trainer, train, {**options, "command": command}, bars)
-    screen.print(f"Trained: {folder}\nEvaluate it: hmbench eval --model {folder}", highlight=False, soft_wrap=True)
+    # code that a folder names is never run, so that a memory of one's own is named beside its weights
+    model = (
+        shlex.quote(str(folder)) if ":" not in memory else f"{memory} --option checkpoint={shlex.quote(str(folder))}"
+    )
+    screen.print(f"Trained: {folder}\nEvaluate it: hmbench eval --model {model}", highlight=False, soft_wrap=True)
 
 
 def find_trainer(name: str) -> Any:

@@ -120,7 +120,7 @@ def _cut_to_picture(described: dict[str, Any], picture: Grid) -> dict[str, Any]:
 
 HYDRA = Method(
     name="hydra",
-    description="HyDRA: compressed tokens retrieved by affinity, beside a local window",
+    description="HyDRA: retrieves compressed memory tokens by affinity, beside a local window",
     memory={"kind": "hydra"},
 )
 

@@ -18,13 +18,14 @@ from hmbench.errors import UserError
 from hmbench.protocols import ModelInfo
 from hmbench.registry import MEMORIES
 from reference_model.model.codec import MiniVideoCodec
+from reference_model.model.config import SamplerConfig
 from reference_model.model.memory_kinds import memory_class
 from reference_model.model.methods import Method
 from reference_model.sampling.adjusting import change_memory, set_sampler
 from reference_model.sampling.paper_model import LargeWorldModel, decide, finish
 from reference_model.sampling.paper_pipeline import is_large, load_large
 from reference_model.sampling.pipeline import HydraPipeline
-from reference_model.sampling.running import FORMATS, Compile, OffloadChoice, Precision, Running, compile_blocks
+from reference_model.sampling.running import FORMATS, Running, compile_blocks
 from reference_model.sampling.world_model import (
     HydraWorldModel,
     clip_grids,
@@ -37,25 +38,25 @@ from reference_model.sampling.world_model import (
     weight_digests,
 )
 
+
+def _options(settings: type, *, optional: bool) -> dict[str, tuple[Any, Any]]:
+    """Fields of a record as options: type and default; `optional`: None, which leaves what is there."""
+    hints = typing.get_type_hints(settings)
+    own = {field.name: (hints[field.name], field.default) for field in fields(settings)}
+    return {name: (kind | None, None) for name, (kind, _) in own.items()} if optional else own
+
+
+SAMPLER = {name: kind for name, kind in _options(SamplerConfig, optional=True).items() if name != "negative_prompt"}
+"""Options of the sampler; what guidance steers away from belongs to the weights."""
 COMMON: dict[str, tuple[Any, Any]] = {
     "profile": (str, "mini"),
     "device": (str, "cpu"),
     "checkpoint": (Path | None, None),
     "seed_weights": (int, 0),
-    "steps": (int | None, None),
-    "guidance": (float | None, None),
-    "shift": (float | None, None),
-    "stochastic": (bool | None, None),
-    "precision": (Precision | None, None),
-    "tiling": (bool | None, None),
-    "offload": (OffloadChoice, "auto"),
-    "text_cache": (Path | None, None),
-    "compile": (Compile | None, None),
-    "as_released": (bool | None, None),
-    "guidance_device": (str | None, None),
-    "batch": (int, 1),
+    **SAMPLER,
+    **_options(Running, optional=False),
 }
-"""Options of every method: type and default, as `reference_model.sampling.models.hydra` has them."""
+"""Options of every method: type and default."""
 
 
 def memory_method(name: str) -> Method:
@@ -86,9 +87,7 @@ class MethodFactory:
     """
 
     def __init__(self, method: Method) -> None:
-        settings = memory_class(str(method.memory["kind"])).Settings
-        hints = typing.get_type_hints(settings)
-        own = {field.name: (hints[field.name] | None, None) for field in fields(settings)}
+        own = _options(memory_class(str(method.memory["kind"])).Settings, optional=True)
         self.method = method
         self.__name__ = method.name
         self.__doc__ = method.description
@@ -185,7 +184,7 @@ def _set(
     if trained:
         change_memory(pipeline, _unlike_the_name(method, pipeline), trained=True)
     change_memory(pipeline, changes, trained=trained)
-    set_sampler(pipeline, {name: common[name] for name in ("steps", "guidance", "shift", "stochastic")})
+    set_sampler(pipeline, {name: common[name] for name in SAMPLER})
 
 
 def _info(method: Method, pipeline: HydraPipeline, weights: dict[str, str], untrained_seed: int | None) -> ModelInfo:

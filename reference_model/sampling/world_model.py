@@ -10,7 +10,7 @@ import struct
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,9 +25,7 @@ from hmbench.video.files import resize_video
 from reference_model.model.camera import camera_condition
 from reference_model.model.codec import MiniVideoCodec, latent_frames
 from reference_model.model.config import RECIPES, HydraConfig
-from reference_model.model.methods import HYDRA
 from reference_model.released.checkpoint import file_digest, load_released, read_weights, state_digest
-from reference_model.sampling.adjusting import change_memory, set_sampler
 from reference_model.sampling.pipeline import (
     GenerationRequest,
     HydraPipeline,
@@ -35,7 +33,6 @@ from reference_model.sampling.pipeline import (
     StepListener,
     build_pipeline,
 )
-from reference_model.sampling.running import Compile, Running, compile_blocks
 from reference_model.sampling.saved import load_saved
 
 WEIGHTS = Path(__file__).parent.parent / "weights"
@@ -106,55 +103,6 @@ class HydraWorldModel:
                 "Use clips of 4k + 1 context and 4k + 1 target frames, long enough for the memory, "
                 "or set a smaller memory (--option top_k=N).",
             ) from error
-
-
-def hydra(
-    *,
-    profile: str = "mini",
-    device: str = "cpu",
-    checkpoint: Path | None = None,
-    seed_weights: int = 0,
-    steps: int | None = None,
-    guidance: float | None = None,
-    shift: float | None = None,
-    stochastic: bool | None = None,
-    variant: Literal["released", "paper"] | None = None,
-    top_k: int | None = None,
-    compile: Compile | None = None,
-    batch: int = 1,
-) -> HydraWorldModel:
-    """HyDRA (arXiv 2603.25716): hybrid memory by retrieval attention.
-
-    Args:
-        profile: ``mini``, ``nano`` (smaller still) or ``paper`` (Wan 2.1 1.3B; needs `checkpoint`).
-        device: Torch device.
-        checkpoint: Folder of a saved pipeline, or a file of transformer weights (released or own names) for the mini
-            profiles. Without it, the weights shipped for the profile (nano's where mini has none); where there are none
-            at all, untrained ones.
-        seed_weights: Of untrained weights.
-        steps: Sampling steps instead of the model's own.
-        guidance: Weight of the text instead of the model's own; 1 is none.
-        shift: How far noise levels are pushed towards noise instead of the model's own.
-        stochastic: Whether noise is drawn anew at every step instead of the model's own.
-        variant: Which reading of the method; None: the model's own (``released`` unless trained otherwise).
-        top_k: Memory slices to retrieve instead of the model's own.
-        compile: Whether blocks are compiled; None is ``auto``: on a CUDA device that has Triton.
-        batch: Clips that are generated at once.
-    """
-    Running(batch=batch).for_small()
-    target = usable_device(device)
-    recipe(profile)
-    config = HYDRA.apply(profile)
-    pipeline, weights, trained = load_pipeline(config, checkpoint, seed_weights)
-    changes = {"variant": variant, "top_k": top_k}
-    change_memory(pipeline, {name: value for name, value in changes.items() if value is not None}, trained=trained)
-    set_sampler(pipeline, {"steps": steps, "guidance": guidance, "shift": shift, "stochastic": stochastic})
-    pipeline.to(target)
-    about = ("hydra", "HyDRA: retrieves compressed memory tokens by affinity, beside a local window")
-    info = model_info(about, pipeline, weights, None if trained else seed_weights)
-    compiled = compile_blocks(pipeline.transformer, compile, target)
-    info = replace(info, settings={**info.settings, "compiled": compiled})
-    return HydraWorldModel(pipeline, tell_stand_in(info, config, checkpoint), batch=batch)
 
 
 def tell_stand_in(info: ModelInfo, config: HydraConfig, checkpoint: Path | None) -> ModelInfo:

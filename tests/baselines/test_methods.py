@@ -90,6 +90,18 @@ def test_a_variant_is_what_its_name_says() -> None:
             _memory(name, "nano-hydra")
 
 
+@pytest.mark.parametrize("name", ["hydra", "hydra-5-tokens", "full-context", "dfot"])
+@pytest.mark.parametrize("shipped", sorted(folder.name for folder in WEIGHTS.iterdir() if folder.is_dir()))
+def test_weights_of_another_memory_are_refused_by_every_name(name, shipped) -> None:
+    """``hydra`` too, which had been any memory that its checkpoint held."""
+    holds = find_method(shipped.removeprefix("nano-")).memory["kind"]
+    if holds == find_method(name).memory["kind"]:
+        assert _memory(name, shipped)["kind"] == holds
+    else:
+        with pytest.raises(UserError, match=re.escape(f"{shipped} holds the memory {holds!r}, not")):
+            _memory(name, shipped)
+
+
 def test_trained_weights_of_a_memory_are_never_dropped() -> None:
     with pytest.raises(UserError, match=r"The trained memory does not fit kernel=\(2, 1, 4\): its weights have other"):
         _memory("hydra-paper", "nano-hydra", kernel="2,1,4")

@@ -22,7 +22,8 @@ from hmbench.networks.untrusted import check_weight_file
 from hmbench.registry import MODEL_FILE, create_model
 from hmbench.run.evaluate import EvalRequest, evaluate
 from hmbench.subjects.detect import load_yolo11, mini_network
-from reference_model.sampling.world_model import WEIGHTS, hydra, to_video
+from reference_model.sampling.models import hydra
+from reference_model.sampling.world_model import WEIGHTS, to_video
 
 DISC = DiscWorld().ids("all")[0]
 SHIPPED = WEIGHTS / "nano-no-memory"

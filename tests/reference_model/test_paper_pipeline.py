@@ -234,7 +234,7 @@ def test_offload_follows_the_plan() -> None:
 
 
 def test_missing_weights_have_their_sentence(tmp_path: Path) -> None:
-    name = "reference_model.sampling.models:hydra_paper"
+    name = "hydra"
     with pytest.raises(UserError, match=r"exists only as trained weights.*reference_model.released.paper_weights pull"):
         create_model(name, profile="paper", device="cpu")
     (tmp_path / "empty").mkdir()

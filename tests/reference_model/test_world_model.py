@@ -15,8 +15,9 @@ from hmbench.protocols import Batches, WorldModel
 from hmbench.registry import create_model
 from reference_model.model.config import nano
 from reference_model.sampling import world_model
+from reference_model.sampling.models import hydra
 from reference_model.sampling.pipeline import HydraPipeline, drawn
-from reference_model.sampling.world_model import hydra, to_tensor, to_video
+from reference_model.sampling.world_model import to_tensor, to_video
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -21,8 +21,8 @@ from typer.testing import CliRunner
 from hmbench.cli import app
 from hmbench.errors import UserError
 from hmbench.types import Intrinsics, Prompt
+from reference_model.sampling.models import hydra
 from reference_model.sampling.saved import load_saved
-from reference_model.sampling.world_model import hydra
 from reference_model.training.cli import TrainOptions, open_source, training_config
 from reference_model.training.clips import TrainingClip
 from reference_model.training.monitor import read_metrics
