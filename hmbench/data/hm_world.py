@@ -23,7 +23,7 @@ from hmbench.data.card import CARD_FILE, DataCard, read_card
 from hmbench.data.ids import check_id, parse_id
 from hmbench.data.label_files import label_path, read_label_maps
 from hmbench.data.labels import subjects_from_labels
-from hmbench.data.masks import colour_labels, find_palette, subject_pixels
+from hmbench.data.masks import colour_labels, find_palette, subject_pixels, why_no_mask
 from hmbench.data.splits import cell_of, split_ids
 from hmbench.data.told_apart.quality import clear_events, judge
 from hmbench.data.told_apart.stage import Clip, Outcome, by_labels, tell_apart
@@ -273,6 +273,11 @@ def _labels(folder: Path, known: Annotations, clip: Clip, card: DataCard, warnin
         return None
     halves = [read_video(path, frames=n, size=(size[0], size[1])) for path, n in zip(paths, counts, strict=True)]
     palette = find_palette(halves)
+    if why := why_no_mask(halves, (clip.video[: clip.num_context], clip.video[clip.num_context :]), palette):
+        raise SampleError(
+            f"{folder.name}: cond_mask.mp4 and tgt_mask.mp4 are no masks: {why}.",
+            "Write one plain colour for the background and one for each subject, or label maps (masks.npz).",
+        )
     seen = np.concatenate([subject_pixels(half, palette) for half in halves])
     if not seen.any() and (named := [a.name for a in known.actors if a.flags is not None and a.flags.any()]):
         raise SampleError(

@@ -28,6 +28,12 @@ APART = 70
 LEAST_SHARE = 0.02
 """Of all flat subject pixels, that a colour must have."""
 MOST_COLOURS = 8
+PLAIN = 0.93
+"""Share of a mask's background that has its colour: 0.996 and more through H.264 at CRF 42, at most 0.9 in overlays."""
+FILLS = 0.75
+"""Share of a half that only a background has."""
+SAME = 12
+"""Of 255: a mask this close to the picture, in the median, is cut out of it."""
 _NAMES = {(0, 0, 0): "black", (1, 0, 0): "red", (0, 1, 0): "green", (0, 0, 1): "blue"}
 _NAMES |= {(1, 1, 0): "yellow", (1, 0, 1): "magenta", (0, 1, 1): "cyan", (1, 1, 1): "white"}
 
@@ -49,9 +55,7 @@ class Palette:
 
 def find_palette(halves: Sequence[Video]) -> Palette:
     """The palette of a mask's videos, each ``[T, H, W, 3]``."""
-    t = max(1, sum(len(half) for half in halves) // SAMPLES[0])
-    step = max(1, halves[0].shape[2] // SAMPLES[1])
-    sample = np.concatenate([half[t // 2 :: t, ::step, ::step] for half in halves])
+    sample = np.concatenate(_looked_at(halves))
     background = _commonest(sample.reshape(-1, 3)[::5])
     apart = _most_apart(sample, background)
     counts = np.bincount(apart.ravel(), minlength=256)
@@ -66,6 +70,55 @@ def find_palette(halves: Sequence[Video]) -> Palette:
         flat[frame] = _flat(sample[frame], FLAT * level / 255) & lit[frame]
     chosen = sample[flat] if flat.sum() >= LEAST_PIXELS else sample[lit]
     return Palette(background=_rgb(background), colours=tuple(_clusters(chosen, APART * level / 255)))
+
+
+def why_no_mask(halves: Sequence[Video], pictures: Sequence[Video], palette: Palette) -> str | None:
+    """Why videos that are given as masks are none; None if nothing speaks against them.
+
+    An overlay (subjects tinted in the picture) and subjects cut out of it have no palette: whatever is read from them
+    looks like a mask and is wrong.
+
+    Args:
+        halves: The masks' videos, each ``[T, H, W, 3]``.
+        pictures: What they are masks of, in the same order and shapes.
+        palette: Their palette.
+    """
+    if not palette.colours:
+        return None
+    background = np.array(palette.background, np.int16)
+    apart = np.abs(np.array(palette.colours) - background).max()
+    limit = max(1.0, FLAT * float(apart) / 255)
+    samples, real = _looked_at(halves), _looked_at(pictures)
+    for half in samples:
+        own = _commonest(half.reshape(-1, 3)[::5])
+        filled = float((_most_apart(half, own) <= limit).mean())
+        if np.abs(own - background).max() >= APART * apart / 255 and filled >= FILLS:
+            return f"one half is drawn on {_name(_rgb(own))}, the other on {_name(palette.background)}"
+    differs = [_most_apart(half, background) for half in samples]
+    unlit = np.concatenate([_inside(d <= 0.25 * apart) for d in differs])
+    plain = float((np.concatenate(differs)[unlit] <= limit).mean()) if unlit.mean() > LEAST_SHARE else 0.0
+    if plain < PLAIN:
+        return f"only {plain:.0%} of the background is {_name(palette.background)}: they are pictures or overlays"
+    lit = np.concatenate([_inside(d > 0.25 * apart) for d in differs])
+    if lit.sum() < LEAST_PIXELS:
+        return None
+    drawn, seen = (np.concatenate(sample)[lit].astype(np.int16) for sample in (samples, real))
+    if np.median(np.abs(drawn - seen).max(axis=1)) <= SAME and np.median(np.abs(drawn - drawn[0]).max(axis=1)) > SAME:
+        return "subjects are cut out of the picture: their dark parts would be taken for background"
+    return None
+
+
+def _looked_at(halves: Sequence[Video]) -> list[Video]:
+    """Some frames of each half (at least one), and some rows and columns of these."""
+    t = max(1, sum(len(half) for half in halves) // SAMPLES[0])
+    step = max(1, halves[0].shape[2] // SAMPLES[1])
+    return [half[min(t // 2, len(half) - 1) :: t, ::step, ::step] for half in halves if len(half)]
+
+
+def _inside(area: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Pixels at least two away from the edges of their area, ``[T, H, W]``; H.264 blurs these."""
+    kernel = np.ones((5, 5), np.uint8)
+    return np.stack([cv2.erode(frame.astype(np.uint8), kernel) > 0 for frame in area])
 
 
 def _most_apart(sample: Video, background: NDArray[np.int16]) -> NDArray[np.int16]:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmbench.errors import SampleError
+from hmbench.results.prediction_evidence import CONTEXT_PSNR, context_likeness, is_context, notes_on
 from hmbench.results.reading import EXACT, Reading
 from hmbench.types import Sample, Video
 from hmbench.video.decode import Header, shown_at_ticks
@@ -25,9 +26,6 @@ RATE_TOLERANCE = 0.005
 """Relative: 14.985 is 15 fps, 16 is not."""
 ASPECT_TOLERANCE = 0.01
 """Relative: sides that were rounded to multiples of 8 pass (416x240 and 208x120), 16:9 for 832x480 does not."""
-CONTEXT_PSNR = 26.0
-"""dB at a quarter of the size. On the mini world's 16 clips the context through the small codec has 34.9 to 43.4, the
-target or either half at half the speed 9.5 to 24.9."""
 
 
 class Expected(NamedTuple):
@@ -69,6 +67,8 @@ def plan_reading(path: Path, header: Header, expected: Expected, reading: Readin
         SampleError: If its rate, length or shape does not fit and `reading` does not say what to do.
     """
     notes = [f"predictions: {note}" for note in header.notes]
+    if header.pixels.startswith(("gray", "mono")):
+        notes.append(f"predictions hold no colour ({header.pixels})")
     changes: dict[str, Any] = {}
     count, resample = _rate(path, header, expected, reading, notes, changes)
     dropped = _length(path, count, header, expected, reading, notes, changes)
@@ -118,23 +118,11 @@ def read_prediction(path: Path, sample: Sample, reading: Reading = EXACT) -> tup
     changes = dict(plan.changes)
     if plan.dropped and "fit" not in changes:  # a cropped context is another picture
         changes["context_psnr"] = _check_context(path, video[: plan.dropped], sample.prompt.context)
-    if plan.notes:
-        changes["notes"] = list(plan.notes)
+    if "frames_left_out" in changes and header.frames >= expected.context + expected.target:
+        _refuse_context(path, video, sample.prompt.context)
+    if notes := [*plan.notes, *notes_on(video[plan.dropped :], sample)]:
+        changes["notes"] = notes
     return video[plan.dropped :], changes
-
-
-def context_likeness(frames: Video, context: Video) -> float:
-    """Median PSNR in dB of frames and context at a quarter of their size, infinite if they are equal.
-
-    Args:
-        frames: ``[T, H, W, 3]``.
-        context: The same shape.
-    """
-    height, width = (max(8, side // 4) for side in context.shape[1:3])
-    small, real = (resize_video(video, height, width).astype(np.float64) for video in (frames, context))
-    errors = ((small - real) ** 2).mean(axis=(1, 2, 3))
-    middle = float(np.median(errors))
-    return math.inf if middle == 0 else 10 * math.log10(255**2 / middle)
 
 
 def _rate(
@@ -233,3 +221,16 @@ def _check_context(path: Path, frames: Video, context: Video) -> float | None:
             "Give the target alone, or the context as the model saw it and then the target.",
         )
     return None if math.isinf(likeness) else round(likeness, 2)
+
+
+def _refuse_context(path: Path, frames: Video, context: Video) -> None:
+    """The first frames that are to be scored must not be the context before the target.
+
+    Raises:
+        SampleError: If they are.
+    """
+    if is_context(frames, context):
+        raise SampleError(
+            f"{path} begins with the context, which --frames first would score as the target.",
+            "Leave --frames first out, or cut the context off longer videos.",
+        )

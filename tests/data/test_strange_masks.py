@@ -14,8 +14,11 @@ import pytest
 from PIL import Image
 
 from hmbench.array_files import read_array
+from hmbench.data.hm_world import HMWorld
 from hmbench.data.label_files import read_label_maps
+from hmbench.data.masks import find_palette, subject_pixels, why_no_mask
 from hmbench.errors import SampleError
+from hmbench.video.files import read_video, write_video
 
 TRUE = np.zeros((3, 8, 12), np.uint8)
 TRUE[:, 1:4, 1:5] = 1
@@ -140,3 +143,63 @@ def test_arrays_that_expand_or_are_damaged_are_refused_before_they_take_memory(t
     (tmp_path / "bad.npy").write_bytes(b"\x93NUMPY\x01\x00\x10\x00{'descr': [[[[[")
     with pytest.raises(SampleError, match="holds no array"):
         read_array(tmp_path / "bad.npy")
+
+
+def world() -> tuple[np.ndarray, np.ndarray]:
+    """A textured clip ``[18, 48, 80, 3]`` and where its subject is, ``[18, 48, 80, 1]``."""
+    rng = np.random.default_rng(0)
+    ground = cv2.GaussianBlur(rng.uniform(0, 255, (48, 116, 3)), (0, 0), 2.0)
+    ground = np.clip((ground - 127) * 3 + 127, 30, 225)
+    clip = np.stack([ground[:, 2 * t : 2 * t + 80] for t in range(18)]).astype(np.uint8)
+    there = np.zeros((18, 48, 80, 1), bool)
+    for t in range(18):
+        there[t, 10:38, 5 + 2 * t : 25 + 2 * t] = True
+    return clip, there
+
+
+RED, BLACK, WHITE = ((np.array(c, np.uint8)) for c in ((255, 0, 0), (0, 0, 0), (255, 255, 255)))
+
+
+@pytest.mark.parametrize(
+    ("draw", "said"),
+    [
+        (lambda clip, there: np.where(there, RED, BLACK), None),
+        (lambda clip, there: np.where(there, BLACK, WHITE), None),
+        (lambda clip, there: np.where(there, 1, 0).repeat(3, axis=-1), None),
+        (lambda clip, there: np.where(there, clip // 2 + RED // 2, clip), "pictures or overlays"),
+        (lambda clip, there: np.where(there, clip, clip // 4), "pictures or overlays"),
+        (lambda clip, there: clip, "pictures or overlays"),
+        (lambda clip, there: np.where(there, clip, BLACK), "cut out of the picture"),
+        (lambda clip, there: np.where(there, clip, WHITE), "cut out of the picture"),
+        (lambda clip, there: np.where(there ^ (np.arange(18) > 8)[:, None, None, None], WHITE, BLACK), "the other on"),
+    ],
+    ids=["red", "black on white", "dark", "overlay", "dimmed", "the clip", "cut out", "on white", "halves"],
+)
+def test_overlays_and_pictures_are_no_masks(tmp_path: Path, draw, said: str | None) -> None:
+    """An overlay was read as a mask: PSNR of a subject 26.9 dB where 13.3 is right, without a word."""
+    clip, there = world()
+    drawn = draw(clip, there).astype(np.uint8)
+    palette = find_palette((drawn[:9], drawn[9:]))
+    why = why_no_mask((drawn[:9], drawn[9:]), (clip[:9], clip[9:]), palette)
+    assert why is None if said is None else said in str(why)
+    if said is None:
+        np.testing.assert_array_equal(subject_pixels(drawn, palette), there[..., 0])
+
+
+@pytest.mark.parametrize("crf", [17, 35])
+def test_masks_through_a_codec_stay_masks(tmp_path: Path, crf: int) -> None:
+    clip, there = world()
+    write_video(tmp_path / "m.mp4", np.where(there, RED, BLACK), fps=15, crf=crf)
+    drawn = read_video(tmp_path / "m.mp4")
+    assert why_no_mask((drawn,), (clip,), find_palette((drawn,))) is None
+
+
+def test_a_sample_with_an_overlay_for_a_mask_is_refused(disc_folder: Path) -> None:
+    sample_id = HMWorld(disc_folder).ids("all")[0]
+    for half in ("cond", "tgt"):
+        mask, picture = (read_video(disc_folder / sample_id / f"{half}{end}.mp4") for end in ("_mask", ""))
+        (disc_folder / sample_id / f"{half}_mask.mp4").unlink()
+        tinted = np.where(mask > 127, picture // 2 + 127, picture).astype(np.uint8)
+        write_video(disc_folder / sample_id / f"{half}_mask.mp4", tinted, fps=15)
+    with pytest.raises(SampleError, match=r"cond_mask.mp4 and tgt_mask.mp4 are no masks: only \d+% of the background"):
+        HMWorld(disc_folder).load(sample_id)

@@ -118,6 +118,8 @@ def campaign(
             folder = Path(root) / str(number)
             folder.mkdir()
             target.prepare(folder)
+            if tell and target.right:
+                _unchanged(target, folder)
             for index in range(part[0], max(1, round(count * target.weight / total)), part[1]):
                 before = len(report.findings)
                 _one(target, folder, seed, index, report, in_process)
@@ -125,6 +127,22 @@ def campaign(
                     sys.stderr.write(report.findings[-1] + "\n")
             shutil.rmtree(folder)
     return report
+
+
+def _unchanged(target: Target, folder: Path, times: int = 6) -> None:
+    """Commands on files that nobody changed must end well, or all that follows is refused for another reason.
+
+    Raises:
+        RuntimeError: With what the command said.
+    """
+    rng = np.random.default_rng(0)
+    files = target.files(folder)
+    for _ in range(times):
+        path = files[int(rng.integers(len(files)))]
+        with _kept(folder, path, target.whole):
+            for command in target.commands(folder, path, rng):
+                if (done := call(command)).code != 0:
+                    raise RuntimeError(f"{target.name}, unchanged: {' '.join(command)}\n{done.text}")
 
 
 def _one(target: Target, folder: Path, seed: int, index: int, report: Report, in_process: float) -> None:

@@ -65,6 +65,8 @@ class Target:
     """Share of the mutations."""
     slow: bool = False
     """Left out of the fast sample."""
+    right: bool = True
+    """Without a change every command ends well; if one does not, what it refuses tells nothing."""
     whole: bool = False
     """Commands change the folder itself: all of it is put back after each mutation, not the changed file alone."""
 
@@ -540,11 +542,17 @@ def targets() -> list[Target]:
         Target(
             name="archives",
             prepare=archives,
-            files=lambda f: sorted((f / "parts").iterdir()),
+            files=lambda f: [p for place in ("parts", "plain") for p in sorted((f / place).iterdir())],
             commands=archive_commands,
         ),
         Target(name="models", prepare=models, files=model_files, commands=model_commands, slow=True),
         Target(
-            name="options", prepare=discs, files=chosen("splits.json"), commands=option_commands, slow=True, weight=0.5
+            name="options",
+            prepare=discs,
+            files=chosen("splits.json"),
+            commands=option_commands,
+            slow=True,
+            weight=0.5,
+            right=False,
         ),
     ]

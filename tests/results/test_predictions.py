@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
+import av
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -12,8 +15,9 @@ from PIL import Image
 from hmbench.data.disc_world import DiscWorld
 from hmbench.errors import SampleError, UserError
 from hmbench.results.notes import sample_notes
+from hmbench.results.prediction_evidence import AGAIN, LATE, context_likeness
 from hmbench.results.prediction_files import find_predictions
-from hmbench.results.predictions import context_likeness, read_prediction
+from hmbench.results.predictions import read_prediction
 from hmbench.results.reading import Reading
 from hmbench.types import Sample, Video
 from hmbench.video.files import write_lossless
@@ -104,6 +108,52 @@ def test_the_first_half_is_held_against_the_context(tmp_path: Path, clip: Sample
     assert 30 < changes["context_psnr"] < 50
     with pytest.raises(SampleError, match=r"its first 21 are not the context"):
         read_prediction(write(tmp_path / "c.mp4", both[::-1]), clip)
+
+
+def test_the_first_frames_that_are_the_context_are_not_scored_as_the_target(tmp_path: Path, clip: Sample) -> None:
+    """``--frames first`` on context and target together gave the context's PSNR to every row."""
+    context, both = clip.prompt.context, np.concatenate([clip.prompt.context, truth(clip)])
+    for name, video in (("both", both), ("more", np.concatenate([both, both[:5]]))):
+        with pytest.raises(SampleError, match="begins with the context, which --frames first would score"):
+            read_prediction(write(tmp_path / f"{name}.mp4", video), clip, Reading(frames="first"))
+    long = np.concatenate([truth(clip), context, context[:3]])
+    video, _ = read_prediction(write(tmp_path / "long.mp4", long), clip, Reading(frames="first"))
+    np.testing.assert_array_equal(video, truth(clip))
+
+
+def test_a_prediction_that_is_the_context_or_a_frame_late_says_so(tmp_path: Path, clip: Sample) -> None:
+    """Models of images to video return the frame that they were given first: PSNR lost 4 dB without a word."""
+    ground = cv2.resize(np.random.default_rng(1).integers(0, 256, (6, 40, 3), np.uint8), (320, 48))
+    turning = np.stack([ground[:, 3 * t : 3 * t + 80] for t in range(42)])
+    context, target = turning[:21], turning[21:]
+    assert clip.truth is not None
+    clip = replace(clip, prompt=replace(clip.prompt, context=context), truth=replace(clip.truth, target=target))
+    late = np.concatenate([context[-1:], target[:-1]])
+    noise = np.random.default_rng(0).integers(-4, 5, late.shape)
+    cases = {
+        "late": (late, [LATE]),
+        "late through a codec": (np.clip(late + noise, 0, 255).astype(np.uint8), [LATE]),
+        "the context": (context, [AGAIN]),
+        "right": (target, None),
+        "a frame early": (np.concatenate([target[1:], target[-1:]]), None),
+        "stands still": (context[-1:].repeat(len(target), axis=0), None),
+    }
+    for name, (video, notes) in cases.items():
+        assert read_prediction(write(tmp_path / f"{name}.mp4", video), clip)[1].get("notes") == notes, name
+        unknown = replace(clip, truth=None)
+        assert read_prediction(tmp_path / f"{name}.mp4", unknown)[1].get("notes") == notes, name
+    stills = replace(clip, prompt=replace(clip.prompt, context=context[:1].repeat(len(context), axis=0)), truth=None)
+    assert "notes" not in read_prediction(write(tmp_path / "s.mp4", stills.prompt.context), stills)[1]
+
+
+def test_a_file_without_colour_says_so(tmp_path: Path, clip: Sample) -> None:
+    with av.open(str(tmp_path / "g.mkv"), "w") as out:
+        stream = out.add_stream("ffv1", rate=15)
+        stream.height, stream.width, stream.pix_fmt = 48, 80, "gray"
+        for frame in truth(clip):
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        out.mux(stream.encode(None))
+    assert read_prediction(tmp_path / "g.mkv", clip)[1]["notes"] == ["predictions hold no colour (gray)"]
 
 
 def test_likeness_by_hand() -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+import traceback
 from pathlib import Path
 
 from toys import MeanError, Sometimes
@@ -33,6 +34,8 @@ def work(out: Path, spec: str, log: Path) -> str:
         result = evaluate(request, metrics=[MeanError(), Sometimes()])
     except UserError as error:
         return f"2 {error}"
+    except BaseException:  # noqa: BLE001 - a child that raised would leave no word of why
+        return f"1 {traceback.format_exc()}"
     return f"0 {len(result.missing)} missing"
 
 
