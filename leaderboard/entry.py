@@ -21,6 +21,7 @@ from hmbench.report.pages.events import checked_event
 from hmbench.results.metric_record import MetricRecord, metric_contents, metric_records
 from hmbench.results.record_checks import check_inside
 from hmbench.results.records import Row, check_fields
+from hmbench.results.sample_row import SampleRow
 from hmbench.results.summary import MetricSummary, summarise
 
 RESULTS = Path(__file__).parent / "results"
@@ -91,7 +92,7 @@ class Entry:
     """Weight file to digest, of everything that metrics and tracker look through."""
     told_apart: str = ""
     """How the subjects of the clips were told apart; empty if the data say so themselves."""
-    clips: tuple[dict[str, Any], ...] = ()
+    clips: tuple[SampleRow, ...] = ()
     """What each clip is (a line of ``samples.jsonl``), in the order of `samples`."""
     events: tuple[dict[str, Any], ...] = ()
     """Every re-entry with its verdict and numbers (a line of ``events.jsonl``)."""
@@ -141,7 +142,7 @@ def read_entry(path: Path) -> Entry:
                 "values": {metric: tuple(column) for metric, column in record["values"].items()},
                 "metrics": metric_records(record["metrics"]),
                 "means": {},
-                "clips": tuple(dict(clip) for clip in record.get("clips") or ()),
+                "clips": tuple(SampleRow.from_line(clip, f"a clip of {path}") for clip in record.get("clips") or ()),
                 "events": tuple(checked_event(event) for event in record.get("events") or ()),
             }
         )
@@ -215,7 +216,8 @@ def entry_record(entry: Entry) -> dict[str, Any]:
     """An entry as JSON, without its digest."""
     means = {metric: {key: getattr(mean, key) for key in MEANS} for metric, mean in entry.means.items()}
     own = {one.name: getattr(entry, one.name) for one in fields(entry)}
-    content = {**own, "metrics": metric_contents(entry.metrics), "means": means}
+    clips = [clip.line() for clip in entry.clips]
+    content = {**own, "metrics": metric_contents(entry.metrics), "means": means, "clips": clips}
     return dict(plain(content))
 
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from hmbench.digests import video_digest
-from hmbench.report.compare_inputs import read_samples
 from hmbench.report.pages.content import Board, Contender, Published, Site
 from hmbench.report.pages.events import by_clip, read_events
 from hmbench.report.pages.from_runs import (
@@ -29,6 +28,7 @@ from hmbench.report.pages.words import file_names, shown, web_link
 from hmbench.report.text_table import TextTable
 from hmbench.results.records import Row, RunManifest
 from hmbench.results.run_folder import RunFolder
+from hmbench.results.sample_row import SampleRow, read_samples
 from hmbench.results.sampled import sampling_differences
 from hmbench.results.summary import summarise
 from leaderboard.entry import Entry, entry_rows
@@ -223,13 +223,13 @@ def _digest(source: Source, clip: str) -> str | None:
     return video_digest(path)
 
 
-def _described(entries: Sequence[Entry], sources: Sequence[Source]) -> dict[str, Mapping[str, Any]]:
+def _described(entries: Sequence[Entry], sources: Sequence[Source]) -> dict[str, SampleRow]:
     """What is known of each clip, from the entries, else from runs."""
-    found: dict[str, Mapping[str, Any]] = {}
+    found: dict[str, SampleRow] = {}
     for source in sources:
         found |= read_samples(source.path) or {}
     for entry in entries:
-        found |= {sample: clip for sample, clip in zip(entry.samples, entry.clips, strict=False) if len(clip) > 1}
+        found |= {sample: clip for sample, clip in zip(entry.samples, entry.clips, strict=False) if not clip.unknown}
     return found
 
 

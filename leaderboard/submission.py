@@ -9,16 +9,15 @@ prediction replaced after scoring, an edited row). What an entry holds is in `le
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from hmbench.digests import video_digest
 from hmbench.errors import UserError
-from hmbench.report.compare_inputs import read_samples
 from hmbench.report.pages.events import read_events
 from hmbench.results.records import Row, RunManifest
 from hmbench.results.run_folder import RunFolder
+from hmbench.results.sample_row import SampleRow, read_samples
 from hmbench.results.summary import summarise
 from leaderboard.entry import NAME, RESULTS, Entry, entry_digest, read_entries, read_entry, write_entry
 
@@ -101,14 +100,14 @@ def entry_from_run(run_path: Path, *, name: str, link: str = "") -> Entry:
         tracker_settings=manifest.tracker_settings,
         metric_weights=manifest.metric_weights,
         told_apart=told_apart(described.values()),
-        clips=tuple(described.get(s, {"id": s}) for s in manifest.samples),
+        clips=tuple(described.get(s, SampleRow(id=s)) for s in manifest.samples),
         events=tuple(read_events(run_path)),
     )
 
 
-def told_apart(clips: Iterable[Mapping[str, Any]]) -> str:
+def told_apart(clips: Iterable[SampleRow]) -> str:
     """How the subjects of the clips were told apart, as `samples.jsonl` says."""
-    return ", ".join(sorted({str(clip["told_apart"]) for clip in clips if clip.get("told_apart")}))
+    return ", ".join(sorted({clip.told_apart for clip in clips if clip.told_apart}))
 
 
 def _check_whole_split(manifest: RunManifest) -> None:

@@ -35,11 +35,11 @@ from hmbench.report.compare_inputs import (
     metric_info,
     not_in_all,
     pool_runs,
-    read_samples,
     rows_by_metric,
     shared_samples,
 )
 from hmbench.results.intervals import Bounds, mean_interval
+from hmbench.results.sample_row import SampleRow, read_samples
 from hmbench.results.statistics import PairedTest, holm, paired_test
 from hmbench.results.summary import bounds_of
 
@@ -312,12 +312,12 @@ def _too_few(differences: Sequence[Difference]) -> list[str]:
     ]
 
 
-def _breakdowns(table: _Table, names: Sequence[str], metadata: Mapping[str, Mapping[str, Any]]) -> list[Breakdown]:
+def _breakdowns(table: _Table, names: Sequence[str], metadata: Mapping[str, SampleRow]) -> list[Breakdown]:
     found = []
     for by, kind_of in KINDS.items():
         groups: dict[str, list[str]] = {}
         for sample in table.samples:
-            kind = kind_of(metadata.get(sample, {}))
+            kind = kind_of(metadata[sample]) if sample in metadata else None
             if kind is not None:
                 groups.setdefault(kind, []).append(sample)
         groups = {kind: members for kind, members in groups.items() if len(members) > 1}  # one clip is no kind

@@ -18,6 +18,7 @@ from hmbench.report.alike import other_weights
 from hmbench.results.metric_record import MetricRecord
 from hmbench.results.records import Row, RunManifest
 from hmbench.results.run_folder import RunFolder
+from hmbench.results.sample_row import SampleRow, read_samples
 from hmbench.results.sampled import sampling_differences
 from hmbench.results.seeds import pool_seeds, seed_runs
 
@@ -336,7 +337,7 @@ def direction(runs: Sequence[ComparedRun], metric: str) -> bool | None:
 
 def _told_apart_otherwise(runs: Sequence[ComparedRun]) -> UserError | None:
     """The error if the subjects of a clip that two runs share were told apart in different ways."""
-    ways = [{i: s.get("told_apart") for i, s in (read_samples(run.path) or {}).items()} for run in runs]
+    ways = [{i: s.told_apart for i, s in (read_samples(run.path) or {}).items()} for run in runs]
     for run, theirs in zip(runs[1:], ways[1:], strict=True):
         for sample in sorted(set(ways[0]) & set(theirs)):
             ours = ways[0][sample]
@@ -349,44 +350,25 @@ def _told_apart_otherwise(runs: Sequence[ComparedRun]) -> UserError | None:
     return None
 
 
-def read_samples(run: Path) -> dict[str, dict[str, Any]] | None:
-    """``samples.jsonl`` of a run by sample id; None if the run has none.
-
-    Raises:
-        UserError: If a line is damaged.
-    """
-    path = run / "samples.jsonl"
-    try:
-        found = {str(entry["id"]): entry for entry in RunFolder(run).lines("samples.jsonl")}
-    except KeyError as error:
-        raise UserError(f"{path} is damaged: a line has no {error}.", "Score the run again.") from error
-    return found if path.is_file() else None
+def _number(value: object) -> str | None:
+    return None if value is None else str(value)
 
 
-def _text(key: str) -> Callable[[Mapping[str, Any]], str | None]:
-    return lambda entry: None if entry.get(key) is None else str(entry[key])
-
-
-def _hidden(entry: Mapping[str, Any]) -> str | None:
-    frames = entry.get("max_hidden")
+def _hidden(sample: SampleRow) -> str | None:
+    frames = sample.max_hidden
     if frames is None:
         return None
     return next((name for low, high, name in HIDDEN_BINS if low <= frames <= high), "never hidden")
 
 
-def _category(entry: Mapping[str, Any]) -> str | None:
-    kinds = set(entry.get("categories") or ())
-    return " and ".join(sorted(kinds)) or None
-
-
-KINDS: dict[str, Callable[[Mapping[str, Any]], str | None]] = {
-    "subjects": _text("num_subjects"),
+KINDS: dict[str, Callable[[SampleRow], str | None]] = {
+    "subjects": lambda sample: _number(sample.num_subjects),
     "hidden": _hidden,
-    "category": _category,
-    "camera path": _text("camera_path"),
-    "cell": _text("cell"),
+    "category": lambda sample: " and ".join(sorted(set(sample.categories))) or None,
+    "camera path": lambda sample: sample.camera_path,
+    "cell": lambda sample: sample.cell,
 }
-"""What clips are divided by, from their entry in ``samples.jsonl``; None leaves a clip out."""
+"""What clips are divided by, from their line in ``samples.jsonl``; None leaves a clip out."""
 
 
 def _short(value: Any) -> str:

@@ -16,17 +16,19 @@ from hmbench.files import write_text
 from hmbench.protocols import ModelInfo
 from hmbench.results.metric_record import MetricRecord
 from hmbench.results.records import EventRow, Row, RunManifest
+from hmbench.results.sample_row import SampleRow
 
 RECORDS: dict[str, type] = {
     "run": RunManifest,
     "row": Row,
     "event": EventRow,
+    "sample": SampleRow,
     "model": ModelInfo,
     "metric": MetricRecord,
 }
-"""Name of the schema to the record that it describes: ``run.json``, lines of ``rows.jsonl`` and ``events.jsonl``, and
-what ``run.json`` says of its model (``model_info``) and of each of its metrics (``metrics``)."""
-FLAT = {"event": "numbers"}
+"""Name of the schema to the record that it describes: ``run.json``, lines of ``rows.jsonl``, ``events.jsonl`` and
+``samples.jsonl``, and what ``run.json`` says of its model (``model_info``) and of each of its metrics (``metrics``)."""
+FLAT = {"event": "numbers", "sample": "reading"}
 """Schema to the field whose entries stand beside the others on disk."""
 
 
@@ -48,7 +50,9 @@ def schema(record: type) -> dict[str, Any]:
     for name, inner in FLAT.items():
         if RECORDS[name] is record:
             numbers = found["properties"].pop(inner)
-            found["additionalProperties"] = {**numbers["additionalProperties"], "description": numbers["description"]}
+            kinds = numbers["additionalProperties"]  # True for anything
+            about = {"description": numbers["description"]}
+            found["additionalProperties"] = {**(kinds if isinstance(kinds, dict) else {}), **about}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **found}
 
 

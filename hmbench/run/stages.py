@@ -30,6 +30,7 @@ from hmbench.results.predictions import read_prediction
 from hmbench.results.reading import EXACT, Reading
 from hmbench.results.records import Row
 from hmbench.results.run_folder import RunFolder
+from hmbench.results.sample_row import SampleRow
 from hmbench.results.sample_scores import Failure, SampleScores, stored_scores
 from hmbench.run.adding import in_order, right_rows
 from hmbench.subjects import tracks_from_json, tracks_to_json
@@ -187,7 +188,7 @@ def score_sample(sample: Sample, prediction: Path, run: RunFolder, scorer: Score
     scores = SampleScores(
         stamp=None if failures else stamp,
         failures=tuple(failures),
-        sample=describe_sample(sample, changes),
+        sample=describe_sample(sample, changes).line(),
         rows=in_order(rows, scorer.records),
         by={row.metric: f"{stamps.get(row.metric)}:{digest}" for row in rows if row.metric not in broken},
         events=() if isinstance(events, Failure) else events,
@@ -208,29 +209,29 @@ def failed_sample(sample_id: str, stage: str, message: str, scorer: Scorer, run:
     versions |= {name: record.version for name, record in scorer.records.items()}
     rows = [_skipped_row(name, number, sample_id, reason, scorer.tags) for name, number in versions.items()]
     failed = (Failure(stage, message, ""),)
-    scores = SampleScores(failures=failed, sample={"id": sample_id}, rows=in_order(rows, scorer.records))
+    scores = SampleScores(failures=failed, sample=SampleRow(id=sample_id).line(), rows=in_order(rows, scorer.records))
     scores.write(run.scores(sample_id))
 
 
-def describe_sample(sample: Sample, changes: dict[str, Any]) -> dict[str, Any]:
+def describe_sample(sample: Sample, changes: dict[str, Any]) -> SampleRow:
     """What comparisons break results down by."""
     truth, meta = sample.truth, sample.meta
     told = truth.told_apart if truth else None
     apart = truth is not None and bool(truth.subjects) and (told is None or told.way != "none")
-    return {
-        "id": sample.id,
-        "scene": meta.scene,
-        "cell": meta.cell,
-        "camera_path": meta.camera_path,
-        "subject_path": meta.subject_path,
-        "num_subjects": len(truth.subjects) if truth and apart else None,
-        "categories": sorted({subject.category for subject in truth.subjects}) if truth else [],
-        "num_events": len(truth.events) if truth else None,
-        "max_hidden": max((event.hidden for event in truth.events), default=None) if truth else None,
-        "warnings": list(meta.warnings),
+    return SampleRow(
+        id=sample.id,
+        scene=meta.scene,
+        cell=meta.cell,
+        camera_path=meta.camera_path,
+        subject_path=meta.subject_path,
+        num_subjects=len(truth.subjects) if truth and apart else None,
+        categories=tuple(sorted({subject.category for subject in truth.subjects})) if truth else (),
+        num_events=len(truth.events) if truth else None,
+        max_hidden=max((event.hidden for event in truth.events), default=None) if truth else None,
+        warnings=tuple(meta.warnings),
+        reading=changes,
         **(_how_told_apart(told) if told else {}),
-        **changes,
-    }
+    )
 
 
 def _how_told_apart(told: ToldApart) -> dict[str, Any]:
@@ -241,9 +242,9 @@ def _how_told_apart(told: ToldApart) -> dict[str, Any]:
         "told_apart": told.way,
         "told_apart_detail": told.detail,
         "told_apart_reason": told.reason,
-        "certainty": [round(value, 4) for value in told.certainty],
-        "unclear_frames": list(told.unclear),
-        "left_out_events": [{"label": e.label, "exit": e.exit, "reentry": e.reentry} for e in told.left_out],
+        "certainty": tuple(round(value, 4) for value in told.certainty),
+        "unclear_frames": tuple(told.unclear),
+        "left_out_events": tuple({"label": e.label, "exit": e.exit, "reentry": e.reentry} for e in told.left_out),
     }
 
 

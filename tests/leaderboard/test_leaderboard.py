@@ -21,6 +21,7 @@ from hmbench.report.pages.site import write_site
 from hmbench.results.metric_record import MetricRecord
 from hmbench.results.records import Row, RunManifest, write_rows
 from hmbench.results.run_folder import RunFolder
+from hmbench.results.sample_row import SampleRow
 from hmbench.results.summary import summarise
 from leaderboard.cli import app
 from leaderboard.readme import BEGIN, END, results_table, update_document
@@ -302,7 +303,7 @@ def test_entries_hold_what_a_page_needs(tmp_path) -> None:
     assert entry.metric_weights == {"net": "cd" * 32}
     assert entry.tracker_settings == {"high": 0.5}
     assert entry.told_apart == "positions"
-    assert entry.clips[5] == lines[5]
+    assert entry.clips[5] == SampleRow(id="clip05", cell="seen", num_subjects=2, told_apart="positions")
     assert [(e["sample"], e["verdict"], e["hidden"]) for e in entry.events] == [("clip02", "late", 50)]
     video = RunFolder(run).prediction("clip07").read_bytes()
     assert entry.videos["clip07"] == hashlib.sha256(video).hexdigest()[:16]

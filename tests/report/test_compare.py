@@ -33,6 +33,7 @@ from hmbench.results.intervals import difference_interval
 from hmbench.results.metric_record import metric_records
 from hmbench.results.records import Row, RunManifest, read_rows, write_rows
 from hmbench.results.run_folder import RunFolder
+from hmbench.results.sample_row import SampleRow
 
 SAMPLES = tuple(f"clip{i:02d}" for i in range(24))
 METRICS = metric_records(  # as runs of 0.1 have them, which said neither needs nor bounds
@@ -545,7 +546,7 @@ def test_metrics_that_only_some_runs_have_are_named(tmp_path) -> None:
     ],
 )  # fmt: skip
 def test_bins_of_the_time_out_of_sight_hold_their_ends(frames: int | None, name: str | None) -> None:
-    assert KINDS["hidden"]({"max_hidden": frames}) == name
+    assert KINDS["hidden"](SampleRow(id="a", max_hidden=frames)) == name
 
 
 def test_runs_that_looked_through_other_weights_are_not_compared(tmp_path: Path) -> None:

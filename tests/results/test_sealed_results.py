@@ -11,9 +11,9 @@ from hmbench.cli.inspect import _records
 from hmbench.errors import UserError
 from hmbench.files import write_sealed
 from hmbench.report.compare import CompareSettings, compare_runs
-from hmbench.report.compare_inputs import read_samples
 from hmbench.report.pages.events import read_events
 from hmbench.results.run_folder import SEALED_BY_SUMMARY, RunFolder
+from hmbench.results.sample_row import read_samples
 from hmbench.run.evaluate import EvalRequest, evaluate, score
 from leaderboard.submission import accept
 

@@ -12,13 +12,14 @@ import numpy as np
 
 from hmbench.errors import UserError
 from hmbench.report.alike import Scored, unlike
-from hmbench.report.compare_inputs import KINDS, ComparedRun, load_runs, read_samples
+from hmbench.report.compare_inputs import KINDS, ComparedRun, load_runs
 from hmbench.report.pages.content import Board, Clip, Contender, Metric, Numbers
 from hmbench.report.pages.events import by_clip, read_events
 from hmbench.report.pages.words import file_names, shown, web_link
 from hmbench.results.metric_record import MetricRecord
 from hmbench.results.records import Row, RunManifest
 from hmbench.results.run_folder import RunFolder
+from hmbench.results.sample_row import SampleRow, read_samples
 from hmbench.results.summary import summarise
 
 OnRun = Callable[[str], None]
@@ -110,9 +111,7 @@ def make_board(
     )
 
 
-def read_clips(
-    samples: Sequence[str], scenes: Mapping[str, str], described: Mapping[str, Mapping[str, Any]]
-) -> list[Clip]:
+def read_clips(samples: Sequence[str], scenes: Mapping[str, str], described: Mapping[str, SampleRow]) -> list[Clip]:
     """Clips from what `samples.jsonl` says of them.
 
     Args:
@@ -123,18 +122,17 @@ def read_clips(
     files = file_names(samples)
     clips = []
     for sample in samples:
-        entry = described.get(sample, {})
+        entry = described.get(sample) or SampleRow(id=sample)
         facts = {kind: shown(value) for kind, of in KINDS.items() if (value := of(entry)) is not None}
-        hidden = entry.get("max_hidden")
         clips.append(
             Clip(
                 key=sample,
                 id=shown(sample),
                 file=files[sample],
-                scene=shown(scenes.get(sample) or entry.get("scene") or sample),
+                scene=shown(scenes.get(sample) or entry.scene or sample),
                 facts=facts,
-                hidden=int(hidden) if isinstance(hidden, int | float) else None,
-                warnings=tuple(shown(w) for w in entry.get("warnings") or ()),
+                hidden=entry.max_hidden,
+                warnings=tuple(shown(w) for w in entry.warnings),
             )
         )
     return clips

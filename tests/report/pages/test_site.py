@@ -21,6 +21,7 @@ from hmbench.report.pages.from_runs import boards_from_runs, make_board, read_cl
 from hmbench.report.pages.gallery import choose_clips, plan, spans
 from hmbench.report.pages.site import HERE, Quiet, Videos, write_site
 from hmbench.results.run_folder import RunFolder
+from hmbench.results.sample_row import SampleRow
 from hmbench.results.summary import MetricSummary, summarise
 from tests.report.pages.stage import METRICS, make_run
 
@@ -154,7 +155,8 @@ def test_hostile_words_stay_words(tmp_path) -> None:
     board = boards_from_runs([run])[0]
     # runs refuse such ids when they are read; entries of strangers come as they are
     ids = (HOSTILE, "__proto__", "../../escape", "constructor", "ok")
-    board = replace(board, clips=tuple(read_clips(ids, {}, {HOSTILE: {"cell": HOSTILE, "warnings": [HOSTILE]}})))
+    evil = SampleRow(id=HOSTILE, cell=HOSTILE, warnings=(HOSTILE,))
+    board = replace(board, clips=tuple(read_clips(ids, {}, {HOSTILE: evil})))
     site = tmp_path / "site"
     write_site(Site(title="toys", lead="A lead.", boards=(board,)), site, videos=Videos(which="all"))
     assert not (tmp_path / "escape.html").exists()
