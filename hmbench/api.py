@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from hmbench.data.dataset import Dataset, no_code, open_dataset
+from hmbench.data.dataset import Dataset, Wanted, no_code, open_dataset
 from hmbench.data.opened import Data
 from hmbench.errors import UserError, did_you_mean
 from hmbench.prefixes import whole_id
@@ -59,12 +59,23 @@ def open_data(
     Raises:
         UserError: If there is no such source, folder or split.
     """
+    return _opened(data, Wanted(split, limit=limit), progress, options, limit)
+
+
+def _opened(
+    data: str | Path | Dataset,
+    wanted: Wanted,
+    progress: bool,
+    options: Mapping[str, Any] | None = None,
+    limit: int | None = None,
+) -> Data:
+    """Data of a split, of which those that are wanted will be read."""
     if not isinstance(data, str | Path):
-        return Data(data, _named(data), {}, split, limit)
+        return Data(data, _named(data), {}, wanted.split, limit)
     check_names(model=None, data=str(data), profile=None)
     with _shown(progress) as reporter:
-        found = open_dataset(str(data), _on_clip(reporter), options)
-    return Data(found, str(data), options, split, limit)
+        found = open_dataset(str(data), _on_clip(reporter), options, wanted)
+    return Data(found, str(data), options or {}, wanted.split, limit)
 
 
 def evaluate(
@@ -112,7 +123,8 @@ def evaluate(
     named = isinstance(model, str | Path)
     if named:
         check_names(model=str(model), data=None, profile=profile)
-    source = data if isinstance(data, Data) else open_data(data, progress=progress, split=settings.pop("split", "all"))
+    wanted = Wanted(settings.pop("split", "all"), _several(samples), limit)
+    source = data if isinstance(data, Data) else _opened(data, wanted, progress)
     built = None if named else as_model(model)
     name = str(model) if named else _named(model)
     shown = name if built is None else built.info.name
@@ -193,7 +205,9 @@ def score(
                 "Leave them out, or score RUN/predictions as a folder of videos.",
             )
         source = (
-            open_data(no_code(run.manifest.data), progress=progress, **run.manifest.data_options)
+            _opened(
+                no_code(run.manifest.data), Wanted(samples=run.manifest.samples), progress, run.manifest.data_options
+            )
             if data is None
             else data
             if isinstance(data, Data)
@@ -202,7 +216,8 @@ def score(
         request = EvalRequest(out=folder, data=source.spec, data_options=source.options, **common)
     else:
         found = "mini" if data is None else data
-        source = found if isinstance(found, Data) else open_data(found, progress=progress)
+        wanted = Wanted(samples=_several(samples), limit=limit)
+        source = found if isinstance(found, Data) else _opened(found, wanted, progress)
         place = Path(out) if out is not None else default_out(folder.resolve().name, source.spec, 0)
         request = EvalRequest(out=place, predictions=folder, **_chosen(source, samples, limit), **common)
     with _shown(progress) as reporter:
@@ -285,10 +300,14 @@ def _settings(
     return _Settings(fields, made or None, None if isinstance(tracker, str) else tracker)
 
 
+def _several(samples: Sequence[str]) -> tuple[str, ...]:
+    return (samples,) if isinstance(samples, str) else tuple(samples)
+
+
 def _chosen(source: Data, samples: Sequence[str], limit: int | None) -> dict[str, Any]:
     """Which samples of a source a request asks for."""
     whole = source.source.ids(source.split)
-    ids = (samples,) if isinstance(samples, str) else tuple(samples)
+    ids = _several(samples)
     if source.ids == whole[: len(source.ids)] and not ids:
         first = None if len(source.ids) == len(whole) else len(source.ids)
         limit = min(n for n in (limit, first) if n is not None) if limit or first else None

@@ -33,7 +33,9 @@ def whole_id(beginning: str, known: Collection[str], whose: str, what: str = "sa
         more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
         shown = ", ".join(short_id(one, known) for one in found[:SHOWN])
         raise UserError(f"{len(found)} ids begin with {beginning!r}: {shown}{more}.", "Write one of them further.")
-    raise UserError(f"{whose} has no {what} {beginning!r}.", did_you_mean(beginning, known))
+    heads = {one.partition("_")[0] for one in known}  # shorter to read, where they are as good as the whole
+    enough = len(heads) == len(known) and "_" not in beginning
+    raise UserError(f"{whose} has no {what} {beginning!r}.", did_you_mean(beginning, heads if enough else known))
 
 
 def short_id(one: str, known: Collection[str]) -> str:

@@ -29,7 +29,7 @@ from hmbench.streams import harmless
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hmbench.data.dataset import Dataset
+    from hmbench.data.dataset import Dataset, Wanted
     from hmbench.results.records import RunManifest
     from hmbench.run.workers_request import Progress as Progressed
 
@@ -114,13 +114,13 @@ def progress_bar() -> Progress:
     )
 
 
-def open_shown(spec: str) -> Dataset:
+def open_shown(spec: str, wanted: Wanted | None = None) -> Dataset:
     """The data that ``--data`` names; a bar shows how far the mini world is if it has to be rendered first."""
     from hmbench.data.dataset import open_dataset
     from hmbench.run.request import clips_told
 
     with RichReporter() as reporter:
-        return open_dataset(spec, clips_told(reporter))
+        return open_dataset(spec, clips_told(reporter), wanted=wanted)
 
 
 def show_notes(folder: Path, manifest: RunManifest, said: set[str]) -> None:

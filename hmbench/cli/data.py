@@ -84,6 +84,7 @@ def prompts_command(
     """Write what a model that lives elsewhere is given: context, caption and cameras of each sample, and no target."""
     from hmbench.cli.console import open_shown
     from hmbench.cli.console import out as screen
+    from hmbench.data.dataset import Wanted
     from hmbench.data.prompts import CameraFile, Origin, PromptForm, write_prompts
     from hmbench.errors import UserError, did_you_mean
 
@@ -94,7 +95,7 @@ def prompts_command(
         if value not in known:
             raise UserError(f"--{name} cannot be {value!r}.", did_you_mean(value, known))
     form = PromptForm(cameras=cameras, origin=cast(Any, origin), file=cast(Any, camera_file), fps=fps, frames=frames)
-    source = open_shown(data)
+    source = open_shown(data, Wanted(split, limit=limit))
     ids = source.ids(split)[:limit]
     done = write_prompts(source, ids, out, form)
     screen.print(
@@ -144,9 +145,10 @@ def show_command(
 ) -> None:
     """Tell what is in a folder, or in one of its samples."""
     from hmbench.cli.console import open_shown, out
+    from hmbench.data.dataset import Wanted
     from hmbench.data.overview import dataset_table, sample_table
 
-    source = open_shown(data)
+    source = open_shown(data, Wanted(samples=(sample,)) if sample else Wanted(split))
     if sample:
         sample = whole_id(sample, source.ids("all"), source.name)
     out.print(sample_table(source.load(sample)) if sample else dataset_table(source, split))

@@ -50,7 +50,7 @@ def inspect_command(run: Run, sample: SampleId, out: Out = None, data: Data = No
     from rich.table import Table
 
     from hmbench.cli.console import out as screen
-    from hmbench.data.dataset import open_dataset, open_recorded
+    from hmbench.data.dataset import Wanted, open_dataset, open_recorded
     from hmbench.durable import make_folder, write_bytes
     from hmbench.report.pictures import film_strip, trajectory_plot
     from hmbench.results.prediction_files import stored_prediction
@@ -59,7 +59,12 @@ def inspect_command(run: Run, sample: SampleId, out: Out = None, data: Data = No
     from hmbench.subjects import tracks_from_json
 
     scores, tracked = _records(folder, sample)
-    source = open_dataset(data) if data else open_recorded(manifest.data, options=manifest.data_options)
+    wanted = Wanted(samples=(sample,))
+    source = (
+        open_dataset(data, wanted=wanted)
+        if data
+        else open_recorded(manifest.data, options=manifest.data_options, wanted=wanted)
+    )
     clip = source.load(sample)
     path = stored_prediction(folder, manifest, sample)
     prediction, _ = read_prediction(path, clip, reading_of(manifest.reading))

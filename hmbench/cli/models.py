@@ -51,14 +51,14 @@ def models(
 def retrieval(typed: Typed, sample: SampleId, out: PictureOut) -> None:
     """Show which parts of the past each target frame retrieved, as data and as a picture."""
     from hmbench.cli.console import out as screen
-    from hmbench.data.dataset import open_dataset
+    from hmbench.data.dataset import Wanted, open_dataset
     from hmbench.insight.retrieval import trace_retrieval
     from hmbench.insight.retrieval_picture import write_retrieval
     from hmbench.registry import create_model
 
     request = typed.request(out=out)
     assert request.model is not None, "the option is required"
-    clips = open_dataset(request.data)
+    clips = open_dataset(request.data, wanted=Wanted(samples=(sample,)))
     sample = whole_id(sample, clips.ids("all"), clips.name)
     built = create_model(request.model, profile=request.profile, device=request.device, options=request.options)
     clip = clips.load(sample)

@@ -52,7 +52,7 @@ class Typed:
         values = {**self.values, **changes}
         profile = None if self.command == "retrieval" else values.get("profile")  # models know profiles of their own
         names = {name: values.get(name) for name in ("model", "data", "tracker", "split")}
-        check_names(**names, profile=profile)
+        check_names(**names, profile=profile, samples=values.get("samples") or ())
         check_metrics(names_of(values.get("metrics")))
         check_options(values.get("model"), parse_options(values.get("options")))
         others = {name: value for name, value in changes.items() if name not in self.values}

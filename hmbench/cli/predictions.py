@@ -36,16 +36,17 @@ def check_command(typed: Typed, folder: Folder, source: DataSpec = None) -> None
 
     spec = _one_of(source, typed["data"])
     folder_of_predictions(folder)
-    check_names(model=None, data=spec, profile=None, split=typed["split"])
+    check_names(model=None, data=spec, profile=None, split=typed["split"], samples=typed["samples"] or ())
     from hmbench.cli.console import MODE, open_shown, show_json
     from hmbench.cli.console import out as screen
-    from hmbench.data.dataset import chosen_ids
+    from hmbench.data.dataset import Wanted, chosen_ids
     from hmbench.results.prediction_files import SEED, find_seeds
     from hmbench.run.predictions_check import check_predictions
 
     asked = typed.fields()
-    clips = open_shown(spec)
-    ids = chosen_ids(clips, asked["split"], asked["samples"], asked["limit"])
+    wanted = Wanted(asked["split"], asked["samples"], asked["limit"])
+    clips = open_shown(spec, wanted)
+    ids = chosen_ids(clips, *wanted)
     patterns = [(asked["match"], "")]
     if seeds := find_seeds(folder, ids, asked["match"]):
         patterns = [(str(asked["match"]).replace(SEED, seed), f", seed {seed}") for seed in seeds]

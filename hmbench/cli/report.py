@@ -76,10 +76,11 @@ def report(
 def board_data(board: Board, moved: str | None) -> Dataset | None:
     """The data of a board; None, with a word on the screen, if they are not there or are others."""
     from hmbench.cli.console import errors
-    from hmbench.data.dataset import open_dataset, open_recorded
+    from hmbench.data.dataset import Wanted, open_dataset, open_recorded
 
     try:
-        found = open_dataset(moved) if moved else open_recorded(board.data)
+        wanted = Wanted(samples=[clip.key for clip in board.clips])
+        found = open_dataset(moved, wanted=wanted) if moved else open_recorded(board.data, wanted=wanted)
         same = found.revision(tuple(clip.key for clip in board.clips)) == board.revision
     except UserError as error:
         errors.print(f"No context and target: {error.what}", markup=False, highlight=False, soft_wrap=True)

@@ -6,15 +6,12 @@ import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 from hmbench.errors import UserError, did_you_mean
 from hmbench.prefixes import whole_ids
 from hmbench.registry import DATA, called, made_by
 from hmbench.types import Sample
-
-if TYPE_CHECKING:
-    from hmbench.data.mini_world.splits import SplitName
 
 
 class Dataset(Protocol):
@@ -48,13 +45,30 @@ OnClip = Callable[[str, int], None]
 """Called with the id of a clip that was rendered and how many there will be."""
 
 
-def open_dataset(spec: str, on_clip: OnClip | None = None, options: Mapping[str, Any] | None = None) -> Dataset:
+class Wanted(NamedTuple):
+    """Which samples will be read: those of `chosen_ids`."""
+
+    split: str = "all"
+    """A split."""
+    samples: Sequence[str] = ()
+    """Ids or beginnings of ids; empty for all of the split."""
+    limit: int | None = None
+    """The first so many."""
+
+
+def open_dataset(
+    spec: str,
+    on_clip: OnClip | None = None,
+    options: Mapping[str, Any] | None = None,
+    wanted: Wanted | None = None,
+) -> Dataset:
     """The data that ``--data`` names.
 
     Args:
         spec: An installed source (``mini``, ``mini-easy``, ...), ``module:NAME`` of one, or a folder.
         on_clip: Hears of each clip of the mini world that has to be rendered first.
         options: The source's own options, for example those of `hmbench.data.own_video.own_video`.
+        wanted: Which samples will be read, where that is known: a source that makes its samples makes these alone.
 
     Raises:
         UserError: If there is no such source or folder, nothing in it looks like HM-World, or it refuses the options.
@@ -66,7 +80,8 @@ def open_dataset(spec: str, on_clip: OnClip | None = None, options: Mapping[str,
         return _folder(spec)
     factory = made_by("data source", spec, DATA.find(spec), "load")
     accepted = inspect.signature(factory).parameters
-    given = dict(options or {}) | ({"on_clip": on_clip} if "on_clip" in accepted else {})
+    ours = {"on_clip": on_clip, "wanted": wanted}
+    given = dict(options or {}) | {name: value for name, value in ours.items() if name in accepted}
     anything = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in accepted.values())
     if not anything and (unknown := sorted(set(given) - set(accepted))):
         raise UserError(f"The data source {spec!r} has no option {unknown[0]!r}.", did_you_mean(unknown[0], accepted))
@@ -95,13 +110,18 @@ def chosen_ids(
     return ids
 
 
-def open_recorded(spec: str, on_clip: OnClip | None = None, options: Mapping[str, Any] | None = None) -> Dataset:
+def open_recorded(
+    spec: str,
+    on_clip: OnClip | None = None,
+    options: Mapping[str, Any] | None = None,
+    wanted: Wanted | None = None,
+) -> Dataset:
     """The data that a run's record names. As `open_dataset`, but for code: a record may come from a stranger.
 
     Raises:
         UserError: If there is no such source or folder, or the record names code.
     """
-    return open_dataset(no_code(spec), on_clip, options)
+    return open_dataset(no_code(spec), on_clip, options, wanted)
 
 
 def no_code(spec: str) -> str:
@@ -118,27 +138,18 @@ def no_code(spec: str) -> str:
     return spec
 
 
-def mini(on_clip: OnClip | None = None) -> Dataset:
-    """The embedded world's test clips, rendered into the cache the first time."""
-    return _embedded("test", on_clip)
+def mini(on_clip: OnClip | None = None, wanted: Wanted | None = None) -> Dataset:
+    """The embedded world's test clips, rendered into the cache the first time that they are wanted."""
+    from hmbench.data.embedded import embedded
+
+    return embedded("mini", on_clip, None if wanted is None else lambda data: chosen_ids(data, *wanted))
 
 
-def mini_easy(on_clip: OnClip | None = None) -> Dataset:
-    """Test clips of the easy world, rendered into the cache the first time."""
-    return _embedded("easy-test", on_clip)
+def mini_easy(on_clip: OnClip | None = None, wanted: Wanted | None = None) -> Dataset:
+    """Test clips of the easy world, rendered into the cache the first time that they are wanted."""
+    from hmbench.data.embedded import embedded
 
-
-def _embedded(split: SplitName, on_clip: OnClip | None) -> Dataset:
-    from hmbench.cache import cache_folder
-    from hmbench.data.hm_world import HMWorld
-    from hmbench.data.mini_world.default import ensure_default_mini
-
-    folder = ensure_default_mini(
-        cache_folder() / "mini-world",
-        split=split,
-        on_done=lambda made, total: on_clip(made.name, total) if on_clip else None,
-    )
-    return HMWorld(folder)
+    return embedded("mini-easy", on_clip, None if wanted is None else lambda data: chosen_ids(data, *wanted))
 
 
 def _folder(spec: str) -> Dataset:

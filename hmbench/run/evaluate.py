@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from hmbench.data.dataset import Dataset, chosen_ids, open_dataset
+from hmbench.data.dataset import Dataset, Wanted, chosen_ids, open_dataset
 from hmbench.durable import sweep
 from hmbench.errors import UserError
 from hmbench.files import read_json
@@ -243,7 +243,11 @@ def _prepare(model: AnyModel, data: Dataset, ids: Sequence[str], reporter: Repor
 
 def open_data(request: EvalRequest, reporter: Reporter) -> Dataset:
     """The data; where the mini world has to be rendered first, the reporter hears of it."""
-    return open_dataset(request.data, clips_told(reporter), request.data_options)
+    wanted = Wanted(request.split, request.samples, request.limit)
+    run = RunFolder(request.out)
+    if request.predictions is None and not request.model and (run.path / "run.json").is_file():
+        wanted = Wanted(samples=run.read_manifest().samples)  # to be scored again
+    return open_dataset(request.data, clips_told(reporter), request.data_options, wanted)
 
 
 def open_run(request: EvalRequest, data: Dataset, ids: tuple[str, ...], info: dict[str, Any]) -> RunManifest:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hmbench.data.dataset import open_dataset
+from hmbench.data.dataset import Wanted, open_dataset
 from hmbench.errors import UserError
 from hmbench.protocols import Batches, Metric, MetricInfo, Plans, Prepares, SubjectTracker
 from hmbench.results.records import RunManifest
@@ -129,7 +129,7 @@ class ClipJob:
         if jobs.threads is not None:
             _use_threads(jobs.threads)
         request = dataclasses.replace(jobs.request, device=_device(jobs.request.device))
-        data = open_dataset(request.data)
+        data = open_dataset(request.data, wanted=Wanted(samples=jobs.samples))
         self._bench = Bench(request, data, self._heard, metrics=jobs.metrics, tracker=jobs.tracker)
         return About(
             host=socket.gethostname(),

@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+from hmbench.data.embedded_clips import EMBEDDED_CLIPS
 from hmbench.data.splits import EMBEDDED_SPLITS
 from hmbench.described import lacks
 from hmbench.errors import UserError, did_you_mean
 from hmbench.files import read_json
 from hmbench.metrics.names import metric_names
+from hmbench.prefixes import whole_ids
 from hmbench.registry import DATA as DATA_SOURCES
 from hmbench.registry import METRICS, MODELS, OPTIONS, TRACKERS, Kind, factory_options, find_factory, model_names
 
@@ -19,13 +21,19 @@ PROFILES = ("mini", "paper")
 
 
 def check_names(
-    *, model: str | None, data: str | None, profile: str | None, tracker: str | None = None, split: str | None = None
+    *,
+    model: str | None,
+    data: str | None,
+    profile: str | None,
+    tracker: str | None = None,
+    split: str | None = None,
+    samples: Sequence[str] = (),
 ) -> None:
     """Refuses names that nobody offers, before anything heavy is imported.
 
     Raises:
-        UserError: If there is no such model, data source, profile or tracker, or no such split in a folder that lists
-            its splits.
+        UserError: If there is no such model, data source, profile or tracker, no such split in a folder that lists its
+            splits, or no such sample where samples are known without opening anything.
     """
     if tracker is not None and ":" not in tracker and tracker not in (known := TRACKERS.points()):
         raise TRACKERS.unknown(tracker, known)
@@ -49,6 +57,15 @@ def check_names(
     splits = _known_splits(data) if data and split else None
     if splits is not None and split not in splits:
         raise UserError(f"{data} has no split {split!r}.", did_you_mean(str(split), splits))
+    if data and samples and (known_samples := _known_samples(data)):
+        whole_ids(samples, known_samples, f"The data set {data}")
+
+
+def _known_samples(data: str) -> Sequence[str]:
+    """Ids of all samples, where they can be told without opening the data; else none."""
+    if data in EMBEDDED_CLIPS:
+        return EMBEDDED_CLIPS[data]
+    return sorted(path.parent.name for path in Path(data).glob("[!.]*/cond.mp4")) if Path(data).is_dir() else ()
 
 
 def _known_splits(data: str) -> Sequence[str] | None:

@@ -2,9 +2,10 @@
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from hmbench.data.embedded_clips import slot_of
 from hmbench.data.mini_world.generate import GenerateConfig, Made, generate
 from hmbench.data.mini_world.spec import GENERATOR
 from hmbench.data.mini_world.splits import SplitName, spread_slots, version_of
@@ -40,6 +41,7 @@ def ensure_default_mini(
     split: SplitName = "test",
     workers: int | None = None,
     on_done: Callable[[Made, int], None] | None = None,
+    ids: Sequence[str] | None = None,
 ) -> Path:
     """Make the default test set if it is not there, and return its folder (in HM-World's layout).
 
@@ -52,29 +54,31 @@ def ensure_default_mini(
         split: ``test`` of `mini-v1`, or ``easy-test`` of `mini-easy-v1`.
         workers: Processes; None takes one a core, at most 4.
         on_done: Called with each clip and the total, for progress.
+        ids: Only these clips of the set; the others can be drawn later.
     """
     folder = default_folder(cache_dir, split)
-    if _take_out_damaged(folder):
+    whole = _take_out_damaged(folder)
+    if len(whole) >= DEFAULT_CLIPS if ids is None else whole.issuperset(ids):
         return folder
     sweep(folder)
     count = workers or min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-    slots = spread_slots(split, 0, DEFAULT_CLIPS)
+    slots = spread_slots(split, 0, DEFAULT_CLIPS) if ids is None else tuple(sorted(map(slot_of, ids)))
     config = GenerateConfig(out=folder, split=split, slots=slots, size=DEFAULT_SIZE, workers=count)
-    generate(config, None if on_done is None else lambda made: on_done(made, DEFAULT_CLIPS))
+    generate(config, None if on_done is None else lambda made: on_done(made, len(slots)))
     files = sorted(p for p in folder.glob("[!.]*/*") if p.is_file()) + [folder / name for name in _OF_ALL]
     found = content_digests(files, trust=False)
     write_sealed(folder / f".{COMPLETE}", {str(path.relative_to(folder)): found[path] for path in files})
     return folder
 
 
-def _take_out_damaged(folder: Path) -> bool:
-    """Whether every file of the set is there as it was made; clips of which one is not are taken out, to be made again.
+def _take_out_damaged(folder: Path) -> frozenset[str]:
+    """Clips that are there, if every file is as it was made; else none, and damaged ones are taken out, to be remade.
 
     A set of an earlier version, whose mark is an empty file, is looked at by its clips' files alone.
     """
     mark = folder / f".{COMPLETE}"
     if not mark.is_file():
-        return False
+        return frozenset()
     try:
         record: dict[str, str] = read_sealed(mark)
     except UserError:
@@ -87,9 +91,9 @@ def _take_out_damaged(folder: Path) -> bool:
     if not record:
         damaged = {clip for clip in clips if not all((folder / clip / name).is_file() for name in _OF_A_CLIP)}
     if record and not bad:
-        return True
+        return frozenset(Path(name).parts[0] for name in record) & clips
     with storing(folder):
         mark.unlink(missing_ok=True)
         for clip in damaged:
             shutil.rmtree(folder / clip)
-    return False
+    return frozenset()
