@@ -155,8 +155,8 @@ def plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
-def read_text_within(path: Path, most: int) -> str:
-    """Text of an ordinary file of at most `most` bytes, UTF-8.
+def read_text_within(path: Path, most: int, what: str = "JSON") -> str:
+    """Text of an ordinary file of at most `most` bytes, UTF-8; `what` it should be.
 
     Raises:
         UserError: If it is missing, no ordinary file, larger, or no text.
@@ -167,14 +167,14 @@ def read_text_within(path: Path, most: int) -> str:
             raise UserError(f"{path} is no ordinary file.", "Check the path.")
         if found.st_size > most:
             raise UserError(
-                f"{path} has {found.st_size >> 20} MiB; JSON of more than {most >> 20} MiB is not read.",
+                f"{path} has {found.st_size >> 20} MiB; {what} of more than {most >> 20} MiB is not read.",
                 "Check that it is the file that was meant.",
             )
         return path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise UserError(f"There is no file {path}.", "Check the path.") from error
     except UnicodeDecodeError as error:
-        raise UserError(f"{path} is no valid JSON: {error}.", "Fetch or write it again.") from error
+        raise UserError(f"{path} is no valid {what}: {error}.", "Fetch or write it again.") from error
     except OSError as error:
         raise unreadable(error, path) from error
 

@@ -129,11 +129,13 @@ def splits_command(
     from hmbench.cli.console import out as console
     from hmbench.data.hm_world import HMWorld
     from hmbench.data.splits import TEST_CLIPS, write_split
+    from hmbench.files import read_text_within
 
     if ids.is_dir():
         everything = HMWorld(ids).ids("all")
     elif ids.is_file():
-        everything = tuple(line.strip() for line in ids.read_text(encoding="utf-8").splitlines() if line.strip())
+        lines = read_text_within(ids, 64 << 20, "list of ids").splitlines()
+        everything = tuple(line.strip() for line in lines if line.strip())
     else:
         raise UserError(f"There is no folder or file {ids}.", "Give a folder of samples or a list of ids.")
     for name in ("test", "train"):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hmbench.errors import SampleError, UserError
-from hmbench.files import read_json, write_json, write_text
+from hmbench.files import read_json, read_text_within, write_json, write_text
 from hmbench.video.files import probe, read_video, write_lossless
 
 
@@ -73,7 +73,7 @@ def _import_one(clip: Path, cameras: Path, folder: Path, counts: tuple[int, int]
 def _captions(path: Path, count: int) -> list[str]:
     if not path.is_file():
         return [""] * count
-    lines = [re.sub(r"\s+", " ", line).strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    lines = [re.sub(r"\s+", " ", line).strip() for line in read_text_within(path, 64 << 20, "text").splitlines()]
     captions = [line for line in lines if line]
     if len(captions) != count:
         raise UserError(f"{path} has {len(captions)} captions for {count} clips.", "Give one line a clip.")

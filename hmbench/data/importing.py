@@ -31,7 +31,7 @@ from hmbench.data.captions_file import read_captions
 from hmbench.data.label_files import Labels, label_path, read_label_maps
 from hmbench.data.own_video import covering
 from hmbench.errors import SampleError, UserError
-from hmbench.files import file_name, read_json, write_json, write_text
+from hmbench.files import file_name, read_json, read_text_within, write_json, write_text
 from hmbench.types import LabelMaps, Poses, Video
 from hmbench.video.decode import Header, shown_at_ticks
 from hmbench.video.files import check_picture, write_labels, write_lossless
@@ -146,11 +146,11 @@ def import_folder(
     done = []
     for name, path in videos.items():
         own = source / f"{name}.txt"
-        if own.is_file():
-            captions[name] = re.sub(r"\s+", " ", own.read_text(encoding="utf-8")).strip()
         try:
+            if own.is_file():
+                captions[name] = re.sub(r"\s+", " ", read_text_within(own, 1 << 20, "text")).strip()
             one = _import_one(path, name, target / names[name], config)
-        except SampleError as error:
+        except UserError as error:
             one = Imported(name=name, problem=str(error))
         done.append(one)
         if on_clip:

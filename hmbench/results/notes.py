@@ -24,7 +24,7 @@ def run_notes(folder: Path, manifest: RunManifest) -> tuple[str, ...]:
     samples = []
     path = folder / "samples.jsonl"
     if path.is_file():
-        for line in path.read_text(encoding="utf-8").splitlines():
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
                 samples.append(parse_json(line, str(path)))
             except UserError:

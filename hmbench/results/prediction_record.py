@@ -1,7 +1,7 @@
-"""What lies beside a prediction, ``predictions/<sample>.json``: which run made it, and the digest of its bytes.
+"""What lies beside a prediction, ``predictions/<sample>.json``: its run, its sample and the digest of its bytes.
 
-A prediction counts as done if its record is whole, belongs to this run, and its bytes are those that were recorded. Any
-other is made again: one that a power loss cut, one of another run, one that somebody replaced.
+A prediction counts as done if its record is whole, of this run and sample, with the bytes that were recorded. Any other
+is made again: one that a power loss cut, one of another run or sample, one that somebody replaced.
 """
 
 from __future__ import annotations
@@ -40,7 +40,13 @@ def write_record(prediction: Path, identity: str, facts: dict[str, Any], *, writ
         written: Where its bytes are meanwhile, if they have not taken its name yet.
     """
     there = written or prediction
-    content = {**facts, "run": identity, "sha256": file_digest(there), "bytes": there.stat().st_size}
+    content = {
+        **facts,
+        "sample": prediction.stem,
+        "run": identity,
+        "sha256": file_digest(there),
+        "bytes": there.stat().st_size,
+    }
     write_sealed(record_path(prediction), content)
 
 
@@ -61,6 +67,8 @@ def why_not_done(prediction: Path, identity: str) -> str | None:
         return _adopt(prediction, identity, record)
     if record.get("run") != identity:
         return "another run made it"
+    if record.get("sample", prediction.stem) != prediction.stem:
+        return "it is another sample's"
     if prediction.stat().st_size != record.get("bytes") or content_digest(prediction) != record["sha256"]:
         return "its bytes are not those that were written"
     return None
@@ -88,6 +96,8 @@ def check_unchanged(prediction: Path) -> None:
         record = read_sealed(record_path(prediction), required=False)
     except UserError as error:
         raise SampleError(error.what, again) from error
+    if record.get("sample", prediction.stem) != prediction.stem:  # records of before do not say
+        raise SampleError(f"{prediction} is the prediction of {record['sample']}.", again)
     if "sha256" in record and content_digest(prediction) != record["sha256"]:
         raise SampleError(f"{prediction} is not the video that was generated: its digest differs.", again)
 

@@ -247,9 +247,11 @@ def read_rows(path: Path) -> Iterator[Row]:
     if not path.is_file():
         raise UserError(f"There are no scores at {path}.", "Run `hmbench score --run` on this folder first.")
     names = {f.name for f in fields(Row)}
-    with path.open(encoding="utf-8") as lines:
+    with path.open(encoding="utf-8", errors="surrogateescape") as lines:
         for number, line in enumerate(lines, 1):
             try:
+                if not line.isascii() and any("\udc80" <= letter <= "\udcff" for letter in line):
+                    raise UserError("it is no text in UTF-8.", "")
                 content = parse_json(line, f"{path}, line {number}", kind=dict)
                 check_fields(Row, content, f"{path}, line {number}")
             except UserError as error:

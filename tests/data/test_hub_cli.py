@@ -69,6 +69,9 @@ def test_splits_from_a_folder_and_from_a_list(disc_folder: Path, tmp_path: Path)
     content = read_json(tmp_path / "splits" / "hmworld-test-v1.json")
     assert content["chosen_from"]["count"] == 300 and content["source"] == "made up" and content["count"] > 0
     assert "fewer than 1000 test clips" in said and "No scene is held out" in said
+    listed.write_bytes(b"\xff\xfe0\x000")
+    with pytest.raises(UserError, match="is no valid list of ids"):
+        run("splits", str(listed), "--out", str(tmp_path / "x"))
     assert run("splits", str(disc_folder), "--out", str(tmp_path / "discs")).exit_code == 0
     with pytest.raises(UserError, match="There is no folder or file"):
         run("splits", str(tmp_path / "none"), "--out", str(tmp_path))

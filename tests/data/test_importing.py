@@ -47,6 +47,13 @@ def source(tmp_path: Path) -> Path:
     return folder
 
 
+def test_a_caption_that_is_no_text_costs_its_own_clip(source: Path, tmp_path: Path) -> None:
+    (source / "whole.txt").write_bytes(b"\xff\xfeT\x00")
+    config = ImportConfig(context=9, target=9, cameras="opencv")
+    done = {one.name: one.problem for one in import_folder(source, tmp_path / "data", config)}
+    assert "whole.txt is no valid text" in done["whole"] and done["bare clip"] is None
+
+
 def test_a_folder_becomes_samples(source: Path, tmp_path: Path) -> None:
     done = {
         one.name: one

@@ -8,10 +8,12 @@ import pytest
 from toys import MeanError, Sometimes
 
 from hmbench.cli.inspect import _records
+from hmbench.digests import file_digest
 from hmbench.errors import UserError
 from hmbench.files import write_sealed
 from hmbench.report.compare import CompareSettings, compare_runs
 from hmbench.report.pages.events import read_events
+from hmbench.results.notes import run_notes
 from hmbench.results.run_folder import SEALED_BY_SUMMARY, RunFolder
 from hmbench.results.sample_row import read_samples
 from hmbench.run.evaluate import EvalRequest, evaluate, score
@@ -133,3 +135,19 @@ def test_a_run_whose_digest_was_made_anew_is_still_looked_into(both: Path, key: 
     write_sealed(path, {**content, key: value})
     with pytest.raises(UserError, match=said):
         RunFolder(both / "a").read_manifest()
+
+
+@pytest.mark.parametrize("name", SEALED_BY_SUMMARY)
+def test_bytes_that_are_no_text_are_one_sentence_whatever_their_digests_say(both: Path, name: str) -> None:
+    """A changed byte in rows whose digests were made anew was a UnicodeDecodeError in every reader."""
+    folder, summary = both / "a", both / "a" / "summary.json"
+    content = (folder / name).read_bytes()
+    (folder / name).write_bytes(content.replace(b'"', b'"\xb2', 1))
+    changed = {k: v for k, v in json.loads(summary.read_text()).items() if k != "digest"}
+    write_sealed(summary, {**changed, "files": {n: file_digest(folder / n) for n in SEALED_BY_SUMMARY}})
+    if name == "rows.jsonl":
+        for reader in (lambda: list(RunFolder(folder).rows()), lambda: accept(folder, name="x", results=both / "e")):
+            with pytest.raises(UserError, match=r"rows.jsonl, line 1 is damaged: it is no text in UTF-8"):
+                reader()
+    run_notes(folder, RunFolder(folder).read_manifest())
+    READ["samples.jsonl"](folder)

@@ -146,6 +146,24 @@ def test_predictions_of_another_run_are_not_taken_over(whole: Path, copy: Path) 
     assert results(copy) == results(run_of_seven)
 
 
+@pytest.mark.parametrize("kind", ["predictions", "scores", "tracks"])
+def test_files_of_two_samples_that_changed_places(whole: Path, copy: Path, kind: str) -> None:
+    """Predictions that changed places together with their records were scored without a word."""
+    ids = RunFolder(copy).read_manifest().samples[:2]
+    for suffix in {path.suffix for path in (copy / kind).iterdir()}:
+        first, second = (copy / kind / f"{i}{suffix}" for i in ids)
+        first.rename(copy / "kept")
+        second.rename(first)
+        (copy / "kept").rename(second)
+    found = score(
+        EvalRequest(data="disc", out=copy), metrics=[MeanError(), Sometimes(), Followed()], tracker=Follower()
+    )
+    if kind == "predictions":
+        assert sorted(found.failures) == sorted(ids) and f"is the prediction of {ids[1]}" in found.failures[ids[0]]
+        assert run(copy).failures == {}
+    assert results(copy) == results(whole)
+
+
 def test_a_run_killed_before_its_first_file_goes_on(whole: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     (out / "predictions").mkdir(parents=True)
