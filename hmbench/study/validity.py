@@ -48,7 +48,7 @@ from hmbench.study.probe_clips import (
     shown_variants,
 )
 from hmbench.subjects.boxes import present
-from hmbench.subjects.reference_tracks import reference_tracks
+from hmbench.subjects.reference_tracks import kept_tracks, reference_tracks
 from hmbench.types import Sample, Score, Track
 from hmbench.video.events import VISIBLE_SHARE
 from hmbench.workers.spread import spread
@@ -102,7 +102,8 @@ class StudyConfig:
     workers: int = 1
     """Processes that clips are shared out over."""
     parts: Path | None = None
-    """Folder that keeps each clip's results: a study that was stopped goes on there."""
+    """Folder that keeps each clip's results, and the tracks of every variant: a study that was stopped goes on there,
+    and one of other metrics, which take a third of the time, need not track again."""
     oracle: bool = False
     """Tracks from masks instead of the real tracker, to separate its errors from the metrics'."""
 
@@ -240,6 +241,7 @@ class _Trackers:
 
         self.real: SubjectTracker | None = None
         self.name = "oracle"
+        self.kept = None if config.parts is None else config.parts / "tracks"
         self.weights = weights_identity(config.weights)
         self.encoder = find_backbones(profile=config.profile, weights=config.weights, device=config.device).crops[""]
         if not config.oracle:
@@ -250,8 +252,10 @@ class _Trackers:
             self.name = self.real.name
 
     def track(self, shown: Shown) -> tuple[Track, ...]:
-        if self.real is not None:
+        if self.real is not None and self.kept is None:
             return self.real.track(shown.video)
+        if self.real is not None and self.kept is not None:
+            return kept_tracks(self.real, shown.video, self.weights, self.kept)
         from hmbench.subjects.oracle import OracleTracker
 
         assert shown.labels is not None, "nuisances have no masks"

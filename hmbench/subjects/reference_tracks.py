@@ -17,7 +17,7 @@ import hashlib
 import importlib.metadata
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -29,7 +29,7 @@ from hmbench.errors import UserError
 from hmbench.files import read_json, write_json
 from hmbench.protocols import SubjectTracker
 from hmbench.subjects.files import tracks_from_json, tracks_to_json
-from hmbench.types import Sample, Track
+from hmbench.types import Sample, Track, Video
 
 log = logging.getLogger(__name__)
 LIBRARIES = ("torch", "torchvision", "ultralytics", "lap", "numpy", "opencv-python")
@@ -60,9 +60,28 @@ def reference_tracks(tracker: SubjectTracker, sample: Sample, weights: Mapping[s
     key = track_key(tracker, sample, weights)
     path = cache_folder() / "tracks" / key[:2] / f"{key}.json"
     frames = sample.num_context_frames + len(sample.truth.target)
+    return _once(path, key, frames, lambda: _find(tracker, sample))
+
+
+def kept_tracks(tracker: SubjectTracker, video: Video, weights: Mapping[str, str], folder: Path) -> tuple[Track, ...]:
+    """Tracks of any video, from a folder where it has them: a study tracks a thousand, and its metrics change.
+
+    Args:
+        tracker: Who finds them. One that is not `Described` is asked every time.
+        video: uint8 ``[T, H, W, 3]``.
+        weights: Weight file to digest (`hmbench.networks.identity.weights_identity`).
+        folder: Where they are kept.
+    """
+    if not isinstance(tracker, Described):
+        return tracker.track(video)
+    key = _key(tracker, weights, "", video)
+    return _once(folder / f"{key}.json", key, len(video), lambda: tracker.track(video))
+
+
+def _once(path: Path, key: str, frames: int, find: Callable[[], tuple[Track, ...]]) -> tuple[Track, ...]:
     known = _read(path, key, frames)
     if known is None:
-        known = _find(tracker, sample)
+        known = find()
         _write(path, key, known)
     return known
 
@@ -74,10 +93,14 @@ def track_key(tracker: Described, sample: Sample, weights: Mapping[str, str]) ->
     name and size may differ.
     """
     assert sample.truth is not None, f"{sample.id} has no real clip to track"
+    return _key(tracker, weights, sample.id, sample.prompt.context, sample.truth.target)
+
+
+def _key(tracker: Described, weights: Mapping[str, str], name: str, *videos: Video) -> str:
     digest = hashlib.sha256()
-    decides = [tracker.settings(), dict(weights), _versions(), _code(), sample.id]
+    decides = [tracker.settings(), dict(weights), _versions(), _code(), name]
     digest.update(json.dumps(decides, sort_keys=True).encode())
-    for part in (sample.prompt.context, sample.truth.target):
+    for part in videos:
         digest.update(f"{part.dtype} {part.shape}".encode())
         digest.update(np.ascontiguousarray(part).data)
     return digest.hexdigest()[:32]

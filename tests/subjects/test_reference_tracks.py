@@ -16,7 +16,7 @@ from hmbench.results.run_folder import RunFolder
 from hmbench.run.stages import RowTags, Scorer, score_sample
 from hmbench.subjects import create_tracker
 from hmbench.subjects.oracle import OracleTracker
-from hmbench.subjects.reference_tracks import Described, reference_tracks, track_key
+from hmbench.subjects.reference_tracks import Described, kept_tracks, reference_tracks, track_key
 from hmbench.subjects.track import TrackerConfig, YoloTracker
 from hmbench.video.files import write_lossless
 from tests.metrics import stage
@@ -79,6 +79,20 @@ def test_the_second_model_finds_the_tracks_of_the_real_clip(cache, sample):
     assert (first.asked, second.asked, len(entries(cache))) == (2, 0, 1)  # both halves, once
     assert same(a, b)
     assert len(a[0].boxes) == sample.num_context_frames + len(sample.truth.target)
+
+
+def test_a_study_tracks_a_video_once(tmp_path, sample):
+    tracker, video = counting(sample), sample.truth.target
+    first = kept_tracks(tracker, video, WEIGHTS, tmp_path)
+    again = kept_tracks(counting(sample), video, WEIGHTS, tmp_path)
+    np.testing.assert_array_equal(first[0].boxes, again[0].boxes)
+    assert np.isfinite(first[0].boxes).any() and len(list(tmp_path.glob("*.json"))) == 1
+    other = video.copy()
+    other[3, 4, 5] ^= 1  # one pixel
+    for more in ((tracker, other, WEIGHTS), (counting(sample, high=0.5), video, WEIGHTS), (tracker, video, {})):
+        kept_tracks(*more, tmp_path)
+    assert len(list(tmp_path.glob("*.json"))) == 4
+    assert tracker.asked == 3
 
 
 def test_anything_that_decides_the_tracks_is_another_key(sample):

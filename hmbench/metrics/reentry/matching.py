@@ -117,6 +117,24 @@ def strangers_of(case: Case, encoder: CropEncoder, part: Part) -> list[Tensor]:
     return others + [feature for name, feature in encoder.gallery.items() if name != part.truth.name]
 
 
+def others_places(case: Case, encoder: CropEncoder, part: Part) -> list[Boxes]:
+    """Where the real target shows somebody or something else, boxes ``[Tt, 4]``.
+
+    Of the other subjects, and of the same tracker's tracks of the real clip where these are not the subject. A body
+    there is no second copy of the subject, however alike two of a clip are.
+    """
+
+    def compute() -> list[Boxes]:
+        found = [p.boxes for p in parts_of(case, encoder) if p is not part]
+        for track in case.reference_tracks or ():
+            boxes = track.boxes[case.sample.num_context_frames :].copy()
+            boxes[np.nan_to_num(framewise_iou(boxes, part.boxes)) >= SAME_SUBJECT] = np.nan
+            found.append(boxes)
+        return found
+
+    return case.memo(("others' places", encoder.name, part.truth.label), compute)
+
+
 def cast(case: Case, encoder: CropEncoder, start: int, stop: int) -> Casting:
     """Assigns tracks to subjects in target frames ``start .. stop - 1``."""
     return case.memo(("cast", encoder.name, start, stop), lambda: _cast(case, encoder, start, stop))

@@ -30,9 +30,11 @@ from hmbench.metrics.reentry.matching import (
     LOOKS_ENOUGH,
     MIN_FRAMES,
     PART,
+    SAME_SUBJECT,
     Part,
     cast,
     in_window,
+    others_places,
     parts_of,
     strangers_of,
     track_features,
@@ -107,7 +109,8 @@ def _record(case: Case, encoder: CropEncoder, part: Part, event: Event, overall:
     seen = int(shown[start:].sum()) >= MIN_FRAMES
     motion, fit = event_motion(case, part, boxes) if seen else (None, None)
     numbers = _numbers(case, encoder, part, _Played(played, boxes, asked, seen, (early, stop)), motion)
-    twins = [_beside(merged(case, (i,), start, stop), boxes) for i in casting.doubles[part.truth.label]]
+    doubles = [merged(case, (i,), start, stop) for i in casting.doubles[part.truth.label]]
+    twins = [_beside(_without(twin, others_places(case, encoder, part)), boxes) for twin in doubles]
     numbers = replace(
         numbers,
         path=fit,
@@ -195,6 +198,14 @@ def out_of_sight_from(area: NDArray[np.float64], least: float, reentry: int) -> 
     last = int(np.flatnonzero(area[:reentry] >= least).max(initial=-1))
     hidden = np.flatnonzero(area[last + 1 : reentry] == 0)
     return last + 1 + int(hidden[0]) if len(hidden) else reentry
+
+
+def _without(boxes: Boxes, places: list[Boxes]) -> Boxes:
+    """The boxes but those at one of `places`."""
+    out = boxes.copy()
+    for place in places:
+        out[np.nan_to_num(framewise_iou(boxes, place)) >= SAME_SUBJECT] = np.nan
+    return out
 
 
 def _beside(twin: Boxes, boxes: Boxes) -> int:
@@ -328,7 +339,11 @@ def _articulation(case: Case, part: Part, boxes: Boxes, start: int, stop: int) -
 
 
 def _false_presence(case: Case, encoder: CropEncoder, part: Part, event: Event) -> float:
-    """Share of hidden target frames with a track that looks like the subject and like no other of the clip."""
+    """Share of hidden target frames with a track that looks like the subject and like no other of the clip.
+
+    What the real video shows at the same place and time is not the subject, which is hidden there, whatever it looks
+    like to the encoder.
+    """
     num_context = case.sample.num_context_frames
     start, stop = max(0, event.exit - num_context), event.reentry - num_context
     hidden = np.zeros(len(case.prediction), bool)
@@ -343,7 +358,7 @@ def _false_presence(case: Case, encoder: CropEncoder, part: Part, event: Event) 
             continue
         looks = {p.truth.label: p.calibrated(float(unit_mean(in_hiding) @ p.context)) for p in parts_of(case, encoder)}
         if looks[part.truth.label] >= LOOKS_ENOUGH and looks[part.truth.label] == max(looks.values()):
-            there |= track.present()
+            there |= present(_without(track.boxes, others_places(case, encoder, part)))
     return float(there[hidden].mean())
 
 

@@ -143,6 +143,35 @@ def test_a_second_copy_is_a_duplicate():
     assert got.numbers.double_frames >= 10
 
 
+def shown_by_the_real_clip(case, track, frames=stage.HALF):
+    """The case with the predicted tracks as those of the real clip, `track` in its first target `frames` alone."""
+    real = []
+    for one in case.tracks:
+        boxes = np.full((2 * stage.HALF, 4), np.nan, np.float32)
+        last = frames if one is track else stage.HALF
+        boxes[stage.HALF : stage.HALF + last] = one.boxes[:last]
+        scores = np.where(np.isnan(boxes[:, 0]), np.float32(np.nan), np.float32(1))
+        real.append(Track(id=one.id, boxes=boxes, scores=scores, category="person"))
+    return Case(case.sample, case.prediction, case.tracks, tuple(real))
+
+
+def test_a_body_that_the_real_clip_shows_there_is_no_second_copy():
+    twin = changed(HERO, label=3, y=2.0, x=60)
+    case = make_case([HERO, FRIEND], [HERO, FRIEND, twin])
+    track = max(case.tracks, key=lambda t: float(np.nanmin(t.boxes[:, 0])) - float(np.nanmin(t.boxes[:, 1])))
+    there = record(shown_by_the_real_clip(case, track))
+    assert (there.numbers.double_frames, there.verdict) == (0, "returned")
+    copies = record(case).numbers.double_frames
+    start = record(case).window[0]
+    assert record(shown_by_the_real_clip(case, track, start + 5)).numbers.double_frames == copies - 5
+
+
+def test_a_body_that_the_real_clip_shows_there_is_no_false_presence():
+    case = make_case([HERO], [changed(HERO, hidden=(14, 20))])
+    (track,) = case.tracks
+    assert record(shown_by_the_real_clip(case, track)).false_presence == 0
+
+
 def test_a_companion_is_never_mistaken_for_the_missing_subject():
     # the friend walks exactly where the hero should be; it is still the friend, seen elsewhere by nobody
     impostor = changed(FRIEND, x=HERO.x, speed=HERO.speed)
