@@ -39,7 +39,7 @@ class MemoryScore:
         self.background = BackgroundFidelity()
         self.info = MetricInfo(
             name="memory_score",
-            version=9,
+            version=10,
             higher_is_better=True,
             bounds=(0.0, 1.0),
             needs=frozenset({TRUTH, LABELS, SEPARATE, EVENTS, TRACKS, encoder.name}),

@@ -132,8 +132,9 @@ class Study:
     values: list[Measured] = field(default_factory=list)
     """Every metric on every variant."""
     events: list[dict[str, Any]] = field(default_factory=list)
-    """Event rows, with `kind`, `strength`, `probed` (the event is the faulty subject's) and `shown` (frames of the
-    window in which the variant really shows the subject; None for nuisances)."""
+    """Event rows, with `kind`, `strength`, `probed` (the event is the faulty subject's), `shown` (frames of the window
+    in which the variant really shows the subject) and `shown_hidden` (the same of its absence, as a share); these two
+    are None for nuisances."""
     recalls: list[tuple[float, bool]] = field(default_factory=list)
     """Of clean clips: visible share of a subject in a frame, and whether a track has it (IoU >= 0.5)."""
     _index: dict[int, dict[tuple[str, str, float], dict[str, float]]] = field(
@@ -281,7 +282,13 @@ def _score(study: ClipPart, metrics: Iterable[Metric], case: Case, shown: Shown)
         value = None if score.reason else score.value
         study.values.append(Measured(case.sample.id, kind, strength, metric.info.name, value, score.reason))
     for row in event_rows(case):
-        known = {"kind": kind, "strength": strength, "probed": row["label"] == 1, "shown": _frames_shown(shown, row)}
+        known = {
+            "kind": kind,
+            "strength": strength,
+            "probed": row["label"] == 1,
+            "shown": _frames_shown(shown, row),
+            "shown_hidden": _shown_while_hidden(case, shown, row),
+        }
         study.events.append({**row, **known})
     if kind == "clean":
         study.recalls.extend(detections(case))
@@ -294,6 +301,20 @@ def _frames_shown(shown: Shown, row: dict[str, Any]) -> int | None:
     begin, end = (frame - CONTEXT for frame in row["window"])
     areas = (shown.labels[begin:end] == row["label"]).sum(axis=(1, 2))
     return int((areas >= VISIBLE_SHARE * shown.labels[0].size).sum())
+
+
+def _shown_while_hidden(case: Case, shown: Shown, row: dict[str, Any]) -> float | None:
+    """Share of the target frames of an absence in which a variant shows the subject; None for nuisances, or no frame.
+
+    Who turns back on the way out is in view while it should be away.
+    """
+    labels, before = case.truth.target_labels, case.sample.num_context_frames
+    if shown.labels is None or labels is None:
+        return None
+    away = slice(max(row["exit"] - before, 0), row["reentry"] - before)
+    hidden = ~(labels[away] == row["label"]).any(axis=(1, 2))
+    areas = (shown.labels[away] == row["label"]).sum(axis=(1, 2))[hidden]
+    return float((areas >= VISIBLE_SHARE * labels[0].size).mean()) if len(areas) else None
 
 
 def detections(case: Case) -> list[tuple[float, bool]]:

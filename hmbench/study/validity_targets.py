@@ -12,6 +12,7 @@ from typing import Any
 from hmbench.data.mini_world import PROBE_KINDS
 from hmbench.metrics.reentry.matching import MIN_FRAMES
 from hmbench.metrics.reentry.readings import READINGS
+from hmbench.metrics.reentry.verdict import Thresholds
 from hmbench.study.body_faults import BODY_FAULTS
 from hmbench.study.nuisances import LEVELS, LIMITS
 from hmbench.study.tricks import TRICKS
@@ -88,7 +89,8 @@ def target_lines(found: dict[str, Any]) -> list[str]:
         named = f"{entry['right']} of {entry['events']}"
         lines.append(table_row(kind, named, entry["most"], _met(entry), best, value, _met(seen)))
     near = "; ".join(f"{kind}: {' or '.join(words)}" for kind, words in ALSO_RIGHT.items())
-    lines += ["", f"Words that are right beside the fault's own: {near}. Who is not in sight is vanished."]
+    where = "Who is not in sight is vanished; who is in sight while it should be away is ever-present."
+    lines += ["", f"Words that are right beside the fault's own: {near}. {where}"]
     quiet = ", ".join(f"`{name}`" for name in found["quiet"]) or "none"
     lines += ["", f"Quiet metrics are those that no nuisance moves beyond an AUC of {BLIND}: {quiet}."]
     lines += ["", f"### Nuisances: `memory_score` within its limit in {100 * HOLDS:.0f} % of clips", ""]
@@ -120,16 +122,26 @@ def _held(value: float | None, least: float) -> dict[str, Any]:
 def _right(study: Study, kind: str) -> int:
     """Judged events of a fault at full strength that have a right word.
 
-    Who walks out of sight, or into it for a moment only, is vanished, whatever else is wrong with it.
+    Who walks out of sight, or into it for a moment only, is vanished, whatever else is wrong with it; who is in view
+    for most of its absence is ever-present.
     """
     full = study.config.strengths[-1]
     rows = [r for r in study.events if r["kind"] == kind and r["strength"] == full and r["probed"]]
     words = (EXPECTED.get(kind), *ALSO_RIGHT.get(kind, ()))
-    return sum(row["verdict"] in words or (row["verdict"] == "vanished" and _out_of_sight(row)) for row in rows)
+    return sum(
+        row["verdict"] in words
+        or (row["verdict"] == "vanished" and _out_of_sight(row))
+        or (row["verdict"] == "ever-present" and _never_left(row))
+        for row in rows
+    )
 
 
 def _out_of_sight(row: dict[str, Any]) -> bool:
     return row.get("shown") is not None and row["shown"] < MIN_FRAMES
+
+
+def _never_left(row: dict[str, Any]) -> bool:
+    return row.get("shown_hidden") is not None and row["shown_hidden"] >= Thresholds().ever_present
 
 
 def _named(counts: dict[str, int], right: int) -> dict[str, Any]:

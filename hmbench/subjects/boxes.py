@@ -80,7 +80,12 @@ def present(boxes: Boxes) -> NDArray[np.bool_]:
 
 
 def touches_edge(boxes: Boxes, size: tuple[int, int], *, slack: float = 1.5) -> NDArray[np.bool_]:
-    """Boxes that the frame cuts off, ``[N]``.
+    """Boxes that the frame cuts off, ``[N]``; see `cut_off`."""
+    return np.asarray(cut_off(boxes, size, slack=slack).any(axis=1))
+
+
+def cut_off(boxes: Boxes, size: tuple[int, int], *, slack: float = 1.5) -> NDArray[np.bool_]:
+    """Whether the frame cuts boxes off at the left or right, and at the top or bottom, ``[N, 2]``.
 
     Args:
         boxes: ``[N, 4]``.
@@ -89,6 +94,4 @@ def touches_edge(boxes: Boxes, size: tuple[int, int], *, slack: float = 1.5) -> 
     """
     height, width = size
     with np.errstate(invalid="ignore"):
-        near = (boxes[:, :2] <= slack).any(axis=1)
-        far = (boxes[:, 2] >= width - slack) | (boxes[:, 3] >= height - slack)
-    return np.asarray(near | far)
+        return np.asarray((boxes[:, :2] <= slack) | (boxes[:, 2:] >= np.array([width, height]) - slack))

@@ -180,6 +180,14 @@ def test_who_is_not_in_sight_is_rightly_vanished(shown, right):
     assert targets(made, METRICS, counts)["verdicts"]["frozen"]["right"] == right
 
 
+@pytest.mark.parametrize(("hidden", "right"), [(0.5, 2), (0.49, 1), (None, 1)])
+def test_who_is_in_sight_all_the_time_is_rightly_ever_present(hidden, right):
+    made, counts = told("frozen", "frozen", "ever-present")
+    for row in made.events:
+        row["shown_hidden"] = hidden
+    assert targets(made, METRICS, counts)["verdicts"]["frozen"]["right"] == right
+
+
 def test_a_tie_of_verdicts_is_not_the_right_one():
     found = targets(study(), METRICS, {"frozen": {"late": 2, "frozen": 2}})
     assert found["verdicts"]["frozen"]["most"] == "late and frozen"

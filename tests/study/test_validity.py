@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -17,12 +18,13 @@ from hmbench.study.body_faults import PAINTED, painted
 from hmbench.study.documents import NUMBERS, page
 from hmbench.study.heat_map import write_heat_map
 from hmbench.study.nuisances import LEVELS, LIMITS, NUISANCES, disturbed
-from hmbench.study.probe_clips import ProbeSource, clean_samples, shown_variants
+from hmbench.study.probe_clips import ProbeSource, Shown, Variant, clean_samples, shown_variants
 from hmbench.study.validity import (
     EXPECTED,
     Measured,
     Study,
     StudyConfig,
+    _shown_while_hidden,
     auc,
     auc_interval,
     monotonicity,
@@ -192,3 +194,19 @@ def test_the_page_of_the_study_is_made_from_its_numbers():
     """After a study: python -m hmbench.study.documents STUDY docs."""
     docs = Path(__file__).resolve().parents[2] / "docs"
     assert (docs / "metrics" / "validity.md").read_text() == page(json.loads((docs / NUMBERS).read_text()))
+
+
+def test_how_much_of_an_absence_a_variant_shows_its_subject():
+    """HERO is away in the target's first six frames, of which the variant shows it in the last four."""
+    case = stage.make_case([stage.HERO], [stage.HERO])
+    labels = case.truth.target_labels.copy()
+    early = np.zeros_like(labels)
+    early[2:, 20:44, 30:40] = 1
+    shown = Shown(Variant("wrongway", 1.0), case.prediction, early)
+    row = {"label": 1, "exit": 14, "reentry": 30}
+    assert _shown_while_hidden(case, shown, row) == pytest.approx(4 / 6)
+    assert _shown_while_hidden(case, shown._replace(labels=labels), row) == 0
+    assert _shown_while_hidden(case, shown._replace(labels=None), row) is None
+    labels[:6, 0, 0] = 1  # it is in sight all the time
+    seen = dataclasses.replace(case.sample, truth=dataclasses.replace(case.truth, target_labels=labels))
+    assert _shown_while_hidden(Case(seen, case.prediction, case.tracks), shown, row) is None

@@ -38,7 +38,7 @@ class Tolerance:
     """Correlation with the real body's colours."""
     facing = 0.3
     """Between a body that faces right (1) and its mirror image (-1)."""
-    gait = 0.5
+    gait = 0.4
     """Of the real body's steps."""
     lag = 1
     """Frames by which the whole prediction is late or early."""

@@ -62,6 +62,7 @@ READINGS = (
         "share of the frames without the real subject that show it",
         False,
         (0, 1),
+        version=4,
         of_all=True,
     ),
     Reading(
@@ -99,7 +100,7 @@ READINGS = (
         4,
     ),
     _share("place_iou", lambda r: r.iou, "overlap of boxes"),
-    _error("scale_error", lambda r: abs(r.numbers.scale), "|log| of the size ratio"),
+    _error("scale_error", lambda r: abs(r.numbers.scale), "|log| of the size ratio", version=4),
     _error("shape_error", lambda r: abs(r.numbers.aspect), "|log| of the aspect ratio over the target's"),
     _share(
         "identity_rank1",
@@ -116,7 +117,7 @@ READINGS = (
         headline=True,
     ),
     Reading("identity_margin", lambda r: r.margin, "lead over the nearest stranger", True, (None, None), version=4),
-    _share("identity_single", lambda r: 1 - r.double_share, "1 - share of the frames with a second copy", version=4),
+    _share("identity_single", lambda r: 1 - r.double_share, "1 - share of the frames with a second copy", version=5),
     _share(
         "motion_agreement",
         lambda r: r.numbers.agreement,
@@ -159,7 +160,7 @@ READINGS = (
         lambda r: float(r.verdict == "returned") if r.judged else math.nan,
         "nothing wrong with the event",
         worst=lambda r: 0.0 if r.judged else math.nan,
-        version=10,
+        version=11,
         headline=True,
     ),
     _share(
@@ -167,7 +168,7 @@ READINGS = (
         lambda r: r.success,
         "product of all factors, 0 at the best memoryless prediction, 1 at the truth",
         worst=lambda r: 0.0 if r.judged else math.nan,
-        version=8,
+        version=9,
         headline=True,
     ),
 )

@@ -45,7 +45,7 @@ from hmbench.metrics.reentry.motion import MotionEvidence, articulation, compare
 from hmbench.metrics.reentry.retimed import camera_lag, retimed
 from hmbench.metrics.reentry.verdict import Numbers, decide, worth_of
 from hmbench.networks.backbones import CropEncoder
-from hmbench.subjects.boxes import areas, centres, covered, feet, framewise_iou, heights, present, touches_edge
+from hmbench.subjects.boxes import areas, centres, covered, cut_off, feet, framewise_iou, heights, present, touches_edge
 from hmbench.types import Boxes, Event
 from hmbench.video.events import VISIBLE_SHARE
 
@@ -285,7 +285,9 @@ def _numbers(case: Case, encoder: CropEncoder, part: Part, played: _Played, moti
         identity=part.calibrated(similarity) if seen else NAN,
         rank1=None if nearest is None else similarity > nearest,
         aspect=_median_log(_aspect(boxes[shape]) / _aspect(wanted[shape])) if measurable else NAN,
-        scale=_median_log(np.sqrt(areas(boxes[shape]) / areas(wanted[shape]))) if measurable else NAN,
+        scale=_median_log(np.sqrt(areas(boxes[shape]) / areas(wanted[shape])))
+        if measurable
+        else _scale_of_whole_sides(boxes[both], wanted[both], size),
         feet=_median(np.linalg.norm(feet(boxes[shape]) - feet(wanted[shape]), axis=1) / heights(wanted[shape])),
         offset=motion.offset if motion else NAN,
         aside=motion.aside if motion else NAN,
@@ -360,6 +362,19 @@ def _false_presence(case: Case, encoder: CropEncoder, part: Part, event: Event) 
         if looks[part.truth.label] >= LOOKS_ENOUGH and looks[part.truth.label] == max(looks.values()):
             there |= present(_without(track.boxes, others_places(case, encoder, part)))
     return float(there[hidden].mean())
+
+
+def _scale_of_whole_sides(boxes: Boxes, wanted: Boxes, size: tuple[int, int]) -> float:
+    """Log of the size where the frame cuts bodies off: by heights that it leaves whole, by widths where it does not.
+
+    A body that is too large is cut off where the real one is not, so that whole boxes alone would not tell.
+    """
+    sides, ends = (cut_off(boxes, size) | cut_off(wanted, size)).T
+    of_heights = heights(boxes) / np.maximum(heights(wanted), 1)
+    of_widths = (boxes[:, 2] - boxes[:, 0]) / np.maximum(wanted[:, 2] - wanted[:, 0], 1)
+    known = ~(sides & ends)
+    ratios = np.where(ends, of_widths, of_heights)[known]
+    return _median_log(np.asarray(ratios, np.float64)) if len(ratios) >= MIN_FRAMES else NAN
 
 
 def _aspect(boxes: Boxes) -> NDArray[np.float64]:

@@ -47,6 +47,8 @@ def test_nothing_wrong_is_full_marks():
         ({"agreement": 0.0, "path": None}, 0.15),
         ({"facing": -1.0}, 0.25),
         ({"gait": 0.0}, 0.4),
+        ({"gait": 0.25}, 0.7),
+        ({"gait": 0.4}, 1.0),
         ({"texture": 0.1}, 0.25),
         ({"texture": 0.1, "facing": 0.0, "gait": 0.0}, 0.25),  # one fault, not three
         ({"camera_lag": 1}, 1.0),

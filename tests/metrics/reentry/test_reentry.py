@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +16,7 @@ from hmbench.metrics.reentry.matching import cast, coherence, parts_of
 from hmbench.metrics.reentry.metrics import ReentryMetric, event_rows
 from hmbench.metrics.reentry.motion import body_height
 from hmbench.metrics.reentry.readings import READINGS
-from hmbench.metrics.reentry.records import event_records, out_of_sight_from
+from hmbench.metrics.reentry.records import _scale_of_whole_sides, event_records, out_of_sight_from
 from hmbench.metrics.tracking import TrackingMetric, without
 from hmbench.networks.backbones import Backbone
 from hmbench.subjects.oracle import OracleTracker
@@ -141,6 +142,25 @@ def test_a_second_copy_is_a_duplicate():
     got = record(make_case([HERO, FRIEND], [HERO, FRIEND, twin]))
     assert got.verdict == "duplicated"
     assert got.numbers.double_frames >= 10
+
+
+@pytest.mark.parametrize(
+    ("real", "shown", "log_size"),
+    [
+        ((40, 20, 60, 80), (30, 0, 60, 80), math.log(30 / 20)),  # cut off at the top: by its width
+        ((0, 20, 20, 70), (0, 10, 24, 70), math.log(60 / 50)),  # at the side: by its height
+        ((40, 20, 60, 80), (0, 0, 60, 80), None),  # at both: unknown
+        ((0, 20, 20, 70), (30, 0, 60, 80), None),  # one at the side, the other at the top
+        ((40, 20, 60, 80), (44, 30, 56, 80), math.log(50 / 60)),  # whole
+    ],
+)
+def test_a_size_is_read_from_the_sides_that_the_frame_leaves_whole(real, shown, log_size):
+    def times(box):
+        return np.tile(np.float32(box), (5, 1))
+
+    got = _scale_of_whole_sides(times(shown), times(real), (100, 200))
+    assert math.isnan(got) if log_size is None else got == pytest.approx(log_size)
+    assert math.isnan(_scale_of_whole_sides(times(shown)[:2], times(real)[:2], (100, 200)))  # too few frames
 
 
 def shown_by_the_real_clip(case, track, frames=stage.HALF):

@@ -144,7 +144,14 @@ TABLE = [
     ({"aspect": -0.2, "gait": 0.1, "change": 0.1, "pose": 0.8}, "distorted"),
     ({"aspect": -0.2, "gait": 0.1, "change": 0.6, "pose": 0.8}, "distorted"),
     ({"aspect": -0.26, "gait": 0.1, "change": 0.1}, "distorted"),
-    ({"gait": 0.1, "change": 0.4, "pose": 0.8}, "distorted"),  # in no pose of a real body
+    ({"gait": 0.1, "change": 0.52, "pose": 0.8}, "distorted"),  # in no pose of a real body
+    ({"gait": 0.1, "change": 0.54, "pose": 0.8}, "sliding"),
+    ({"gait": 0.36, "change": 0.1}, "returned"),
+    ({"gait": 0.34, "change": 0.1}, "sliding"),
+    ({"aspect": 0.9, "pose": 0.5}, "distorted"),  # it is squeezed, but shows a picture of the real one
+    ({"aspect": 0.9, "pose": 0.49}, "changed identity"),
+    ({"aspect": -0.9, "pose": math.nan}, "changed identity"),
+    ({"aspect": 0.9, "pose": 0.7, "rank1": False, "identity": 0.9}, "changed identity"),
     ({"gait": 0.1, "change": 0.6, "pose": 0.8}, "sliding"),
     ({"pose": 0.2}, "returned"),
     ({"path": BACK, "agreement": 0.05, "scale": 0.45, "feet": 0.7}, "wrong way"),
