@@ -129,6 +129,8 @@ class Study:
     """Name of the tracker."""
     directions: dict[str, bool | None]
     """Metric to whether higher is better."""
+    versions: dict[str, int] = field(default_factory=dict)
+    """Metric to the version of its numbers."""
     values: list[Measured] = field(default_factory=list)
     """Every metric on every variant."""
     events: list[dict[str, Any]] = field(default_factory=list)
@@ -167,7 +169,10 @@ def run_study(config: StudyConfig, on_case: Callable[[str], None] | None = None)
     metrics = default_metrics(profile=config.profile, weights=config.weights, device=config.device)
     trackers = _Trackers(config)
     study = Study(
-        config=config, tracker=trackers.name, directions={m.info.name: m.info.higher_is_better for m in metrics}
+        config=config,
+        tracker=trackers.name,
+        directions={m.info.name: m.info.higher_is_better for m in metrics},
+        versions={m.info.name: m.info.version for m in metrics},
     )
     clips = [[clip] for clip in clean_clips(_source(config), config.clips)]
     work = functools.partial(study_clip, config)

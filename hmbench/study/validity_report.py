@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from hmbench.data.mini_world import PROBE_KINDS
+from hmbench.metrics.table import default_metrics
 from hmbench.study.body_faults import BODY_FAULTS
 from hmbench.study.summary_choice import summary_lines, weigh_summaries
 from hmbench.study.tricks import TRICKS
@@ -46,6 +47,7 @@ def summarise_study(study: Study) -> dict[str, Any]:
         "profile": study.config.profile,
         "strengths": list(study.config.strengths),
         "tracker": study.tracker,
+        "versions": study.versions,
         "metrics": metrics,
         "verdicts": verdicts(study),
         "tracker_recall": recall_by_size(study),
@@ -84,12 +86,23 @@ def to_markdown(summary: dict[str, Any]) -> str:
     return "\n".join([*page_sections(summary), "", *_auc_tables(summary)]) + "\n"
 
 
+def _versions(summary: dict[str, Any]) -> list[str]:
+    """Which metrics have had other numbers since the study."""
+    then = summary["versions"]
+    now = {m.info.name: m.info.version for m in default_metrics(profile=summary["profile"], weights=None, device="cpu")}
+    others = [f"`{name}` {then[name]} (now {now[name]})" for name in then if now.get(name, then[name]) != then[name]]
+    if not others:
+        return []
+    return [f"Measured with earlier versions of {', '.join(others)}. The study was not made anew since.", ""]
+
+
 def page_sections(summary: dict[str, Any]) -> list[str]:
     """What was studied, what is asked and whether it is met, verdicts, the tracker, and the choice of the summary."""
     lines = [
         f"{summary['clips']} clips of the mini world's {summary['split']} split at "
         f"{summary['size'][0]}x{summary['size'][1]}, profile {summary['profile']}, tracker {summary['tracker']}.",
         "",
+        *_versions(summary),
         *target_lines(summary["targets"]),
         "",
         "### Verdicts",
