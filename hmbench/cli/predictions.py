@@ -41,7 +41,7 @@ def check_command(typed: Typed, folder: Folder, source: DataSpec = None) -> None
     from hmbench.cli.console import out as screen
     from hmbench.data.dataset import Wanted, chosen_ids
     from hmbench.results.prediction_files import SEED, find_seeds
-    from hmbench.run.predictions_check import check_predictions
+    from hmbench.run.predictions_check import check_predictions, tell_same
 
     asked = typed.fields()
     wanted = Wanted(asked["split"], asked["samples"], asked["limit"])
@@ -63,6 +63,8 @@ def check_command(typed: Typed, folder: Folder, source: DataSpec = None) -> None
     hints = dict.fromkeys(look.hint for look in checked.looks if look.hint)
     for hint in list(hints)[:3]:
         screen.print(hint, markup=False, highlight=False, soft_wrap=True)
+    if said := tell_same(checked):
+        screen.print(f"{said}.", markup=False, highlight=False, soft_wrap=True)
     if checked.others:
         names = ", ".join(checked.others[:3]) + (", ..." if len(checked.others) > 3 else "")
         screen.print(f"{len(checked.others)} videos belong to no sample: {names}", markup=False, soft_wrap=True)

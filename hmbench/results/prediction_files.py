@@ -140,7 +140,7 @@ def _from_csv(table: Path, folder: Path, ids: Sequence[str]) -> Matched:
     """Files named in a CSV, relative to the folder of predictions or to the CSV."""
     if not table.is_file():
         raise UserError(f"There is no file {table}.", "Give a CSV whose columns are id and file.")
-    known, files = set(ids), dict[str, Path]()
+    known, files, taken = set(ids), dict[str, Path](), dict[Path, str]()
     try:
         with table.open(encoding="utf-8-sig", newline="") as text:
             lines = [line for _, line in zip(range(_MOST), csv.reader(text), strict=False)]
@@ -157,7 +157,12 @@ def _from_csv(table: Path, folder: Path, ids: Sequence[str]) -> Matched:
         if cells[0] in files:
             raise UserError(f"{table}, line {number} names {cells[0]} again.", "Give one file for each sample.")
         places = (folder / cells[1], table.parent / cells[1])
-        files[cells[0]] = next((place for place in places if place.exists()), places[0])
+        place = next((place for place in places if place.exists()), places[0])
+        if (other := taken.setdefault(place.resolve(), cells[0])) != cells[0]:
+            raise UserError(
+                f"{table}, line {number} gives {cells[0]} the file of {other}.", "Give each sample its own file."
+            )
+        files[cells[0]] = place
     if not files:
         first = lines[-1][0] if lines and lines[-1] else ""
         raise UserError(f"{table} names no sample of these data.", did_you_mean(first, ids))

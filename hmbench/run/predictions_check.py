@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from hmbench.data.dataset import Dataset
 from hmbench.data.hm_world import HMWorld
+from hmbench.digests import content_digest
 from hmbench.errors import SampleError, UserError
 from hmbench.results.prediction_files import Matched, find_predictions, none_matches
 from hmbench.results.predictions import Expected, Plan, expected_of, plan_reading
@@ -80,8 +81,41 @@ def tell_problems(checked: Checked, reporter: Reporter) -> None:
     if missing:
         names = ", ".join(look.sample for look in missing[:3]) + (", ..." if len(missing) > 3 else "")
         reporter.notice(f"{len(missing)} of {len(checked.looks)} samples have no prediction: {names}")
+    if said := tell_same(checked):
+        reporter.notice(said)
     if bad:
         reporter.notice(f"{len(bad)} of {len(checked.looks)} predictions cannot be scored. The first: {bad[0].problem}")
+
+
+def tell_same(checked: Checked) -> str:
+    """A sentence if two predictions are one file, or its copies: at most one of them is the sample's; else empty."""
+    files = [(look.file, look.sample) for look in checked.looks if look.file is not None and look.file.is_file()]
+    alike = [files]
+    keys: tuple[Callable[[Path], object], ...] = (lambda path: path.stat().st_size, _middle, content_digest)
+    for key in keys:  # the cheapest first: few files are read whole
+        alike = [part for group in alike for part in _parted(group, key)]
+    if not alike:
+        return ""
+    (_, first), (_, second) = alike[0][:2]
+    return (
+        f"{sum(map(len, alike))} of {len(checked.looks)} predictions are the same file as another one, byte for byte, "
+        f"for example those of {first} and {second}"
+    )
+
+
+def _parted(files: Sequence[tuple[Path, str]], key: Callable[[Path], object]) -> list[list[tuple[Path, str]]]:
+    """Groups of several files with one key."""
+    groups: dict[object, list[tuple[Path, str]]] = {}
+    for path, sample in files:
+        groups.setdefault(key(path), []).append((path, sample))
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _middle(path: Path) -> bytes:
+    """64 KiB from the middle of a file."""
+    with path.open("rb") as file:
+        file.seek(path.stat().st_size // 2)
+        return file.read(1 << 16)
 
 
 def kind_of(look: Look) -> tuple[str, ...]:

@@ -487,6 +487,7 @@ def targets() -> list[Target]:
             files=lambda f: sorted(p for p in (f / "weights").rglob("*") if p.is_file()),
             commands=weight_commands,
             weight=0.5,
+            right=False,  # no network is in these files
             slow=True,
         ),
         Target(

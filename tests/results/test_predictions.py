@@ -19,6 +19,7 @@ from hmbench.results.prediction_evidence import AGAIN, LATE, context_likeness
 from hmbench.results.prediction_files import find_predictions
 from hmbench.results.predictions import read_prediction
 from hmbench.results.reading import Reading
+from hmbench.run.predictions_check import Checked, Look, tell_same
 from hmbench.types import Sample, Video
 from hmbench.video.files import write_lossless
 from hmbench.video.sources import source_digest, source_header
@@ -235,6 +236,21 @@ def test_names_by_pattern_and_by_table(tmp_path: Path) -> None:
     table.write_bytes(b"\xff\xfe\x00a")
     with pytest.raises(UserError, match="is no CSV"):
         find_predictions(tmp_path, ids, str(table))
+
+
+def test_one_file_for_two_samples(tmp_path: Path) -> None:
+    """A table that gives two samples one file is refused; copies under two names are said."""
+    (tmp_path / "t.csv").write_text("id,file\nx,a.mp4\ny,./a.mp4\n")
+    (tmp_path / "a.mp4").write_bytes(b"a")
+    with pytest.raises(UserError, match="line 3 gives y the file of x"):
+        find_predictions(tmp_path, ("x", "y"), str(tmp_path / "t.csv"))
+    looks = []
+    for name, content in (("x", b"1" * 90), ("y", b"2" * 90), ("z", b"1" * 90), ("w", b"3"), ("v", b"1" * 89 + b"4")):
+        (tmp_path / f"{name}.npy").write_bytes(content)
+        looks.append(Look(name, tmp_path / f"{name}.npy", None, None, None, ""))
+    said = tell_same(Checked(tuple(looks), ()))
+    assert said.startswith("2 of 5 predictions are the same file") and said.endswith("those of x and z")
+    assert tell_same(Checked((looks[0], looks[1], looks[3], looks[4]), ())) == ""
 
 
 def test_options_are_known_words() -> None:
