@@ -75,7 +75,11 @@ class HMWorld:
         listed = self.folder / "splits.json"
         if listed.is_file():
             splits = read_json(listed, kind=dict)
-            if split not in splits or not isinstance(splits[split], list):
+            if split in splits and not isinstance(splits[split], list):
+                raise UserError(
+                    f"{listed}: its split {split!r} is no list of ids.", "Write a list of sample ids there."
+                )
+            if split not in splits:
                 raise UserError(f"{self.folder} has no split {split!r}.", did_you_mean(split, ["all", *splits]))
             return tuple(sorted({name for name in splits[split] if isinstance(name, str)} & set(self._ids)))
         found: tuple[str, ...] = split_ids(self._ids, split)

@@ -27,6 +27,7 @@ LATE = (
     "predictions begin with the last frame of the context, so that each frame is one late: "
     "leave the frame out that the model was given"
 )
+PLAIN = "predictions are one plain colour throughout, as a filter or a failed decoder leaves them"
 AGAIN = "predictions show the context again, frame by frame: look whether they are the right files"
 
 
@@ -60,7 +61,8 @@ def is_context(frames: Video, context: Video, other: Video | None = None) -> boo
 def notes_on(video: Video, sample: Sample) -> list[str]:
     """Sentences on a prediction that was read as the target, ``[Tt, H, W, 3]``."""
     target = sample.truth.target if sample.truth is not None else None
-    found = [LATE] if begins_late(video, sample.prompt.context, target) else []
+    found = [PLAIN] if (video[:: max(1, len(video) // LOOKS)] == video[0, 0, 0]).all() else []
+    found += [LATE] if begins_late(video, sample.prompt.context, target) else []
     return [*found, AGAIN] if is_context(video, sample.prompt.context, target) else found
 
 

@@ -253,6 +253,10 @@ def open_data(request: EvalRequest, reporter: Reporter) -> Dataset:
 def open_run(request: EvalRequest, data: Dataset, ids: tuple[str, ...], info: dict[str, Any]) -> RunManifest:
     """The folder's manifest: a new one, or the one that is there if it is the same run."""
     run = RunFolder(request.out)
+    if sample := next((above for above in run.path.absolute().parents if (above / "cond.mp4").is_file()), None):
+        raise UserError(  # its files would belong to the data: nothing that was generated could be scored
+            f"{run.path} is inside the sample {sample.name}, whose files would then be others.", "Choose another --out."
+        )
     manifest = RunManifest(
         model=request.model or str(request.predictions),
         options=dict(request.options),

@@ -139,6 +139,9 @@ def test_listed_splits(disc_folder: Path) -> None:
     assert HMWorld(disc_folder).ids("tiny") == (FIRST,)
     with pytest.raises(UserError, match="Did you mean 'tiny'"):
         HMWorld(disc_folder).ids("tinny")
+    (disc_folder / "splits.json").write_text(json.dumps({"tiny": FIRST}))
+    with pytest.raises(UserError, match="its split 'tiny' is no list of ids"):
+        HMWorld(disc_folder).ids("tiny")
 
 
 @pytest.mark.parametrize(

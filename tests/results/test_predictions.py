@@ -15,7 +15,7 @@ from PIL import Image
 from hmbench.data.disc_world import DiscWorld
 from hmbench.errors import SampleError, UserError
 from hmbench.results.notes import sample_notes
-from hmbench.results.prediction_evidence import AGAIN, LATE, context_likeness
+from hmbench.results.prediction_evidence import AGAIN, LATE, PLAIN, context_likeness
 from hmbench.results.prediction_files import find_predictions
 from hmbench.results.predictions import read_prediction
 from hmbench.results.reading import Reading
@@ -137,6 +137,7 @@ def test_a_prediction_that_is_the_context_or_a_frame_late_says_so(tmp_path: Path
         "the context": (context, [AGAIN]),
         "right": (target, None),
         "a frame early": (np.concatenate([target[1:], target[-1:]]), None),
+        "black": (np.zeros_like(target), [PLAIN]),
         "stands still": (context[-1:].repeat(len(target), axis=0), None),
     }
     for name, (video, notes) in cases.items():

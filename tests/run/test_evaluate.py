@@ -174,6 +174,15 @@ def test_another_run_is_never_mixed_in(tmp_path: Path) -> None:
         run(tmp_path)
 
 
+def test_a_run_inside_a_sample_is_refused_before_anything_is_generated(disc_folder: Path) -> None:
+    """Its files became part of the data: every clip was generated, and none could be scored."""
+    sample = sorted(p.name for p in disc_folder.iterdir() if p.is_dir())[0]
+    out = disc_folder / sample / "runs" / "a"
+    with pytest.raises(UserError, match=f"is inside the sample {sample}"):
+        evaluate(EvalRequest(model="toys:toy", data=str(disc_folder), out=out), metrics=[MeanError()])
+    assert not out.exists()
+
+
 def test_seeds_follow_from_run_and_sample(tmp_path: Path) -> None:
     run(tmp_path / "a", seed=1)
     run(tmp_path / "b", seed=1, limit=2)
