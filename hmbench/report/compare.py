@@ -40,7 +40,7 @@ from hmbench.report.compare_inputs import (
 )
 from hmbench.results.intervals import Bounds, mean_interval
 from hmbench.results.sample_row import SampleRow, read_samples
-from hmbench.results.statistics import PairedTest, holm, paired_test
+from hmbench.results.statistics import PairedTest, holm, paired_test, tied
 from hmbench.results.summary import bounds_of
 
 
@@ -338,5 +338,5 @@ def _best(
     if higher_is_better is None or len(ranked) < 2:
         return None
     top = (max if higher_is_better else min)(ranked.values())
-    winners = [i for i, mean in ranked.items() if mean == top]
+    winners = [i for i, mean in ranked.items() if tied(mean, top)]
     return winners[0] if len(winners) == 1 else None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hmbench.results.intervals import Bounds
-from hmbench.results.statistics import holm, paired_test
+from hmbench.results.statistics import holm, levelled, paired_test
 
 SEPARATED = 0.05
 """Corrected p-value below which a model is worse than the first one beyond chance."""
@@ -22,7 +22,7 @@ class Standing:
     """Where a model stands on one metric."""
 
     rank: int
-    """From 1; equal means share the best of their ranks."""
+    """From 1; means that are equal but for rounding share the best of their ranks."""
     with_first: bool
     """A paired test, corrected by Holm over all rivals of the first, does not separate it from the first."""
 
@@ -52,7 +52,7 @@ def standings(
         return found
     p_values = [_p(columns[order[0]], columns[i], clusters, bounds) for i in order[1:]]
     same = [True, *(p >= SEPARATED for p in holm(p_values))]
-    keys = [key for key, _ in keyed]
+    keys = levelled([key for key, _ in keyed])
     for place, i in enumerate(order):
         found[i] = Standing(rank=keys.index(keys[place]) + 1, with_first=same[place])
     return found
@@ -65,11 +65,14 @@ def first_and_second(means: Sequence[float | None], *, higher_is_better: bool | 
         means: Mean of each model; None leaves it out.
         higher_is_better: Direction; None ranks nobody.
     """
-    known = sorted({m for m in means if m is not None}, reverse=bool(higher_is_better))
+    order = sorted((i for i, mean in enumerate(means) if mean is not None), key=lambda i: means[i] or 0.0)
+    order = order[::-1] if higher_is_better else order
+    levels = dict(zip(order, levelled([means[i] or 0.0 for i in order]), strict=True))
+    known = list(dict.fromkeys(levels.values()))
     if higher_is_better is None or len(known) < 2:
         return set(), set()
-    first = {i for i, mean in enumerate(means) if mean == known[0]}
-    return first, set() if len(first) > 1 else {i for i, mean in enumerate(means) if mean == known[1]}
+    first = {i for i, level in levels.items() if level == known[0]}
+    return first, set() if len(first) > 1 else {i for i, level in levels.items() if level == known[1]}
 
 
 def _p(best: Column, other: Column, clusters: Sequence[str], bounds: Bounds | None) -> float:

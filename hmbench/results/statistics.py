@@ -29,8 +29,9 @@ EXACT_SCENES = 13
 """Up to so many scenes, all 2^n flips are counted."""
 FLIPS = 9_999
 """Random flips beyond; the smallest p-value is then 2 / (FLIPS + 1)."""
-TIE = 1e-12
-"""Differences up to this, relative to the larger value, are rounding and count as ties."""
+TIE = 1e-6
+"""Differences up to this, relative to the larger value, are rounding and count as ties: metrics compute in single
+precision, whose last digits differ between machines. One sign in all clips would be taken for evidence."""
 
 Array = NDArray[np.float64]
 
@@ -171,6 +172,19 @@ def holm(p_values: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
         adjusted[index] = largest
     return adjusted
+
+
+def tied(a: float, b: float) -> bool:
+    """Whether two values differ by rounding alone."""
+    return abs(a - b) <= TIE * max(abs(a), abs(b))
+
+
+def levelled(values: Sequence[float]) -> list[float]:
+    """Values in order, each as the first of those that it ties with."""
+    found: list[float] = []
+    for value in values:
+        found.append(found[-1] if found and tied(value, found[-1]) else value)
+    return found
 
 
 def _without_rounding(model: Array, reference: Array) -> Array:

@@ -24,7 +24,7 @@ from hmbench.report.compare_inputs import ComparedRun, direction, rows_by_metric
 from hmbench.report.text_table import TextTable, number
 from hmbench.results.intervals import Interval, mean_interval
 from hmbench.results.run_folder import RunFolder
-from hmbench.results.statistics import TIE
+from hmbench.results.statistics import tied
 from hmbench.study.choices import Judgement, judgements, read_choices, refuse_doubles
 from hmbench.study.page import WORDS, open_runs, study_of
 
@@ -202,8 +202,7 @@ def _metrics(
             a, b = (rows[name].get(sample) for rows in (ours, theirs))
             if a is not None and b is not None and a.value is not None and b.value is not None:
                 gap = a.value - b.value
-                tied = abs(gap) <= TIE * max(abs(a.value), abs(b.value))
-                differences[sample] = 0.0 if tied else gap if better else -gap
+                differences[sample] = 0.0 if tied(a.value, b.value) else gap if better else -gap
         found.append(metric_agreement(name, differences, judged, seed=seed))
     return sorted(found, key=lambda m: (m.accuracy is None, -(m.accuracy or 0.0), m.metric))
 

@@ -168,3 +168,14 @@ def test_clips_of_one_scene_are_no_evidence_of_their_own() -> None:
         clusters = [f"scene{i % scenes}" for i in range(12)]
         found = standings([21.0, 20.0], columns, clusters, higher_is_better=True)
         assert [one.with_first for one in found if one] == [True, not told]
+
+
+def test_means_that_differ_by_rounding_share_a_rank() -> None:
+    means = [21.0, 20.0 * (1 - 2e-9), 21.0 * (1 + 1e-7), 20.0, 20.0 * (1 - 3e-6)]
+    columns = [[mean] * 4 for mean in means]
+    scenes = ["a", "b", "c", "d"]
+    assert [s.rank for s in standings(means, columns, scenes, higher_is_better=True) if s] == [1, 3, 1, 3, 5]
+    assert [s.rank for s in standings(means, columns, scenes, higher_is_better=False) if s] == [4, 2, 4, 2, 1]
+    assert first_and_second(means, higher_is_better=True) == ({0, 2}, set())
+    assert first_and_second(means, higher_is_better=False) == ({4}, {1, 3})
+    assert first_and_second([1.0, None, 1.0 + 1e-9], higher_is_better=True) == (set(), set())

@@ -145,6 +145,16 @@ def test_direction_decides_wins_and_leaves_the_difference() -> None:
     assert up.difference == down.difference == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize(("factor", "ties"), [(1e-9, 12), (9e-7, 12), (1.2e-6, 0)])
+def test_what_single_precision_cannot_tell_is_a_tie(factor: float, ties: int) -> None:
+    """Another machine's last digits go one way in every clip, and would be the surest of all differences."""
+    values = np.linspace(20, 36, 12)
+    result = paired_test(values * (1 + factor), values, [f"scene{i}" for i in range(12)])
+    assert (result.ties, result.wins) == (ties, 12 - ties)
+    assert result.p == 1.0 if ties else result.p < 0.01
+    assert result.difference == (0 if ties else pytest.approx(values.mean() * factor, rel=1e-6))
+
+
 def test_rounding_is_a_tie() -> None:
     result = paired_test(np.full(6, 0.1 + 0.2), np.full(6, 0.3), [""] * 6)
     assert (result.ties, result.p) == (6, 1.0)
