@@ -108,7 +108,10 @@ def own_folder(path: Path) -> Iterator[Path]:
     while True:
         temporary = _temporary_name(path)
         temporary.mkdir()
-        handle = os.open(temporary, os.O_RDONLY)
+        try:
+            handle = os.open(temporary, os.O_RDONLY)
+        except FileNotFoundError:
+            continue  # swept between making and opening it
         if _hold(handle) and _is_at(handle, temporary):
             break
         os.close(handle)

@@ -100,6 +100,22 @@ def test_processes_with_one_id_share_a_name_and_sweep_each_other(tmp_path: Path)
 OLD_NAMES = (".run.json.4711.part", ".clip.4711.part.mp4", ".00001_x.part-4711", ".model.part")
 
 
+@pytest.mark.parametrize("write", [durable.replacing, durable.replacing_folder])
+def test_a_folder_that_another_sweeps_before_it_is_locked_is_made_again(tmp_path: Path, monkeypatch, write) -> None:
+    """Of shards that started together one was stopped now and then: "It was removed meanwhile"."""
+    real, swept = Path.mkdir, []
+
+    def mkdir(path: Path, *rest, **more) -> None:
+        real(path, *rest, **more)
+        if durable.is_temporary(path.name) and not swept:
+            swept.extend(durable.sweep(path.parent))
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    with write(tmp_path / "a") as inside:
+        (inside / "b" if inside.is_dir() else inside).write_text("x")
+    assert len(swept) == 1 and [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
 def test_what_dead_writers_left_is_swept_and_nothing_else(tmp_path: Path) -> None:
     for name in OLD_NAMES[:2]:
         (tmp_path / name).write_text("half")

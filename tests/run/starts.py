@@ -3,8 +3,8 @@
     python starts.py FOLDER TRIALS PAUSE SPEC SPEC ...
 
 A SPEC is ``k/n`` or ``k/n+join``. Between reading scores and writing the summary each process sleeps PAUSE seconds.
-Every trial has a folder of its own, FOLDER/0 and so on. Prints a line a process: its exit code (0 done, 2 refused)
-and what it said.
+Every trial has a folder of its own, FOLDER/0 and so on. Prints a line a process: its exit code (0 done, 1 broken,
+2 refused) and what it said.
 """
 
 from __future__ import annotations

@@ -63,7 +63,8 @@ def test_twenty_double_starts(tmp_path: Path, specs: tuple[str, str]) -> None:
 
 def test_many_shards_that_end_together_assemble_a_few_times(tmp_path: Path) -> None:
     """A turn that finds nothing new reads what the last one wrote: four shards, and the last to write ends last."""
-    start(tmp_path, 1, "0/4", "1/4", "2/4", "3/4", pause=1.0)
+    said = start(tmp_path, 1, "0/4", "1/4", "2/4", "3/4", pause=1.0)
+    assert all(line.startswith("0 ") for line in said), said
     whole(tmp_path / "0")
 
 
