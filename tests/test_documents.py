@@ -61,6 +61,12 @@ def test_links_of_documents_lead_somewhere() -> None:
     assert broken == []
 
 
+def test_tests_that_documents_name_exist() -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", (ROOT / "docs" / "trust" / "tests.md").read_text())
+    assert len(named) > 30
+    assert [f"{p}::{t}" for p, t in named if f"def {t}(" not in (ROOT / p).read_text()] == []
+
+
 def test_the_readme_is_short() -> None:
     """Code and tables included, but for the table that the leaderboard writes."""
     text = re.sub(r"<!-- results.*?results end -->", "", (ROOT / "README.md").read_text(), flags=re.S)

@@ -165,6 +165,7 @@ RED, BLACK, WHITE = ((np.array(c, np.uint8)) for c in ((255, 0, 0), (0, 0, 0), (
     [
         (lambda clip, there: np.where(there, RED, BLACK), None),
         (lambda clip, there: np.where(there, BLACK, WHITE), None),
+        (lambda clip, there: np.where(there, np.repeat(255 * np.eye(3, dtype=int), 16, axis=0)[:, None], BLACK), None),
         (lambda clip, there: np.where(there, 1, 0).repeat(3, axis=-1), None),
         (lambda clip, there: np.where(there, clip // 2 + RED // 2, clip), "pictures or overlays"),
         (lambda clip, there: np.where(there, clip, clip // 4), "pictures or overlays"),
@@ -173,7 +174,18 @@ RED, BLACK, WHITE = ((np.array(c, np.uint8)) for c in ((255, 0, 0), (0, 0, 0), (
         (lambda clip, there: np.where(there, clip, WHITE), "cut out of the picture"),
         (lambda clip, there: np.where(there ^ (np.arange(18) > 8)[:, None, None, None], WHITE, BLACK), "the other on"),
     ],
-    ids=["red", "black on white", "dark", "overlay", "dimmed", "the clip", "cut out", "on white", "halves"],
+    ids=[
+        "red",
+        "black on white",
+        "three colours",
+        "dark",
+        "overlay",
+        "dimmed",
+        "the clip",
+        "cut out",
+        "on white",
+        "halves",
+    ],
 )
 def test_overlays_and_pictures_are_no_masks(tmp_path: Path, draw, said: str | None) -> None:
     """An overlay was read as a mask: PSNR of a subject 26.9 dB where 13.3 is right, without a word."""
