@@ -136,7 +136,7 @@ class Board:
         """Metrics by name."""
         return {metric.name: metric for metric in self.metrics}
 
-    @property
+    @cached_property
     def headline(self) -> list[Metric]:
         """What tables show unasked, the ranking metric first. Metrics of which nobody has a value stay away."""
         measured = {name for c in self.contenders for name, found in c.summaries.items() if found.mean is not None}

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from hmbench.report.pages.content import Board, Clip, Contender, Metric, Site
 from hmbench.report.pages.data_files import verdict_counts
@@ -61,7 +61,7 @@ def clip_page(board: Board, at: int, view: ClipView) -> dict[str, Any]:
         "put_away": set(shown_models[SHOWN_PANELS:]),
         "reasons": {reason: named if len(named) <= 6 else [*named[:5], f"and {len(named) - 5} more"]
                     for reason, named in reasons.items()},
-        "cell": lambda c, metric: value_cell(c, metric, at, bests[metric.name]),
+        "cells": lambda metric: value_cells(board, metric, at, bests[metric.name]),
         "no_videos": "No videos were asked for on this clip (--videos).",
     }  # fmt: skip
 
@@ -117,17 +117,20 @@ def clip_events(board: Board, clip: Clip, view: ClipView) -> list[dict[str, Any]
     return found
 
 
-def value_cell(c: Contender, metric: Metric, at: int, best: float | None) -> Markup:
-    """A cell of the table of rows: the value, the best in bold, or a dash with its reason on hover."""
+def value_cells(board: Board, metric: Metric, at: int, best: float | None) -> Markup:
+    """A line of the table of rows, a cell a model: of nearly a million cells none is worth a call of the template's."""
+    return Markup("".join(_value_cell(c, metric, at, best) for c in board.contenders))  # noqa: S704 (escaped below)
+
+
+def _value_cell(c: Contender, metric: Metric, at: int, best: float | None) -> str:
+    """The value, the best in bold, or a dash with its reason on hover."""
     column = c.values.get(metric.name)
     value = column[at] if column is not None else None
     if value is None:
         reason = c.reasons.get(metric.name, {}).get(at, "not measured")
-        return Markup('<td data-value="" title="{}">–</td>').format(reason)
-    text = number(value, metric.unit)
-    if best is not None and value == best and c.ranked:
-        return Markup("<td><strong>{}</strong></td>").format(text)
-    return Markup("<td>{}</td>").format(text)
+        return f'<td data-value="" title="{escape(reason)}">–</td>'
+    text = number(value, metric.unit)  # digits and signs alone
+    return f"<td><strong>{text}</strong></td>" if value == best and c.ranked else f"<td>{text}</td>"
 
 
 def model_page(board: Board, at: int) -> dict[str, Any]:
