@@ -89,9 +89,29 @@ def stored_scores(path: Path) -> SampleScores | None:
     try:
         content: dict[str, Any] = read_json(path, kind=dict)
         sealed = "by" in content  # earlier versions sealed nothing
-        return SampleScores.from_content(unsealed(content, path) if sealed else content)
-    except (UserError, KeyError, TypeError):
+        content = unsealed(content, path) if sealed else content
+        _check_kinds(content, path)
+        return SampleScores.from_content(content)
+    except (UserError, KeyError, TypeError, AttributeError):
         return None
+
+
+def _check_kinds(content: Mapping[str, Any], path: Path) -> None:
+    """Refuses values of other kinds, and another sample's: whoever knows how makes a digest anew.
+
+    Raises:
+        UserError, KeyError, TypeError, AttributeError: If one is.
+    """
+    for row in content["rows"]:
+        check_fields(Row, row, str(path))
+    texts = [content["stamp"], content.get("events_by"), *dict(content.get("by") or {}).values()]
+    texts += [text for one in content["failures"] for text in one.values()]
+    if not all(text is None or isinstance(text, str) for text in texts):
+        raise TypeError("stamps and failures are texts")
+    if not all(isinstance(event, dict) for event in content["events"]):
+        raise TypeError("events are objects")
+    if {content["sample"]["id"], *(row["sample"] for row in content["rows"])} != {path.stem}:
+        raise TypeError("the sample is another one")
 
 
 def read_scores(path: Path) -> SampleScores:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hmbench.errors import UserError
-from hmbench.files import write_json
+from hmbench.files import write_json, write_sealed
 from hmbench.results.records import Row
 from hmbench.results.run_folder import RunFolder
 from hmbench.results.sample_scores import Failure, SampleScores, stored_scores
@@ -51,6 +51,35 @@ def test_what_is_not_whole_is_made_again(tmp_path: Path, gone: str) -> None:
     else:
         with pytest.raises(UserError, match=rf"a\.json is damaged: .*{gone}"):
             RunFolder(tmp_path).read_scores("a")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("rows", [{**vars(ROWS[0]), "version": [1, 1]}]),
+        ("rows", [{**vars(ROWS[0]), "value": "1"}]),
+        ("rows", [{**vars(ROWS[0]), "sample": "b"}]),
+        ("rows", [[]]),
+        ("rows", None),
+        ("sample", {}),
+        ("sample", {"id": "b"}),
+        ("sample", {"id": ["a"]}),
+        ("by", {"psnr": 1}),
+        ("by", [1]),
+        ("stamp", 3),
+        ("events", ["x"]),
+        ("failures", [{"part": "dsc", "message": [], "traceback": ""}]),
+        ("failures", [None]),
+    ],
+    ids=str,
+)
+def test_values_of_other_kinds_are_made_again_whatever_the_digest_says(tmp_path: Path, key: str, value: object) -> None:
+    """A version that is a list, in scores whose digest was made anew, was a TypeError where tables are made."""
+    path = RunFolder(tmp_path).scores("a")
+    SCORES.write(path)
+    content = {name: old for name, old in json.loads(path.read_text()).items() if name != "digest"}
+    write_sealed(path, {**content, key: value})
+    assert stored_scores(path) is None
 
 
 def test_edited_scores_are_made_again(tmp_path: Path) -> None:
