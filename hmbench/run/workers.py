@@ -12,7 +12,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -34,7 +34,7 @@ from hmbench.run.sharing import Session, writing
 from hmbench.run.stages import Scorer
 from hmbench.run.workers_request import Progress, ShowsWorkers, Workers
 from hmbench.workers.crew import Came, Crew, Finished, GivenUp, Joined, News, Passed, Returned
-from hmbench.workers.engine import Role, Task
+from hmbench.workers.engine import Role, Task, no_room
 from hmbench.workers.on_ray import RayEngine
 
 MAY_DIFFER = ("platform", "git")
@@ -173,7 +173,7 @@ class _Run:
         engine = RayEngine(jobs, address=self.workers.address, cpus=cpus)
         try:
             if self.workers.address is not None:
-                roles = self._cluster_roles(roles, engine.resources())
+                roles = self._cluster_roles(roles, engine.machines())
             crew = self._crew(engine, roles)
             with _stopping(crew, self.workers.grace, self.reporter) as stopped:
                 for news in crew.news():
@@ -199,11 +199,16 @@ class _Run:
         scorers = Role(name="scorer", kinds=(SCORE,), count=self.workers.scorers, cpus=cpus, after=(GENERATE,))
         return [Role(name="generator", kinds=(GENERATE,), count=count, cpus=cpus, gpus=gpus), scorers]
 
-    def _cluster_roles(self, roles: list[Role], have: dict[str, float]) -> list[Role]:
-        """On a cluster with GPUs, a worker takes one unless told otherwise."""
-        if self.workers.gpus_each is not None or self.request.device == "cpu" or not have.get("GPU"):
-            return roles
-        return [dataclasses.replace(role, gpus=1.0) if role.name != "scorer" else role for role in roles]
+    def _cluster_roles(self, roles: list[Role], machines: list[dict[str, float]]) -> list[Role]:
+        """Roles as the cluster's machines can hold them.
+
+        With GPUs, a worker takes one unless told otherwise. Nobody asks for more processors than the largest machine
+        has: Ray would wait for ever for one that has them.
+        """
+        if self.workers.gpus_each is None and self.request.device != "cpu" and any(m.get("GPU") for m in machines):
+            roles = [dataclasses.replace(role, gpus=1.0) if role.name != "scorer" else role for role in roles]
+        most = max((machine.get("CPU", 0.0) for machine in machines), default=0.0)
+        return [dataclasses.replace(role, cpus=min(role.cpus, most) if most >= 1 else role.cpus) for role in roles]
 
     def _hear(self, news: News, crew: Crew) -> None:
         if isinstance(news, Joined):
@@ -295,11 +300,14 @@ class _Run:
 
     def _wait_for_room(self, crew: Crew) -> None:
         """Says why nothing happens, where Ray finds no place for any worker."""
+        if self.first is not None:
+            return
+        self._notices(no_room(role) for role in crew.roles if not crew.engine.room(role))
         waiting = [state for state in crew.states if not state.worker.place]
-        if self.first is None and waiting and time.monotonic() - waiting[0].since > LONG:
+        if waiting and time.monotonic() - waiting[0].since > LONG:
             self._notices(("No worker is ready yet: Ray is still looking for room, or the model takes long to load.",))
 
-    def _notices(self, texts: Sequence[str]) -> None:
+    def _notices(self, texts: Iterable[str]) -> None:
         for text in texts:
             if text not in self._said:
                 self._said.add(text)

@@ -105,6 +105,13 @@ class Died(NamedTuple):
 Happening = Ready | Step | Done | Broken | Died
 
 
+def no_room(role: Role) -> str:
+    """What is said of a role that no machine can hold."""
+    sorts = ((role.cpus, "processor"), (role.gpus, "GPU"))
+    needs = " and ".join(f"{count:g} {name}{'s' * (count > 1)}" for count, name in sorts if count)
+    return f"No machine of the cluster has the {needs} that a {role.name} takes. One that joins is used."
+
+
 class Engine(Protocol):
     """Runs workers somewhere."""
 

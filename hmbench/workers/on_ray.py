@@ -71,6 +71,13 @@ class _Handle:
     awaited: Any = field(default=None)
 
 
+def _holds(machine: dict[str, float], role: Role) -> int:
+    """How many actors of a role fit on a machine with nothing else on it."""
+    by_cpus = machine.get("CPU", 0.0) / role.cpus if role.cpus else float("inf")
+    by_gpus = machine.get("GPU", 0.0) / role.gpus if role.gpus else float("inf")
+    return int(min(by_cpus, by_gpus, 10**6) + 1e-9)
+
+
 class RayEngine(Engine):
     """See the module.
 
@@ -95,21 +102,19 @@ class RayEngine(Engine):
         """What Ray's start took."""
         self._hired = 0
         self._awaited: dict[Any, Worker] = {}
-        self._resources: dict[str, float] = {}
+        self._machines: list[dict[str, float]] = []
         self._looked = -LOOK_AT_CLUSTER
 
-    def resources(self) -> dict[str, float]:
-        """What the cluster has in all, as it was at most `LOOK_AT_CLUSTER` seconds ago."""
+    def machines(self) -> list[dict[str, float]]:
+        """What each machine of the cluster has, as it was at most `LOOK_AT_CLUSTER` seconds ago."""
         if time.monotonic() - self._looked >= LOOK_AT_CLUSTER:
-            self._resources, self._looked = dict(self.ray.cluster_resources()), time.monotonic()
-        return self._resources
+            self._machines = [dict(node["Resources"]) for node in self.ray.nodes() if node["Alive"]]
+            self._looked = time.monotonic()
+        return self._machines
 
     def room(self, role: Role) -> int:
-        """How many actors of a role the whole cluster could hold."""
-        have = self.resources()
-        by_cpus = have.get("CPU", 0.0) / role.cpus if role.cpus else float("inf")
-        by_gpus = have.get("GPU", 0.0) / role.gpus if role.gpus else float("inf")
-        return int(min(by_cpus, by_gpus, 10**6) + 1e-9)
+        """How many actors of a role the whole cluster could hold; each is on one machine."""
+        return sum(_holds(machine, role) for machine in self.machines())
 
     def hire(self, role: Role) -> Worker:
         """Asks for an actor; Ray starts it where there is room."""
