@@ -96,7 +96,7 @@ def train_command(
     """Train the reference model with any memory: codec, latent cache, transformer, saved model.
 
     A run that was stopped goes on where it was when the same command is given again. The folder is a model:
-    `hmbench eval --model OUT`. It holds the weights of a memory of your own, for `--model module:NAME --option
+    `hmbench eval --model OUT`. For a memory of your own: `hmbench eval --model module:NAME --option
     checkpoint=OUT`.
     """
     from hmbench.cli.console import out as screen

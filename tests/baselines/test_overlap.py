@@ -178,6 +178,14 @@ def test_mean_camera() -> None:
     assert torch.linalg.det(rotation) == pytest.approx(torch.ones(3), abs=1e-5)
 
 
+def test_the_mean_of_half_turns_is_a_rotation_and_no_mirror() -> None:
+    """Half turns about the three axes have the mean -1/3 of the identity, whose nearest orthogonal matrix mirrors."""
+    turns = torch.stack([torch.diag(torch.tensor(signs)) for signs in ((1.0, -1, -1), (-1, 1.0, -1), (-1, -1, 1.0))])
+    cameras = torch.cat([turns, torch.zeros(3, 3, 1)], dim=-1).flatten(1)[None]
+    rotation = mean_camera(cameras).unflatten(-1, (3, 4))[0, :, :3]
+    assert float(torch.linalg.det(rotation)) == pytest.approx(1, abs=1e-5)
+
+
 def test_published_values() -> None:
     assert PUBLISHED["worldmem"] == (105.0, 75.0, 30.0)
     assert PUBLISHED["worldplay"] == (60.0, 35.0, 8.0)

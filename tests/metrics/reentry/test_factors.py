@@ -38,9 +38,19 @@ def test_nothing_wrong_is_full_marks():
     [
         ({"view": 0.0}, 0.0),
         ({"view": 0.125}, 0.5),
+        ({"view": 0.25}, 1.0),
         ({"false_presence": 1.0}, 0.25),
+        ({"false_presence": 0.1}, 1.0),
+        ({"false_presence": 0.35}, 0.625),
+        ({"identity": 0.85}, 1.0),
         ({"identity": 0.425}, 0.5),
         ({"double_frames": 40}, 0.5),
+        ({"double_frames": 10}, 0.875),
+        ({"offset": 0.25}, 1.0),
+        ({"scale": -0.15}, 1.0),
+        ({"aspect": 0.12}, 1.0),
+        ({"texture": 0.5}, 0.625),
+        ({"facing": 0.0}, 0.625),
         ({"offset": 1.25}, math.exp(-2.5)),
         ({"scale": math.log(1.5)}, math.exp(-4 * (math.log(1.5) - 0.15))),
         ({"aspect": -0.32}, math.exp(-0.3)),
@@ -71,6 +81,12 @@ def test_who_never_leaves_its_path_moves_right_whatever_its_velocities_seem_to_b
     assert product(agreement=0.1) == 1  # RIGHT is on its path
     astray = replace(KNOWN.path, on_time=0.2)
     assert product(agreement=0.35, path=astray) == pytest.approx(0.15 + 0.85 * 0.5)
+
+
+@pytest.mark.parametrize(("coverage", "frames", "left"), [(1.0, 20, 0.75), (0.4, 5, 0.25), (0.8, 0, 0.5)])
+def test_a_second_copy_counts_by_the_frames_that_there_are(coverage, frames, left):
+    """Ten frames of it: half of twenty, and all of five, where the share of the asked frames counts as well."""
+    assert success(part_scores(replace(KNOWN, double_frames=10), coverage, frames)) == pytest.approx(left)
 
 
 def test_what_no_memory_gets_is_zero_and_the_truth_one():
