@@ -99,7 +99,7 @@ def interval_notes(summary: Mapping[str, MetricSummary]) -> list[str]:
     if not few:
         return []
     counted = " or ".join(map(str, few)) + (" scene" if few == [1] else " scenes")
-    return [f"No interval on {counted}: it needs clips of {MIN_SCENES}."]
+    return [f"No interval on {counted}: at least {MIN_SCENES} are needed."]
 
 
 def skipped_reasons(summary: Mapping[str, MetricSummary]) -> dict[str, list[str]]:

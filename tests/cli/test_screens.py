@@ -96,12 +96,12 @@ def test_a_mean_without_an_interval_says_why() -> None:
     two = MetricSummary(metric="m", version=1, mean=1.0, low=None, high=None, scored=2, total=2, reasons={}, scenes=2)
     said = {n: interval_notes({"m": replace(two, scenes=n), "l": replace(two, scenes=4, low=0.5)}) for n in (1, 2, 4)}
     assert said == {
-        1: ["No interval on 1 scene: it needs clips of 4."],
-        2: ["No interval on 2 scenes: it needs clips of 4."],
+        1: ["No interval on 1 scene: at least 4 are needed."],
+        2: ["No interval on 2 scenes: at least 4 are needed."],
         4: [],
     }
     assert interval_notes({"m": replace(two, scenes=3), "l": replace(two, scenes=2)}) == [
-        "No interval on 2 or 3 scenes: it needs clips of 4."
+        "No interval on 2 or 3 scenes: at least 4 are needed."
     ]
 
 
