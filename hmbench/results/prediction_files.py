@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -140,7 +141,7 @@ def _from_csv(table: Path, folder: Path, ids: Sequence[str]) -> Matched:
     """Files named in a CSV, relative to the folder of predictions or to the CSV."""
     if not table.is_file():
         raise UserError(f"There is no file {table}.", "Give a CSV whose columns are id and file.")
-    known, files, taken = set(ids), dict[str, Path](), dict[Path, str]()
+    known, files, taken = set(ids), dict[str, Path](), dict[str, str]()
     try:
         with table.open(encoding="utf-8-sig", newline="") as text:
             lines = [line for _, line in zip(range(_MOST), csv.reader(text), strict=False)]
@@ -158,7 +159,7 @@ def _from_csv(table: Path, folder: Path, ids: Sequence[str]) -> Matched:
             raise UserError(f"{table}, line {number} names {cells[0]} again.", "Give one file for each sample.")
         places = (folder / cells[1], table.parent / cells[1])
         place = next((place for place in places if place.exists()), places[0])
-        if (other := taken.setdefault(place.resolve(), cells[0])) != cells[0]:
+        if (other := taken.setdefault(os.path.normpath(place), cells[0])) != cells[0]:
             raise UserError(
                 f"{table}, line {number} gives {cells[0]} the file of {other}.", "Give each sample its own file."
             )

@@ -117,7 +117,7 @@ def look_at_predictions(folder: Path, changed: Path) -> None:
     from hmbench.results.reading import Reading
     from hmbench.run.predictions_check import check_predictions
 
-    data, how = HMWorld(folder / "data"), Reading(align="resample", fit="pad", frames="first")
+    data, how = HMWorld(folder / "data"), Reading(align="resample", fit="pad")
     match = str(changed) if changed.suffix == ".csv" else None
     for look in check_predictions(data, data.ids("all"), folder / "predictions", match=match, reading=how).looks:
         if look.plan is not None and look.file is not None:
@@ -166,7 +166,7 @@ def prediction_commands(folder: Path, changed: Path, rng: Random) -> Sequence[Co
     fit = [
         (),
         ("--align", "resample"),
-        ("--align", "first-frames", "--frames", "first"),
+        ("--align", "first-frames"),
         ("--fit", "crop"),
         ("--fit", "pad"),
     ]

@@ -245,6 +245,9 @@ def test_one_file_for_two_samples(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(b"a")
     with pytest.raises(UserError, match="line 3 gives y the file of x"):
         find_predictions(tmp_path, ("x", "y"), str(tmp_path / "t.csv"))
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    (tmp_path / "t.csv").write_text("x,a\0.mp4\ny,loop\n")
+    assert find_predictions(tmp_path, ("x", "y"), str(tmp_path / "t.csv")).files.keys() == {"x", "y"}
     looks = []
     for name, content in (("x", b"1" * 90), ("y", b"2" * 90), ("z", b"1" * 90), ("w", b"3"), ("v", b"1" * 89 + b"4")):
         (tmp_path / f"{name}.npy").write_bytes(content)
