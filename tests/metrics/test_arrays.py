@@ -133,3 +133,38 @@ def test_functions_stay_beside_modules_of_their_name() -> None:
 
     assert all((DynamicSubjectConsistency, len(ALPHAS), decide))
     assert all(callable(getattr(hmbench.metrics, name)) for name in hmbench.metrics.__all__)
+
+
+def placed(frames: int, where: dict[range, float]) -> np.ndarray:
+    """Boxes of so many frames: squares with these sides, at (20, 20), where they are; nowhere else."""
+    out = np.full((frames, 4), np.nan, np.float32)
+    for stretch, side in where.items():
+        out[list(stretch)] = (20, 20, 20 + side, 20 + side)
+    return out
+
+
+HIDDEN_LATE = placed(80, {range(45): 20, range(50, 80): 20})
+"""40 context and 40 target frames: it leaves in the target's frame 5 and is back in 10."""
+
+
+@pytest.mark.parametrize(
+    ("where", "offset", "seen"),
+    [
+        ({range(5): 20, range(12, 40): 20}, 2, True),  # it had not left yet in the first five
+        ({range(6, 40): 20}, -4, True),  # early, but after it left
+        ({range(5, 11): 20}, None, False),  # a single frame of it from the re-entry on
+        ({range(5, 13): 20}, -5, True),
+    ],
+)
+def test_an_early_return_is_one_after_the_exit_and_must_last(where, offset, seen) -> None:
+    (found,) = hmbench.metrics.reentry(placed(40, where), HIDDEN_LATE, (100, 100), fps=10)
+    assert (found.exit, found.reentry, found.seen) == (45, 50, seen)
+    assert found.offset_frames == offset if seen else math.isnan(found.offset_frames)
+
+
+def test_sizes_are_sides_and_windows_of_slow_clips_have_six_frames() -> None:
+    (found,) = hmbench.metrics.reentry(placed(40, {range(14, 40): 10}), HIDDEN_LATE, (100, 100), fps=1)
+    assert found.size_ratio == pytest.approx(0.5) and found.iou == pytest.approx(0.25)
+    assert found.coverage == pytest.approx(2 / 6), "frames 14 and 15 of 10 to 15"
+    assert found.centre_error == pytest.approx(math.hypot(5, 5) / math.hypot(100, 100))
+    assert not found.seen

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from hmbench.report.ranking import first_and_second, standings
-from hmbench.report.text_table import TextTable, latex_text
+from hmbench.report.text_table import ROWS, TextTable, latex_text, number, p_value
 from leaderboard.submission import read_entries
 from leaderboard.tables import PUBLISHED, board_table, make_boards, published_table
 
@@ -179,3 +179,23 @@ def test_means_that_differ_by_rounding_share_a_rank() -> None:
     assert first_and_second(means, higher_is_better=True) == ({0, 2}, set())
     assert first_and_second(means, higher_is_better=False) == ({4}, {1, 3})
     assert first_and_second([1.0, None, 1.0 + 1e-9], higher_is_better=True) == (set(), set())
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "text"),
+    [(-0.5, 1, "−0.5"), (-0.0004, 3, "0.000"), (-0.0006, 3, "−0.001"), (0.0, 2, "0.00"), (None, 3, "–")],
+)
+def test_numbers_for_people(value, digits, text) -> None:
+    assert number(value, digits) == text
+
+
+def test_p_values_for_people() -> None:
+    told = [p_value(p) for p in (None, 0.00099, 0.001, 0.0049, 0.0495, 1.0)]
+    assert told == ["–", "<0.001", "0.001", "0.005", "0.050", "1.000"]
+
+
+def test_notes_stand_once_below_the_last_part() -> None:
+    table = TextTable(title="t", header=["a"], rows=[[str(i)] for i in range(2 * ROWS + 1)], notes=["well noted"])
+    parts = table.latex().split(r"\end{table}")
+    assert ["well noted" in part for part in parts] == [False, False, True, False]
+    assert [f"Part {k} of 3." in parts[k - 1] for k in (1, 2, 3)] == [True] * 3

@@ -17,10 +17,11 @@ from hmbench.errors import SampleError, UserError
 from hmbench.results.notes import sample_notes
 from hmbench.results.prediction_evidence import AGAIN, LATE, PLAIN, context_likeness
 from hmbench.results.prediction_files import find_predictions
-from hmbench.results.predictions import read_prediction
+from hmbench.results.predictions import Expected, _fitted, plan_reading, read_prediction
 from hmbench.results.reading import Reading
 from hmbench.run.predictions_check import Checked, Look, tell_same
 from hmbench.types import Sample, Video
+from hmbench.video.decode import Header
 from hmbench.video.files import write_lossless
 from hmbench.video.sources import source_digest, source_header
 
@@ -272,3 +273,22 @@ def test_notes_are_said_once_a_kind() -> None:
         "no caption (2 of 3 samples)",
         "scaled from 40x24 to 80x48 (2 of 3 samples)",
     )
+
+
+def test_unevenly_spaced_pictures_are_refused_at_the_right_rate_too() -> None:
+    """15 frames a second on average say nothing of when each is shown."""
+    header = Header(80, 48, 15.0, "h264", 9, 0.6, steady=False, pixels="yuv420p", notes=())
+    expected = Expected(context=9, target=9, fps=15.0, size=(48, 80))
+    with pytest.raises(SampleError, match="unevenly spaced in time, 15 fps on average"):
+        plan_reading(Path("a.mp4"), header, expected)
+    assert not plan_reading(Path("a.mp4"), header._replace(steady=True), expected).changes
+    told = plan_reading(Path("a.mp4"), header, expected, Reading(align="first-frames"))
+    assert told.changes == {"rate": 15.0, "align": "first-frames"} and not told.resample
+
+
+def test_a_crop_takes_the_middle() -> None:
+    wide = np.zeros((10, 40, 3), np.uint8)
+    wide[:, :, 0] = np.arange(40)
+    assert _fitted(wide, (10, 20), "crop")[0, :, 0].tolist() == list(range(10, 30))
+    tall = np.ascontiguousarray(wide.transpose(1, 0, 2))
+    assert _fitted(tall, (20, 10), "crop")[:, 0, 0].tolist() == list(range(10, 30))
