@@ -16,7 +16,7 @@ from hmbench.subjects.boxes import framewise_iou, label_boxes, pairwise_iou, tou
 from hmbench.subjects.detect import Detections, DetectorConfig, YoloDetector, mini_network, network_input
 from hmbench.subjects.link import LinkConfig, Tracklet, link
 from hmbench.subjects.oracle import OracleTracker
-from hmbench.subjects.track import TrackerConfig, YoloTracker
+from hmbench.subjects.track import TrackerConfig, YoloTracker, numbered
 from hmbench.types import Track
 from tests.metrics import stage
 
@@ -217,3 +217,14 @@ def test_released_yolo_files_are_read_by_the_real_loader(tmp_path):
     (tmp_path / "broken.pt").write_bytes(b"no weights")
     with pytest.raises(UserError, match="cannot be read"):
         load_yolo11(tmp_path / "broken.pt", "cpu")
+
+
+def test_tracks_of_one_length_are_numbered_by_their_first_frame_then_by_place() -> None:
+    def track(first: int, left: float, count: int = 3) -> Track:
+        boxes = np.full((10, 4), np.nan, np.float32)
+        boxes[first : first + count] = (left, 5, left + 4, 9)
+        return Track(id=0, boxes=boxes, scores=np.where(np.isnan(boxes[:, 0]), np.nan, 0.5).astype(np.float32))
+
+    found = numbered([track(4, 1), track(2, 3), track(2, 1), track(6, 0, count=4)])
+    told = [(t.id, int(np.argmax(t.present())), float(np.nanmin(t.boxes))) for t in found]
+    assert told == [(1, 6, 0.0), (2, 2, 1.0), (3, 2, 3.0), (4, 4, 1.0)]
