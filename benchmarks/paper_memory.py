@@ -22,7 +22,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from reference_model.model.codec import WanCodec
 from reference_model.model.config import HydraConfig, hydra_wan_1_3b
 from reference_model.model.transformer import HydraTransformer3DModel
-from reference_model.sampling.ram_plan import GIB, example_inputs, live_bytes, memory_plan, transformer_activations
+from reference_model.sampling.ram_plan import GIB, example_inputs, live_bytes, ram_plan, transformer_activations
 
 
 def main() -> None:
@@ -30,7 +30,7 @@ def main() -> None:
     arguments.add_argument("--codec", action="store_true", help="also count the codec")
     given = arguments.parse_args()
     config = hydra_wan_1_3b()
-    for line in memory_plan(config, "cpu").lines():
+    for line in ram_plan(config, "cpu").lines():
         print(line)
     print(f"transformer activations, bf16: {transformer_activations(config, torch.bfloat16) / GIB:.2f} GiB")
     full = replace(config, transformer=replace(config.transformer, memory={"kind": "full"}))

@@ -23,7 +23,7 @@ from reference_model.model.config import HydraConfig
 from reference_model.sampling.as_released import cover_and_crop, sample_as_released, truncated, uncrop
 from reference_model.sampling.paper_pipeline import Offload, place
 from reference_model.sampling.pipeline import GenerationRequest, HydraPipeline
-from reference_model.sampling.ram_plan import MemoryPlan, memory_plan
+from reference_model.sampling.ram_plan import RamPlan, ram_plan
 from reference_model.sampling.running import FORMATS, Running
 from reference_model.sampling.split_guidance import GuidanceTwin
 from reference_model.sampling.world_model import HydraWorldModel, to_tensor, to_video, usable_device
@@ -59,9 +59,9 @@ class LargeWorldModel(HydraWorldModel):
         return self.pipeline.text_cache.encode_missing(wanted, device if room else torch.device("cpu"))
 
     def plan_lines(self) -> list[str]:
-        """What it needs of the machine's memory against what there is (`memory_plan`)."""
+        """What it needs of the machine's memory against what there is (`ram_plan`)."""
         dtype, tiling = self.pipeline.transformer.dtype, self.pipeline.tiled
-        return memory_plan(self.config, self.pipeline._execution_device, dtype, tiling=tiling).lines()
+        return ram_plan(self.config, self.pipeline._execution_device, dtype, tiling=tiling).lines()
 
     def generate(self, prompt: Prompt, *, seed: int) -> Video:
         """As `HydraWorldModel.generate`; as released, with the release's own seed and crop."""
@@ -87,10 +87,10 @@ def decide(running: Running, config: HydraConfig, device: torch.device) -> tuple
     tiling, offload = running.tiling, running.offload
     dtype = FORMATS[running.precision or "bfloat16"]
     if tiling is None:
-        whole = memory_plan(config, device, dtype, tiling=False)
+        whole = ram_plan(config, device, dtype, tiling=False)
         tiling = whole.needed("none") > whole.total
     if offload == "auto":
-        return tiling, choose_offload(memory_plan(config, device, dtype, tiling=tiling))
+        return tiling, choose_offload(ram_plan(config, device, dtype, tiling=tiling))
     return tiling, offload
 
 
@@ -134,7 +134,7 @@ def twin_device(pipeline: HydraPipeline, name: str, offload: Offload) -> torch.d
     return usable_device(name)
 
 
-def choose_offload(plan: MemoryPlan) -> Offload:
+def choose_offload(plan: RamPlan) -> Offload:
     """The fastest mode that the plan allows; ``sequential`` if even that may not fit, and never offloading on a CPU."""
     if plan.device == "cpu" or plan.offload == "none":
         return "none"

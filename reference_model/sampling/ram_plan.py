@@ -8,6 +8,7 @@ allowance, not a measurement.
 
 from __future__ import annotations
 
+import warnings
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -50,7 +51,7 @@ class Component:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MemoryPlan:
+class RamPlan:
     """What is needed and what there is, in bytes."""
 
     device: str
@@ -113,9 +114,9 @@ class MemoryPlan:
         return said
 
 
-def memory_plan(
+def ram_plan(
     config: HydraConfig, device: str | torch.device, dtype: torch.dtype = torch.bfloat16, *, tiling: bool = True
-) -> MemoryPlan:
+) -> RamPlan:
     """What a configuration needs on a device, before anything is loaded; takes some seconds.
 
     Args:
@@ -131,7 +132,7 @@ def memory_plan(
     size = torch.empty((), dtype=dtype).element_size()
     pixels = config.width * config.height
     parameters = transformer_parameters(config)
-    return MemoryPlan(
+    return RamPlan(
         device=str(target),
         available=available,
         total=total,
@@ -262,3 +263,12 @@ def _free(device: torch.device) -> tuple[int, int, int]:
         free, total = torch.cuda.mem_get_info(device)
         return int(free), int(total), int(memory.available)
     return int(memory.available), int(memory.total), int(memory.available)
+
+
+def __getattr__(name: str) -> Any:
+    """Names of 0.1, in which memory meant RAM here and a model's memory elsewhere."""
+    if name not in ("MemoryPlan", "memory_plan"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    now = {"MemoryPlan": "RamPlan", "memory_plan": "ram_plan"}[name]
+    warnings.warn(f"{__name__}.{name} is now {now}.", DeprecationWarning, stacklevel=2)
+    return globals()[now]

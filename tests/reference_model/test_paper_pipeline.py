@@ -20,7 +20,7 @@ from reference_model.sampling.as_released import cover_and_crop, truncated, uncr
 from reference_model.sampling.paper_model import LargeWorldModel, choose_offload
 from reference_model.sampling.paper_pipeline import TextCache, is_large, load_large
 from reference_model.sampling.pipeline import GenerationRequest, HydraPipeline
-from reference_model.sampling.ram_plan import GIB, Component, MemoryPlan
+from reference_model.sampling.ram_plan import GIB, Component, RamPlan
 from tests.reference_model.paper_files import (
     small_sizes,
     to_released,
@@ -219,13 +219,13 @@ def test_truncation_of_frames() -> None:
 
 
 def test_offload_follows_the_plan() -> None:
-    def plan(free: float, device: str = "cuda:0") -> MemoryPlan:
+    def plan(free: float, device: str = "cuda:0") -> RamPlan:
         parts = tuple(
             Component(name=n, parameters=1, weights=int(w * GIB), active=int(a * GIB))
             for n, w, a in (("transformer", 3.8, 3.3), ("codec", 0.5, 2.7), ("text", 10.6, 0.1))
         )
         free_bytes = int(free * GIB)
-        return MemoryPlan(
+        return RamPlan(
             device=device, available=free_bytes, total=free_bytes, host_available=free_bytes, components=parts
         )
 

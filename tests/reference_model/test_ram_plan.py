@@ -10,6 +10,7 @@ from accelerate import init_empty_weights
 from diffusers import AutoencoderKLWan
 from transformers import UMT5Config, UMT5EncoderModel
 
+import reference_model.sampling.ram_plan
 from reference_model.model.config import hydra_wan_1_3b, mini
 from reference_model.model.transformer import HydraTransformer3DModel
 from reference_model.released.paper_weights import UMT5_XXL
@@ -18,10 +19,10 @@ from reference_model.sampling.ram_plan import (
     UMT5_PARAMETERS,
     WAN_VAE_PARAMETERS,
     Component,
-    MemoryPlan,
+    RamPlan,
     example_inputs,
     live_bytes,
-    memory_plan,
+    ram_plan,
     transformer_activations,
     transformer_parameters,
 )
@@ -73,18 +74,18 @@ def test_two_blocks_stand_for_all() -> None:
 
 
 def test_plan_at_paper_scale() -> None:
-    plan = memory_plan(hydra_wan_1_3b(), "cpu")
+    plan = ram_plan(hydra_wan_1_3b(), "cpu")
     transformer, codec, text = plan.components
     assert 2.0e9 < transformer.parameters < 2.1e9 and transformer.weights == 2 * transformer.parameters
     assert 3 * GIB < transformer.active < 4 * GIB and text.weights > 10 * GIB
     assert plan.needed("none") > plan.needed("model") > plan.needed("sequential")
-    whole = memory_plan(hydra_wan_1_3b(), "cpu", tiling=False).components[1]
+    whole = ram_plan(hydra_wan_1_3b(), "cpu", tiling=False).components[1]
     assert whole.active > 2.5 * codec.active
-    wide = memory_plan(hydra_wan_1_3b(), "cpu", torch.float32).components[0]
+    wide = ram_plan(hydra_wan_1_3b(), "cpu", torch.float32).components[0]
     assert wide.weights == 2 * transformer.weights and wide.active > 1.5 * transformer.active
     assert any("needed while sampling" in line for line in plan.lines())
     with pytest.raises(ValueError, match="it needs no plan"):
-        memory_plan(mini(), "cpu")
+        ram_plan(mini(), "cpu")
 
 
 @pytest.mark.parametrize(
@@ -100,7 +101,7 @@ def test_advice(free: float, offload: str | None, sentence: str | None) -> None:
     def component(name: str, weights: float, active: float) -> Component:
         return Component(name=name, parameters=1, weights=int(weights * GIB), active=int(active * GIB))
 
-    plan = MemoryPlan(
+    plan = RamPlan(
         device="cuda:0",
         available=int(free * GIB),
         total=80 * GIB,
@@ -113,3 +114,11 @@ def test_advice(free: float, offload: str | None, sentence: str | None) -> None:
     assert "cuda:0 has" in text and "the machine has 64.0 GiB free" in text
     with pytest.raises(ValueError, match="offload must be"):
         plan.needed("all")
+
+
+def test_names_of_0_1_say_the_present_ones() -> None:
+    with pytest.warns(DeprecationWarning, match=r"ram_plan\.memory_plan is now ram_plan"):
+        from reference_model.sampling.ram_plan import memory_plan
+    assert memory_plan is ram_plan
+    with pytest.raises(AttributeError, match="no attribute 'plans'"):
+        reference_model.sampling.ram_plan.plans  # noqa: B018
