@@ -14,7 +14,7 @@ from hmbench.cli import main
 from hmbench.data.dataset import open_dataset
 from hmbench.errors import UserError
 from hmbench.metrics.plugins import Setting, named_metrics
-from hmbench.registry import DATA, METRICS, MODELS, called, create_model, find_factory
+from hmbench.registry import DATA, MEMORIES, METRICS, MODELS, called, create_model, find_factory
 from hmbench.run.name_checks import check_names
 from hmbench.subjects.create import create_tracker
 
@@ -144,12 +144,14 @@ def test_one_of_each_by_name(package, tmp_path) -> None:
 @pytest.mark.parametrize("name", ["elsewhere", "own_things:trained_elsewhere"])
 def test_a_trainer(name, package, tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.syspath_prepend(package)
+    monkeypatch.delitem(sys.modules, "own_things", raising=False)  # of another test's package
+    monkeypatch.chdir(tmp_path)
     arguments = ("train-reference", "--trainer", name, "--memory", "whole", "--steps", "3", "--out", "weights")
     monkeypatch.setattr(sys, "argv", ["hmbench", *arguments])
     with pytest.raises(SystemExit) as stopped:
         main()
     said = capsys.readouterr()
-    assert stopped.value.code == 0 and "whole, 3 steps" in said.err
+    assert stopped.value.code == 0 and "whole, 3 steps" in said.err, said.err
     assert said.out == "Trained: weights\nEvaluate it: hmbench eval --model weights\n"
 
 
@@ -286,4 +288,6 @@ def test_a_folder_names_installed_models_only(tmp_path) -> None:
 
 def test_kinds_are_listed() -> None:
     assert {"mini", "mini-easy", "own-video", "disc"} <= set(DATA.points())
-    assert "hydra" in MODELS.points() and "full-context" not in MODELS.points()
+    assert "nearest-view" in MODELS.points()
+    assert not {"hydra", "full-context"} & set(MODELS.points())  # a memory implies its model
+    assert {"hydra", "full-context"} <= set(MEMORIES.points())

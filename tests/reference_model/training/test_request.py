@@ -268,7 +268,7 @@ def test_memories_that_take_turns(tmp_path):
         ("hydra", "frame-pack", "frame-pack has weights of its own; only memories without may take turns with hydra"),
         ("hydra", "dfot", "dfot and hydra are trained on different noise levels and cannot take turns"),
         ("full-context", "hydra", "hydra has weights of its own"),
-        ("hydra", "full-contxt", "there is no memory 'full-contxt': did you mean 'full-context'"),
+        ("hydra", "full-contxt", r"There is no memory 'full-contxt'\. Did you mean 'full-context'\?"),
     ],
 )
 def test_memories_that_cannot_take_turns_are_refused(tmp_path, memory, also, message):
