@@ -62,6 +62,8 @@ def command_of(summary: dict[str, Any]) -> str:
     strengths = ",".join(f"{value:g}" for value in summary["strengths"])
     size = "x".join(map(str, summary["size"]))
     clips = f"--split {summary['split']} --clips {summary['clips']} --size {size}"
+    if summary.get("seed"):  # other clips of the split
+        clips += f" --seed {summary['seed']}"
     return f"hmbench validate-metrics {clips} --strengths {strengths} --out V"
 
 

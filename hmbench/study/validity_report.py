@@ -43,6 +43,7 @@ def summarise_study(study: Study) -> dict[str, Any]:
     return {
         "clips": study.config.clips,
         "split": study.config.split,
+        "seed": study.config.seed,
         "size": list(study.config.size),
         "profile": study.config.profile,
         "strengths": list(study.config.strengths),

@@ -15,7 +15,7 @@ from hmbench.data.mini_world import PROBE_KINDS, Probe
 from hmbench.metrics.reentry.metrics import event_rows
 from hmbench.networks.embedder import load_embedder
 from hmbench.study.body_faults import PAINTED, painted
-from hmbench.study.documents import NUMBERS, page
+from hmbench.study.documents import NUMBERS, command_of, page
 from hmbench.study.heat_map import write_heat_map
 from hmbench.study.nuisances import LEVELS, LIMITS, NUISANCES, disturbed
 from hmbench.study.probe_clips import ProbeSource, Shown, Variant, clean_samples, shown_variants
@@ -194,6 +194,13 @@ def test_the_page_of_the_study_is_made_from_its_numbers():
     """After a study: python -m hmbench.study.documents STUDY docs."""
     docs = Path(__file__).resolve().parents[2] / "docs"
     assert (docs / "metrics" / "validity.md").read_text() == page(json.loads((docs / NUMBERS).read_text()))
+
+
+def test_the_page_says_the_command_of_its_own_clips():
+    known = {"split": "test", "clips": 16, "size": [224, 128], "strengths": [0.5, 1.0]}
+    said = "hmbench validate-metrics --split test --clips 16 --size 224x128"
+    assert command_of(known) == command_of({**known, "seed": 0}) == f"{said} --strengths 0.5,1 --out V"
+    assert command_of({**known, "seed": 3}) == f"{said} --seed 3 --strengths 0.5,1 --out V"
 
 
 def test_how_much_of_an_absence_a_variant_shows_its_subject():
