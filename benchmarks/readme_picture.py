@@ -21,6 +21,7 @@ from PIL import Image, ImageDraw, ImageFont
 from hmbench.data.dataset import open_dataset
 from hmbench.errors import UserError
 from hmbench.files import read_json
+from hmbench.prefixes import whole_id
 from hmbench.report.pages.colours import UNKNOWN, verdict_colours
 from hmbench.report.pages.content import Board, Clip, Contender
 from hmbench.report.pages.from_runs import boards_from_runs
@@ -61,6 +62,7 @@ def main() -> None:
 def choose(board: Board, models: Sequence[Contender], wanted: str | None) -> Clip:
     """The clip that was asked for, or the one with most different verdicts among those with one event."""
     if wanted:
+        wanted = whole_id(wanted, [clip.key for clip in board.clips], "The runs' data")
         return next(clip for clip in board.clips if clip.key == wanted)
     told = {
         clip.key: {str(e["verdict"]) for c in models for e in c.events.get(clip.key, ())[:1] if e.get("verdict")}
