@@ -230,7 +230,7 @@ def check_fields(record: type, content: Any, source: str) -> None:
 
 @functools.cache
 def _expected(record: type) -> tuple[tuple[str, bool, tuple[type, ...], frozenset[type], str], ...]:
-    """Each field of a record: name, whether it is needed, the types of JSON that it may have, twice, their name."""
+    """Each field of a record: name, whether it is needed, its types as tuple and as set, their name."""
     found = []
     for one in fields(record):
         names = [part.strip() for part in re.sub(r"\[.*\]", "", str(one.type)).split("|")]

@@ -103,7 +103,7 @@ class StudyConfig:
     """Processes that clips are shared out over."""
     parts: Path | None = None
     """Folder that keeps each clip's results, and the tracks of every variant: a study that was stopped goes on there,
-    and one of other metrics, which take a third of the time, need not track again."""
+    and one of other metrics need not track again."""
     oracle: bool = False
     """Tracks from masks instead of the real tracker, to separate its errors from the metrics'."""
 
@@ -258,9 +258,9 @@ class _Trackers:
             self.name = self.real.name
 
     def track(self, shown: Shown) -> tuple[Track, ...]:
-        if self.real is not None and self.kept is None:
-            return self.real.track(shown.video)
-        if self.real is not None and self.kept is not None:
+        if self.real is not None:
+            if self.kept is None:
+                return self.real.track(shown.video)
             return kept_tracks(self.real, shown.video, self.weights, self.kept)
         from hmbench.subjects.oracle import OracleTracker
 

@@ -100,8 +100,7 @@ class Thresholds:
     itself: float = 0.95
     """Calibrated similarity from which on it is itself, though the nearest in the gallery may be somebody else."""
     another_body: float = 0.7
-    """|log| of the aspect ratio from which on it is another body: no distortion that leaves no picture of it goes so
-    far."""
+    """|log| of the aspect ratio from which on it is another body, unless it looks like the real one (`squeezed`)."""
     squeezed: float = 0.5
     """Likeness to the real body of any time from which on it is that body, however squeezed."""
     explains: float = 0.5
@@ -166,7 +165,7 @@ class Numbers:
     aspect: float
     """Log of width over height, against the target's."""
     scale: float
-    """Log of the square root of area, against the target's."""
+    """Log of the square root of area, against the target's; of height or width where the frame cuts bodies off."""
     feet: float
     """Distance of feet in the picture, in heights of the target's box."""
     offset: float
