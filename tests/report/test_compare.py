@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from hmbench.cli.compare import register
 from hmbench.errors import UserError
+from hmbench.report import compare_inputs
 from hmbench.report.compare import CompareSettings, compare_runs
 from hmbench.report.compare_inputs import KINDS, check_comparable, load_runs
 from hmbench.report.compare_report import (
@@ -285,6 +286,28 @@ def test_fidelity_needs_no_equal_tracker(tmp_path) -> None:
     assert any("different trackers" in w and "return_delay" in w for w in comparison.warnings)
     with pytest.raises(UserError, match="different trackers"):
         compare_runs(runs, CompareSettings(metrics=["return_delay"]))
+
+
+def test_subjects_that_were_told_apart_otherwise_are_not_compared(tmp_path, monkeypatch) -> None:
+    """And every clip's line is read once a run for that, not once a metric."""
+    needs = {name: replace(one, needs=frozenset({"labels"}), untold=frozenset()) for name, one in METRICS.items()}
+    needs["psnr"] = replace(needs["psnr"], needs=frozenset({"truth"}))
+    runs = [make_run(tmp_path / name, name, metrics=needs) for name in "ab"]
+    read: list[str] = []
+    real = compare_inputs.read_samples
+    monkeypatch.setattr(compare_inputs, "read_samples", lambda path: read.append(path.name) or real(path))
+    everything = CompareSettings(metrics="all")
+    assert len(compare_runs(runs, everything).means) == 4
+    assert read == ["a", "b"]
+    lines = [json.loads(line) for line in (runs[1] / "samples.jsonl").read_text().splitlines()]
+    lines[5]["told_apart"] = "positions"
+    (runs[1] / "samples.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    comparison = compare_runs(runs, everything)
+    assert [m.metric for m in comparison.means] == ["psnr"]
+    why = "the subjects of clip05 were told apart by exact labels and by positions"
+    assert f"Left out, since {why}: lpips, return_delay, detail." in comparison.warnings
+    with pytest.raises(UserError, match=why):
+        compare_runs(runs, CompareSettings(metrics=["detail"]))
 
 
 def test_one_screen_for_two_runs(tmp_path) -> None:

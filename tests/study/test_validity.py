@@ -13,6 +13,7 @@ import pytest
 from hmbench.case import Case
 from hmbench.data.mini_world import PROBE_KINDS, Probe
 from hmbench.metrics.reentry.metrics import event_rows
+from hmbench.metrics.table import default_metrics
 from hmbench.networks.embedder import load_embedder
 from hmbench.study.body_faults import PAINTED, painted
 from hmbench.study.documents import NUMBERS, command_of, page
@@ -25,13 +26,14 @@ from hmbench.study.validity import (
     Study,
     StudyConfig,
     _shown_while_hidden,
+    _Trackers,
     auc,
     auc_interval,
     monotonicity,
     run_study,
     signed_values,
 )
-from hmbench.study.validity_report import recall_by_size, summarise_study, to_markdown
+from hmbench.study.validity_report import _versions, recall_by_size, summarise_study, to_markdown
 from hmbench.subjects.oracle import OracleTracker
 from tests.metrics import stage
 
@@ -217,3 +219,25 @@ def test_how_much_of_an_absence_a_variant_shows_its_subject():
     labels[:6, 0, 0] = 1  # it is in sight all the time
     seen = dataclasses.replace(case.sample, truth=dataclasses.replace(case.truth, target_labels=labels))
     assert _shown_while_hidden(Case(seen, case.prediction, case.tracks), shown, row) is None
+
+
+def test_the_page_names_metrics_whose_numbers_are_newer_than_the_study():
+    now = {m.info.name: m.info.version for m in default_metrics(profile="mini", weights=None, device="cpu")}
+    summary = {"profile": "mini", "versions": now}
+    assert _versions(summary) == []
+    summary["versions"] = {**now, "psnr": now["psnr"] - 1, "taken_out": 3}
+    (said, _) = _versions(summary)
+    assert said.startswith(f"Measured with earlier versions of `psnr` {now['psnr'] - 1} (now {now['psnr']}). ")
+
+
+def test_a_study_of_other_metrics_does_not_track_again(tmp_path, monkeypatch):
+    config = StudyConfig(parts=tmp_path)
+    trackers = _Trackers(config)
+    asked = []
+    monkeypatch.setattr(trackers.real, "track", lambda video: asked.append(len(video)) or ())
+    shown = Shown(Variant("clean", 0.0), np.zeros((5, 48, 64, 3), np.uint8), None)
+    assert trackers.track(shown) == trackers.track(shown) == ()
+    assert asked == [5]
+    other = shown._replace(video=shown.video + 1)
+    trackers.track(other)
+    assert asked == [5, 5] and len(list((tmp_path / "tracks").iterdir())) == 2

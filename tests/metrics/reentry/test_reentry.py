@@ -163,6 +163,17 @@ def test_a_size_is_read_from_the_sides_that_the_frame_leaves_whole(real, shown, 
     assert math.isnan(_scale_of_whole_sides(times(shown)[:2], times(real)[:2], (100, 200)))  # too few frames
 
 
+def test_a_body_that_is_too_large_for_the_frame_has_the_wrong_size():
+    """Its feet are where they should be, and the frame cuts its head off in every frame."""
+    hero = changed(HERO, y=4.0)
+    large = changed(hero, y=0.0, height=28, width=15)
+    got = record(make_case([hero], [large])).numbers
+    assert got.scale == pytest.approx(math.log(15 / 10))
+    assert math.isnan(got.aspect)
+    assert record(make_case([hero], [large])).verdict == "wrong size"
+    assert record(make_case([hero], [hero])).numbers.scale == pytest.approx(0)
+
+
 def shown_by_the_real_clip(case, track, frames=stage.HALF):
     """The case with the predicted tracks as those of the real clip, `track` in its first target `frames` alone."""
     real = []
