@@ -87,6 +87,22 @@ def _guarded(work: Callable[[], object]) -> Done:
         return Done(None, out.getvalue() + traceback.format_exc())
 
 
+@contextlib.contextmanager
+def _bounded_memory(gigabytes: int = 16) -> Iterator[None]:
+    """No input of a few kilobytes may take the machine's memory; afterwards the bound is as it was."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    wanted = gigabytes << 30
+    if soft == resource.RLIM_INFINITY or soft > wanted:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_AS, (wanted, hard))
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
+@_bounded_memory()
 def campaign(
     count: int,
     seed: int,
@@ -111,8 +127,6 @@ def campaign(
     kinds = [t for t in targets() if not (fast and t.slow) and only in (None, t.name)]
     total = sum(t.weight for t in kinds)
     report = Report()
-    _bound_memory()
-    _names_once()
     with tempfile.TemporaryDirectory() as root:
         for number, target in enumerate(kinds):
             folder = Path(root) / str(number)
@@ -228,20 +242,3 @@ def _time_limit(seconds: float) -> Iterator[None]:
         for clock, (number, _) in clocks.items():
             signal.setitimer(clock, 0)
             signal.signal(number, old[number])
-
-
-def _names_once() -> None:
-    """Installed packages do not change meanwhile; asking for them takes a quarter of a small command's time."""
-    import hmbench.registry as registry
-
-    if not hasattr(registry.entry_points, "cache_info"):
-        registry.entry_points = functools.cache(registry.entry_points)
-
-
-def _bound_memory(gigabytes: int = 16) -> None:
-    """No input of a few kilobytes may take the machine's memory."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    wanted = gigabytes << 30
-    if soft == resource.RLIM_INFINITY or soft > wanted:
-        with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_AS, (wanted, hard))
