@@ -1,8 +1,15 @@
-"""The table of results in documents, made from the accepted entries: one source holds each figure.
+"""Tables of results in documents, made from the accepted entries: one source holds each figure.
 
-    python -m leaderboard documents README.md docs/training.md
+    python -m leaderboard documents README.md docs/training/results.md
 
-What stands between the two marks is replaced; a test holds documents and entries equal.
+What stands between a mark and `END` is replaced; a test holds documents and entries equal. A mark says what it wants:
+
+    <!-- results: python -m leaderboard documents -->
+    <!-- results on DATA: ... -->                      entries on that data alone (`Entry.data_name`)
+    <!-- results of psnr ssim on DATA: ... -->         these metrics
+    <!-- differences of psnr from ENTRY on DATA: ... -->  each other model less that one, with paired tests
+
+Worlds have boards of their own, so a document that shows several has a mark for each.
 """
 
 from __future__ import annotations
@@ -11,21 +18,31 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from hmbench.errors import UserError
+from hmbench.errors import UserError, did_you_mean
 from hmbench.files import write_text
 from hmbench.report.text_table import number
+from leaderboard.differences import differences_table
 from leaderboard.entry import Entry
 
 BEGIN = "<!-- results: python -m leaderboard documents -->"
+"""The mark of the newest board, whatever its data."""
 END = "<!-- results end -->"
-COLUMNS = (
-    ("memory_score", "memory score", 3),
-    ("reentry_success", "re-entry success", 3),
-    ("return_recall", "return recall", 2),
-    ("background_fidelity", "background fidelity", 3),
-    ("psnr", "PSNR (dB)", 2),
+COMMAND = ": python -m leaderboard documents -->"
+MARK = re.compile(
+    r"<!-- (?P<kind>results|differences)(?: of (?P<metrics>\w+(?: \w+)*?))?(?: from (?P<reference>[\w.-]+))?"
+    rf"(?: on (?P<data>[\w.-]+))?{re.escape(COMMAND)}(?P<old>.*?){re.escape(END)}",
+    re.S,
 )
-"""Metric, heading, digits."""
+COLUMNS = {
+    "memory_score": ("memory score", 3),
+    "reentry_success": ("re-entry success", 3),
+    "return_recall": ("return recall", 2),
+    "background_fidelity": ("background fidelity", 3),
+    "psnr": ("PSNR (dB)", 2),
+}
+"""Metric to heading and digits; the metrics of a mark that names none."""
+DIGITS = 3
+"""Of metrics that are not in `COLUMNS`."""
 GROUPS = {
     "models": "models",
     "tricks": "no memory: tricks and anchors",
@@ -34,20 +51,26 @@ GROUPS = {
 """Groups of entries, and the line above each."""
 
 
-def results_table(entries: Sequence[Entry]) -> str:
+def results_table(entries: Sequence[Entry], metrics: Sequence[str] = tuple(COLUMNS)) -> str:
     """A Markdown table, best first within each group, with 95 % intervals over scenes where there are any.
 
     Only entries that can be compared stand in it (`newest_board`); the others are named below.
+
+    Args:
+        entries: Of any boards.
+        metrics: Columns; the first one orders, ties are ordered by PSNR.
     """
-    entries, others = newest_board(entries)
-    heading = "| model | " + " | ".join(f"{name}" for _, name, _ in COLUMNS) + " |"
-    lines = [heading, "|---|" + "---|" * len(COLUMNS)]
+    entries, others = newest_board(entries, metrics)
+    columns = {name: COLUMNS.get(name, (name, DIGITS)) for name in metrics}
+    lines = ["| model | " + " | ".join(heading for heading, _ in columns.values()) + " |"]
+    lines.append("|---|" + "---|" * len(columns))
     for name, line in GROUPS.items():
-        group = sorted((e for e in entries if _group(e) == name), key=_order)
+        group = sorted((e for e in entries if _group(e) == name), key=lambda entry: _order(entry, metrics[0]))
         if group:
-            lines.append(f"| *{line}* |" + " |" * len(COLUMNS))
+            lines.append(f"| *{line}* |" + " |" * len(columns))
             lines += [
-                "| " + " | ".join([f"`{e.name}`", *(_cell(e, m, d) for m, _, d in COLUMNS)]) + " |" for e in group
+                "| " + " | ".join([f"`{e.name}`", *(_cell(e, m, d) for m, (_, d) in columns.items())]) + " |"
+                for e in group
             ]
     clips = sorted({(len(e.samples), e.data_revision) for e in entries})
     told = "; ".join(f"{count} clips of revision `{revision}`" for count, revision in clips)
@@ -58,11 +81,11 @@ def results_table(entries: Sequence[Entry]) -> str:
     return "\n".join(lines)
 
 
-def newest_board(entries: Sequence[Entry]) -> tuple[list[Entry], list[Entry]]:
-    """Entries of one board, and all others: the newest versions of the shown metrics, then where most entries are."""
+def newest_board(entries: Sequence[Entry], metrics: Sequence[str] = tuple(COLUMNS)) -> tuple[list[Entry], list[Entry]]:
+    """Entries of one board, and all others: the newest versions of the metrics, then where most entries are."""
     boards: dict[tuple[tuple[int, ...], object], list[Entry]] = {}
     for entry in entries:
-        versions = tuple(entry.metrics[name].version if name in entry.metrics else 0 for name, _, _ in COLUMNS)
+        versions = tuple(entry.metrics[name].version if name in entry.metrics else 0 for name in metrics)
         boards.setdefault((versions, entry.board), []).append(entry)
     if not boards:
         return [], []
@@ -70,24 +93,57 @@ def newest_board(entries: Sequence[Entry]) -> tuple[list[Entry], list[Entry]]:
     return boards[best], [entry for key, board in boards.items() if key != best for entry in board]
 
 
+def rendered(text: str, entries: Sequence[Entry]) -> str:
+    """A document's text with every table made anew.
+
+    Raises:
+        UserError: If a mark asks for data, metrics or an entry that are not there.
+    """
+    return MARK.sub(lambda found: _block(found, entries), text)
+
+
 def update_document(path: Path, entries: Sequence[Entry]) -> bool:
-    """Replaces the table of a document.
+    """Replaces the tables of a document.
 
     Returns:
         Whether anything changed.
 
     Raises:
-        UserError: If the document has no marks.
+        UserError: If the document has no marks, or a mark asks for what is not there.
     """
     text = path.read_text(encoding="utf-8")
-    pattern = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.S)
-    if not pattern.search(text):
+    if not MARK.search(text):
         raise UserError(f"{path} has no place for the results.", f"Write {BEGIN} and {END} around it.")
-    block = f"{BEGIN}\n{results_table(entries)}\n{END}"
-    new = pattern.sub(lambda _: block, text)
+    new = rendered(text, entries)
     if new != text:
         write_text(path, new)
     return new != text
+
+
+def _block(found: re.Match[str], entries: Sequence[Entry]) -> str:
+    """What stands from a mark to its end."""
+    data, metrics = found["data"], tuple((found["metrics"] or "").split()) or tuple(COLUMNS)
+    names = sorted({entry.data_name for entry in entries})
+    if data is not None:
+        entries = [entry for entry in entries if entry.data_name == data]
+        if not entries:
+            raise UserError(f"A document asks for results on {data}, and no entry is on it.", did_you_mean(data, names))
+    known = {name for entry in entries for name in entry.metrics}
+    if unknown := [name for name in metrics if found["metrics"] and name not in known]:
+        raise UserError(f"No entry has the metric {unknown[0]}.", did_you_mean(unknown[0], sorted(known)))
+    if found["kind"] == "results":
+        table = results_table(entries, metrics)
+    else:
+        if len(metrics) != 1 or found["reference"] is None:
+            raise UserError(f"{_opening(found)} names no metric and entry.", "Write: differences of METRIC from ENTRY.")
+        models = [entry for entry in newest_board(entries, metrics)[0] if _group(entry) == "models"]
+        digits = COLUMNS.get(metrics[0], ("", DIGITS))[1]
+        table = differences_table(models, metrics[0], found["reference"], digits=digits)
+    return f"{_opening(found)}\n{table}\n{END}"
+
+
+def _opening(found: re.Match[str]) -> str:
+    return found[0][: found.start("old") - found.start()]
 
 
 def _group(entry: Entry) -> str:
@@ -96,12 +152,16 @@ def _group(entry: Entry) -> str:
     return "models" if entry.ranked else "bounds"
 
 
-def _order(entry: Entry) -> tuple[float, float, str]:
-    def mean(metric: str) -> float:
-        found = entry.means.get(metric)
-        return float("-inf") if found is None or found.mean is None else found.mean
+def _order(entry: Entry, first: str) -> tuple[float, float, str]:
+    """Best first; an entry without the metric last."""
 
-    return -mean("memory_score"), -mean("psnr"), entry.name
+    def badness(metric: str) -> float:
+        found = entry.means.get(metric)
+        if found is None or found.mean is None:
+            return float("inf")
+        return found.mean if entry.metrics[metric].higher_is_better is False else -found.mean
+
+    return badness(first), badness("psnr"), entry.name
 
 
 def _cell(entry: Entry, metric: str, digits: int) -> str:

@@ -22,11 +22,12 @@ from hmbench.results.metric_record import MetricRecord
 from hmbench.results.records import Row, RunManifest, write_rows
 from hmbench.results.run_folder import RunFolder
 from hmbench.results.sample_row import SampleRow
+from hmbench.results.statistics import holm, paired_test
 from hmbench.results.summary import summarise
 from leaderboard.cli import app
-from leaderboard.readme import BEGIN, END, results_table, update_document
+from leaderboard.readme import BEGIN, END, rendered, results_table, update_document
 from leaderboard.site import leaderboard_site
-from leaderboard.submission import RESULTS, accept, entry_digest, read_entries, read_entry
+from leaderboard.submission import accept, entry_digest, read_entries, read_entry
 from leaderboard.tables import PUBLISHED, board_csv, board_table, make_boards, published_table
 
 SAMPLES = tuple(f"clip{i:02d}" for i in range(22))
@@ -485,10 +486,63 @@ def test_a_table_holds_what_can_be_compared_and_names_the_rest(tmp_path) -> None
     assert "not to be compared" not in results_table(entries)
 
 
-def test_the_readme_shows_the_entries() -> None:
-    """After a change of entries: python -m leaderboard documents README.md."""
-    text = (Path(__file__).resolve().parents[2] / "README.md").read_text()
-    assert f"{BEGIN}\n{results_table(read_entries(RESULTS))}\n{END}" in text
+def test_each_world_has_a_table_of_its_own(tmp_path) -> None:
+    """An entry on other data changes no table but its own, even with newer metrics and in greater number."""
+    fill(tmp_path)
+    here = [e for e in read_entries(tmp_path / "results") if e.data_revision == "rev1"]
+    newer = {name: replace(metric, version=9) for name, metric in here[0].metrics.items()}
+    easy = [replace(e, name=f"easy-{e.name}", data_name="easy", data_revision="rev7", metrics=newer) for e in here]
+    extra = replace(easy[0], name="easy-more")
+    mark = "<!-- results of lpips psnr on {}: python -m leaderboard documents -->\n<!-- results end -->\n"
+    one, both = (rendered(mark.format(here[0].data_name) * n, here) for n in (1, 2))
+    assert both == one * 2 and rendered(one, [*easy, extra, *here]) == one
+    assert "easy-" not in one and "| model | lpips | PSNR (dB) |" in one
+    text = rendered(mark.format("easy"), [*easy, extra, *here])
+    assert set(re.findall(r"^\| `([\w-]+)` \|", text, re.M)) == {e.name for e in (*easy, extra)}
+    for asked, said in (("lpips psnr on nowhere", "results on nowhere"), ("lpis on easy", "the metric lpis")):
+        with pytest.raises(UserError, match=said):
+            rendered(mark.replace("lpips psnr on {}", asked), [*easy, *here])
+
+
+def test_the_first_metric_orders_in_its_own_direction(tmp_path) -> None:
+    for name, shift in {"middle": 0.0, "worst": -2.0, "best": 1.0}.items():
+        accept(make_run(tmp_path / name, shift), name=name, results=tmp_path / "results")
+    text = results_table(read_entries(tmp_path / "results"), ["lpips"])
+    assert re.findall(r"^\| `([\w-]+)` \|", text, re.M) == ["best", "middle", "worst"]
+
+
+def test_documents_tell_paired_differences(tmp_path) -> None:
+    fill(tmp_path)
+    entries = [e for e in read_entries(tmp_path / "results") if e.data_revision == "rev1"]
+    rng = np.random.default_rng(3)
+    shifts = {"good": rng.normal(0.3, 0.5, 22), "near": np.zeros(22), "bad": rng.normal(-0.2, 0.3, 22)}
+    values = {e.name: e.values["psnr"] + shifts.get(e.name, np.ones(22)) for e in entries}
+    missing = {"good": (5, 6)}
+    moved = []
+    for entry in entries:
+        column = tuple(None if k in missing.get(entry.name, ()) else float(v) for k, v in enumerate(values[entry.name]))
+        moved.append(replace(entry, values={**entry.values, "psnr": column}))
+    mark = "<!-- differences of psnr from near on mini-v1: python -m leaderboard documents -->\n<!-- results end -->\n"
+    text = rendered(mark, moved)
+    tests, kept = {}, [k for k in range(22) if k not in (5, 6)]
+    for name, clips in {"good": kept, "bad": list(range(22))}.items():
+        scenes = [f"scene{k % 11}" for k in clips]
+        tests[name] = paired_test(values[name][clips], values["near"][clips], scenes)
+    wanted = []
+    for (name, test), p in zip(tests.items(), holm([t.p for t in tests.values()]), strict=True):
+        clips = np.subtract(values[name], values["near"])[kept if name == "good" else slice(None)]
+        counts = f"{(clips > 0).sum()}/0/{(clips < 0).sum()}"
+        about = f"{clips.mean():.2f} [{test.low:.2f}, {test.high:.2f}] | {len(clips)} | {counts} | {p:.3f}"
+        wanted.append(f"| `{name}` | {about} |".replace("-", "\u2212"))
+    assert [line for line in text.splitlines() if line.startswith("| `")] == wanted
+    assert "over 11 scenes, Holm over 2 tests" in text and rendered(text, moved) == text
+    for wrong, said in (
+        ("from nobody", "No model nobody"),
+        ("from oracle", "No model oracle"),
+        ("", "names no metric"),
+    ):
+        with pytest.raises(UserError, match=said):
+            rendered(mark.replace("from near", wrong).replace("  ", " "), moved)
 
 
 def test_entries_sampled_in_another_way_are_told_apart(tmp_path):
