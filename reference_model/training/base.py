@@ -24,6 +24,8 @@ WEIGHTS = Path("transformer", "diffusion_pytorch_model.safetensors")
 """Of a finished small run; read as tensors, since the class of its memory need not be loaded."""
 CODEC_REPORT = "report.json"
 """Beside a codec, written last."""
+CODEC_CHECKPOINTS = "codec-checkpoints"
+"""Beside a codec's folder while it is trained."""
 
 
 @torch.no_grad()
@@ -51,7 +53,7 @@ def check_base(model: HydraConfig, base: Path, codec: Path) -> None:
     Args:
         model: What is trained.
         base: Folder of a finished run of the same preset.
-        codec: Where this run finds its codec: the base's, which no other training would give again.
+        codec: Where this run finds its codec. If nothing is there, it takes the base's (`preparing.prepare_parts`).
 
     Raises:
         TrainingStoppedError: If there is no finished run, or its codec or transformer differ.
@@ -61,11 +63,20 @@ def check_base(model: HydraConfig, base: Path, codec: Path) -> None:
     _fitting(base, own.state_dict())
     _check_settings(base, dict(own.config))
     if not (codec / CODEC_REPORT).is_file():
-        raise TrainingStoppedError(
-            f"{codec} holds no codec, and {base} goes on only with its own.",
-            "Give the --prepared folder that it was given.",
-        )
+        if codec.with_name(CODEC_CHECKPOINTS).exists():
+            raise TrainingStoppedError(
+                f"{codec.parent} holds a codec that is half trained, and {base} goes on only with its own.",
+                "Give the --prepared folder that it was given, or a new one.",
+            )
+        return
     _check_codec(base, cast(MiniVideoCodec, MiniVideoCodec.from_pretrained(codec, local_files_only=True)))
+
+
+def base_codec(base: Path) -> MiniVideoCodec:
+    """The codec of a finished run."""
+    codec = cast(MiniVideoCodec, MiniVideoCodec.from_pretrained(base, subfolder="vae", local_files_only=True))
+    codec.eval()
+    return codec
 
 
 def _check_finished(base: Path) -> None:
@@ -75,7 +86,7 @@ def _check_finished(base: Path) -> None:
 
 def _check_codec(base: Path, own: MiniVideoCodec) -> None:
     _check_finished(base)
-    codec = cast(MiniVideoCodec, MiniVideoCodec.from_pretrained(base, subfolder="vae", local_files_only=True))
+    codec = base_codec(base)
     if state_digest(codec) != state_digest(own):
         raise TrainingStoppedError(
             f"{base} was trained on the latents of another codec.", "Give the --prepared folder that it was given."

@@ -135,6 +135,21 @@ def psnr(codec: MiniVideoCodec, video: Tensor) -> float:
     return float(-10 * torch.log10(((raw - video) / 2).square().mean().clamp_min(1e-10)))
 
 
+def measured(codec: MiniVideoCodec, source: ClipSource, ids: tuple[str, ...], device: torch.device) -> CodecReport:
+    """What a codec that was trained elsewhere is worth on clips of this run.
+
+    Args:
+        codec: It returns to the CPU.
+        source: Clips.
+        ids: Held-out ids.
+        device: Where it is measured.
+    """
+    codec.to(device)
+    values = [psnr(codec, half) for half in _tensors(_halves(source, ids), device)]
+    codec.cpu()
+    return CodecReport(linear_psnr=None, psnr=_mean(values), worst=min(values, default=None), clips=0, steps=0)
+
+
 def spread_evenly(ids: tuple[str, ...], count: int) -> tuple[str, ...]:
     """At most `count` ids, evenly spaced, so that neighbouring ids (of one scene, often) do not crowd the sample."""
     if len(ids) <= count:

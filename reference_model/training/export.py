@@ -125,14 +125,13 @@ def _together(processes: int) -> str:
 def _codec_line(codec: dict[str, Any]) -> str:
     if not codec:
         return "Wan 2.1's, frozen"
-    trained = f"{codec['steps']} steps on {codec['clips']} clips"
+    taken = codec.get("taken_from")
+    trained = f"that of {taken}" if taken else f"{codec['steps']} steps on {codec['clips']} clips"
     # nothing held out, nothing measured: None, in older reports NaN
     if codec["psnr"] is None or math.isnan(codec["psnr"]):
         return f"not measured, no clips were held out; {trained}"
-    return (
-        f"{codec['psnr']:.2f} dB on held-out clips (worst {codec['worst']:.2f}; principal components alone "
-        f"{codec['linear_psnr']:.2f}), {trained}"
-    )
+    linear = "" if codec["linear_psnr"] is None else f"; principal components alone {codec['linear_psnr']:.2f}"
+    return f"{codec['psnr']:.2f} dB on held-out clips (worst {codec['worst']:.2f}{linear}), {trained}"
 
 
 def _course(rows: list[dict[str, Any]], name: str) -> str:

@@ -17,7 +17,7 @@ from reference_model.model.config import HydraConfig
 from reference_model.model.text import CLEANING, HashedTextEncoder
 from reference_model.released.checkpoint import state_digest
 from reference_model.sampling.pipeline import HydraPipeline, build_pipeline
-from reference_model.training.base import CODEC_REPORT, continue_from
+from reference_model.training.base import CODEC_CHECKPOINTS, CODEC_REPORT, base_codec, base_record, continue_from
 from reference_model.training.cache import (
     CacheKey,
     Encoders,
@@ -28,7 +28,7 @@ from reference_model.training.cache import (
     shards_missing,
 )
 from reference_model.training.codec_checkpoints import CodecCheckpoints
-from reference_model.training.codec_training import CodecDivergedError, CodecReport, build_codec, train_codec
+from reference_model.training.codec_training import CodecDivergedError, CodecReport, build_codec, measured, train_codec
 from reference_model.training.disk import read_record, write_atomically
 from reference_model.training.monitor import Listener
 from reference_model.training.paper import paper_parts
@@ -172,7 +172,7 @@ def check_codec(request: TrainingRequest) -> None:
     """Compares a codec that is there with what this run would train.
 
     The seed is recorded and may differ: runs of several seeds share one codec. Reports of older runs do not say what
-    their codec was made of; such a codec is accepted by its sizes.
+    their codec was made of, and a base's codec was made elsewhere; such a codec is accepted by its sizes.
 
     Raises:
         TrainingStoppedError: If it has other sizes, or was made of other clips or by other settings.
@@ -205,6 +205,8 @@ def _codec(request: TrainingRequest, device: torch.device, listener: Listener) -
     if report.is_file():
         check_codec(request)
         return _stored(folder), read_record(report)
+    if request.base is not None:
+        return _adopted(request, request.base, device, listener)
     codec = build_codec(config.model.codec, request.seed)
     listener.stage("codec", max(1, config.codec.steps), 0)
     checkpoints = _checkpoints(request)
@@ -222,12 +224,7 @@ def _codec(request: TrainingRequest, device: torch.device, listener: Listener) -
     except CodecDivergedError:
         checkpoints.remove()
         raise
-    try:
-        codec.cpu().save_pretrained(folder)
-        write_atomically(report, {**asdict(found), "made_of": _made_of(request)})
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
+    _keep(codec.cpu(), folder, {**asdict(found), "made_of": _made_of(request)})
     checkpoints.remove()
     if found.psnr is not None:
         listener.notice(f"codec: {found.psnr:.2f} dB on held-out clips ({found.linear_psnr:.2f} dB its linear part)")
@@ -235,8 +232,30 @@ def _codec(request: TrainingRequest, device: torch.device, listener: Listener) -
     return _stored(folder), asdict(found)
 
 
+def _adopted(
+    request: TrainingRequest, base: Path, device: torch.device, listener: Listener
+) -> tuple[MiniVideoCodec, dict[str, Any]]:
+    """The base's codec, measured on the clips that this run holds out, in the folder where its own would be."""
+    codec, source = base_codec(base), base_record(base)
+    found = {**asdict(measured(codec, request.source, request.split()[1], device)), "taken_from": source}
+    _keep(codec, request.codec_folder, {**found, "made_of": {"base": source}})
+    told = "" if found["psnr"] is None else f", {found['psnr']:.2f} dB on held-out clips"
+    listener.notice(f"codec: that of {base.name}{told}")
+    return _stored(request.codec_folder), found
+
+
+def _keep(codec: MiniVideoCodec, folder: Path, report: dict[str, Any]) -> None:
+    """Writes a codec and, last, its report."""
+    try:
+        codec.save_pretrained(folder)
+        write_atomically(folder / CODEC_REPORT, report)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
 def _checkpoints(request: TrainingRequest) -> CodecCheckpoints:
-    return CodecCheckpoints(request.codec_folder.with_name("codec-checkpoints"), _made_of(request))
+    return CodecCheckpoints(request.codec_folder.with_name(CODEC_CHECKPOINTS), _made_of(request))
 
 
 def _made_of(request: TrainingRequest) -> dict[str, Any]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from training_toys import MEMORY, Waves, pico
 
 from reference_model.model.codec import MiniVideoCodec
@@ -68,3 +70,28 @@ def test_a_base_that_does_not_fit_is_refused_with_the_reason(runs, tmp_path):
         continue_from(fresh(runs, positions="world"), runs / "base")
     with pytest.raises(TrainingStoppedError, match="latents of another codec"):
         continue_from(build_pipeline(pico().model, 5), runs / "base")
+
+
+def test_a_base_brings_its_codec_to_other_clips(runs, tmp_path):
+    """And the card says whose it is, and what it is worth on these clips; another base is refused there."""
+    source = Waves(12)
+    request = asked(tmp_path, "other", MEMORY, base=runs / "base", source=source)
+    run_training(request)
+    own, other = (
+        load_file(f / "diffusion_pytorch_model.safetensors") for f in (runs / "base/vae", tmp_path / "other/vae")
+    )
+    assert own.keys() == other.keys() and all(torch.equal(own[name], other[name]) for name in own)
+    report = json.loads((tmp_path / "prepared" / "codec" / "report.json").read_text())
+    codec = MiniVideoCodec.from_pretrained(runs / "base", subfolder="vae").eval()
+    held = [half for clip in map(source.load, request.split()[1]) for half in clip.halves()]
+    with torch.no_grad():
+        through = [codec.decode_raw(codec.encode_raw(half)).clamp(-1, 1) for half in held]
+    errors = [float(((a - b) / 2).square().mean()) for a, b in zip(through, held, strict=True)]
+    values = [-10 * math.log10(error) for error in errors]
+    assert report["psnr"] == pytest.approx(sum(values) / len(values), abs=1e-3)
+    assert report["worst"] == pytest.approx(min(values), abs=1e-3) and report["worst"] < report["psnr"]
+    record = json.loads((tmp_path / "other" / "train.json").read_text())["base"]
+    line = f"| codec | {report['psnr']:.2f} dB on held-out clips (worst {report['worst']:.2f}), that of {record} |"
+    assert line in (tmp_path / "other" / "README.md").read_text()
+    run_training(replace(request, base=None, out=tmp_path / "third"))  # a rival that begins from nothing shares it
+    assert line in (tmp_path / "third" / "README.md").read_text()

@@ -60,8 +60,10 @@ def test_a_batch_must_be_shareable(tmp_path):
 def test_a_base_that_cannot_fit_is_refused_before_preparing(tmp_path, finished):
     wide = pico(2)
     wide = replace(wide, model=replace(wide.model, transformer=replace(wide.model.transformer, layers=3)))
+    half = tmp_path / "half"
+    (half / "codec-checkpoints").mkdir(parents=True)
     for changes, message in (
-        ({"prepared": None}, r"prepared/codec holds no codec, and .* goes on only with its own"),
+        ({"prepared": half}, r"half holds a codec that is half trained, and .* goes on only with its own"),
         ({"config": wide}, r"other sizes \(first difference: blocks\.2\."),
     ):
         asked = request(tmp_path, **{"base": finished / "run", "prepared": finished / "prepared", **changes})
