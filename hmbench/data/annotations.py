@@ -178,10 +178,12 @@ def _actors(flags: dict[Who, Flags], known: CharacterFile, warnings: list[str]) 
     pairs: list[tuple[Who, Flags | None, Floats | None]] = []
     free = list(known.paths)
     for who, found in flags.items():
-        path = _same(who, free, flags)
-        if path is not None:
-            free.remove(path)
-        pairs.append((who, found, None if path is None else path.points))
+        fits = _same(who, free, flags)
+        free = [path for path in free if path not in fits]
+        if len(fits) > 1:  # which of them is its place, nobody says
+            shown = ", ".join(sorted("/".join(path.name) for path in fits)[:4])
+            warnings.append(f"character.json has several points a frame of {'/'.join(who)} ({shown}): none is taken")
+        pairs.append((who, found, fits[0].points if len(fits) == 1 else None))
     if free and len(free) == len(known.paths) and flags:
         warnings.append("check.json and character.json have no name in common")
         if len(free) >= len(flags):  # whoever they are, positions tell them apart and flags only counted them
@@ -191,19 +193,20 @@ def _actors(flags: dict[Who, Flags], known: CharacterFile, warnings: list[str]) 
     return tuple(Actor(name=_unique(named, i), flags=found, path=path) for i, (_, found, path) in enumerate(pairs))
 
 
-def _same(who: Who, paths: list[CharacterPath], everybody: dict[Who, Flags]) -> CharacterPath | None:
-    """The one path whose name has all parts of this name; failing that, the parts that no other actor has."""
+def _same(who: Who, paths: list[CharacterPath], everybody: dict[Who, Flags]) -> list[CharacterPath]:
+    """The one path whose name has all parts of this name; failing that, the parts that no other actor has.
+
+    Several, if they are points of this one alone; none, if no path has its name.
+    """
     words = [part.lower() for part in who]
     own = [w for w in words if sum(w in [p.lower() for p in other] for other in everybody) == 1]
-    for wanted in (words, own):
+    several: list[CharacterPath] = []
+    for wanted in (words, own, *([word] for word in own)):
         fits = [p for p in paths if wanted and all(_has(p, word) for word in wanted)]
         if len(fits) == 1:
-            return fits[0]
-    for word in own:
-        fits = [p for p in paths if _has(p, word)]
-        if len(fits) == 1:
-            return fits[0]
-    return None
+            return fits
+        several = several or (fits if set(wanted) & set(own) else [])
+    return several
 
 
 def _has(path: CharacterPath, word: str) -> bool:

@@ -38,6 +38,19 @@ def test_every_schema_gives_the_same_paths(schema: str, count: int, frames: tupl
         assert walker.character in "/".join(path.name) and walker.actor in "/".join(path.name)
 
 
+def axes(point: list[float]) -> dict[str, float]:
+    return dict(zip("xyz", point, strict=True))
+
+
+def table(points: list[list[float]]) -> list[tuple[str, int, list[float]]]:
+    return [("cond" if i < 9 else "tgt", i % 9, p) for i, p in enumerate(points)]
+
+
+def even(items: Any) -> list[Any]:
+    """Every other one, and the last."""
+    return [x for i, x in enumerate(items) if i % 2 == 0 or i == 17]
+
+
 def ramp(count: int, start: float = 0.0) -> list[list[float]]:
     return [[start + i, 2.0 * (start + i), 0.5] for i in range(count)]
 
@@ -63,6 +76,27 @@ def ramp(count: int, start: float = 0.0) -> list[list[float]]:
         ({"Wolf": [list(axis) for axis in zip(*ramp(18), strict=True)]}, "Wolf"),
         ({"frames": {str(i): {"Wolf": p} for i, p in enumerate(ramp(18))}}, "Wolf"),
         ({"Wolf": [{"frame": i, "loc": p} for i, p in enumerate(ramp(18)) if i % 4 == 0 or i == 17]}, "Wolf"),
+        ({"Wolf": [{"frame": i, "x": p[0], "y": p[1], "z": p[2]} for i, p in enumerate(ramp(18))][::-1]}, "Wolf"),
+        ([{"actor": "a", "character": "Wolf", "frame": i, **axes(p)} for i, p in enumerate(ramp(18))], "Wolf"),
+        ([{"half": h, "name": "Wolf", "frame": i, **axes(p)} for h, i, p in table(ramp(18))], "Wolf"),
+        ({"Wolf": {"frames": even(range(18)), "positions": even(ramp(18))}}, "Wolf"),
+        (
+            {"Wolf": {"frame": even(range(18)), **dict(zip("xyz", zip(*even(ramp(18)), strict=True), strict=True))}},
+            "Wolf",
+        ),
+        (
+            {
+                "Wolf": [
+                    {"frame": i, **{f"loc_{k}": str(v) for k, v in axes(p).items()}} for i, p in enumerate(ramp(18))
+                ]
+            },
+            "Wolf",
+        ),
+        ({"Wolf": [{"position_screen": [9, 9, 0], "position_world": p} for p in ramp(18)]}, "Wolf"),
+        ({"Wolf": [{"location3d": p, "rotation3d": [0, 90, 0]} for p in ramp(18)]}, "Wolf"),
+        ({"input": {"Wolf": ramp(9)}, "output": {"Wolf": ramp(9, 9)}}, "Wolf"),
+        ({"cond": {"Target_1": ramp(9)}, "tgt": {"Target_1": ramp(9, 9)}}, "Target_1"),
+        ({"Target_1": ramp(18)}, "Target_1"),
     ],
 )
 def test_other_forms(content: Any, name: str) -> None:
@@ -156,6 +190,14 @@ def test_a_character_of_one_half_stays_a_subject(tmp_path: Path) -> None:
     assert known.names == ("Wolf", "Cat")
     assert not known.flags["Cat"][5:].any()
     assert any("does not list a2/Cat in the target" in w for w in known.warnings)
+
+
+def test_of_several_points_of_one_actor_none_is_guessed(tmp_path: Path) -> None:
+    check = both_halves({f"a{k}": {name: flag_list([1] * 5)} for k, name in enumerate(("Wolf", "Cat"))}, "check")
+    twice = {"a0": {"Wolf": [{"p": p, "v": [9.0, 9.0, 9.0]} for p in ramp(5)]}, "a1": {"Cat": ramp(5, 3)}}
+    known = read_annotations(write(tmp_path, check, both_halves(twice, "character")), 5, 5)
+    assert [(actor.name, actor.path is None) for actor in known.actors] == [("Wolf", True), ("Cat", False)]
+    assert any("several points a frame of a0/Wolf (a0/Wolf/p, a0/Wolf/v): none is taken" in w for w in known.warnings)
 
 
 def test_names_in_one_string_belong_to_the_flags(tmp_path: Path) -> None:
