@@ -52,9 +52,11 @@ def report(
 ) -> None:
     """Write pages for looking at runs: tables, plots, a page per model, clip and metric, videos in step."""
     from hmbench.results.run_folder import RunFolder
+    from hmbench.results.seeds import seed_runs
 
     for run in runs:  # before anything heavy: a name may be wrong
-        RunFolder(run).read_manifest()
+        for one in seed_runs(run) or (run,):
+            RunFolder(one).read_manifest()
     from hmbench.cli.console import errors
     from hmbench.cli.console import out as screen
     from hmbench.report.pages.content import Site

@@ -90,6 +90,18 @@ class RunFolder:
         self._check_unchanged("rows.jsonl")
         return list(read_rows(self.path / "rows.jsonl"))
 
+    def values(self) -> list[Row]:
+        """The same without details, models and revisions, in a third of the time.
+
+        Raises:
+            UserError: As `rows` does.
+        """
+        from hmbench.results.quick_rows import quick_rows  # brings Arrow, which few readers of a run need
+
+        self._check_unchanged("rows.jsonl")
+        found = quick_rows(self.path / "rows.jsonl")
+        return list(read_rows(self.path / "rows.jsonl")) if found is None else found
+
     def read_scores(self, sample: str) -> SampleScores:
         """What scoring a sample left.
 

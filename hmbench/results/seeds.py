@@ -40,6 +40,8 @@ def one_row_a_clip(rows: Sequence[Row]) -> list[Row]:
     Args:
         rows: Rows of one metric.
     """
+    if len({row.sample for row in rows}) == len(rows):  # nearly always: one seed
+        return list(rows)
     by_sample: dict[str, list[Row]] = {}
     for row in rows:
         by_sample.setdefault(row.sample, []).append(row)

@@ -7,16 +7,22 @@ from collections.abc import Iterable
 KNOWN = {
     "returned": "#009e73",
     "late": "#56b4e9",
+    "sliding": "#44aa99",
     "displaced": "#e69f00",
     "frozen": "#0072b2",
     "wrong way": "#cc79a7",
+    "wrong view": "#ddcc77",
+    "wrong size": "#999933",
     "changed identity": "#d55e00",
-    "distorted": "#f0c945",
+    "distorted": "#f0e442",
+    "faceless": "#6699cc",
     "duplicated": "#882255",
+    "ever-present": "#aa4499",
     "vanished": "#8a8f98",
+    "not judged": "#d3d7dc",
 }
 """Words whose colour should stay the same from site to site; any other word takes one that is left."""
-SPARE = ("#44aa99", "#999933", "#aa4499", "#117733", "#332288", "#ddcc77", "#661100", "#6699cc")
+SPARE = ("#117733", "#332288", "#661100", "#88ccee", "#cc6677", "#5e3c99", "#b2df8a", "#a6611a")
 UNKNOWN = "#8a8f98"
 
 

@@ -170,9 +170,11 @@ class Board:
             for events in contender.events.values():
                 for event in events:
                     if event.get("verdict") is not None:
-                        scores.setdefault(str(event["verdict"]), []).append(float(event.get("success") or 0.0))
-        means = {word: round(sum(found) / len(found), 9) for word, found in scores.items()}  # equal ones by name
-        return sorted(scores, key=lambda word: (-means[word], word))
+                        known = scores.setdefault(str(event["verdict"]), [])
+                        if event.get("success") is not None:
+                            known.append(float(event["success"]))
+        means = {word: round(sum(found) / len(found), 9) if found else -1.0 for word, found in scores.items()}
+        return sorted(scores, key=lambda word: (-means[word], word))  # what has no score, such as "not judged", is last
 
     def _standing(self, metric: Metric) -> list[Standing | None]:
         means = [found.mean if c.ranked and (found := c.summaries.get(metric.name)) else None for c in self.contenders]

@@ -110,14 +110,14 @@ def events_record(board: Board) -> list[list[Any]]:
 
 
 def boxes_record(view: ClipView) -> list[dict[str, Any]]:
-    """Boxes of a clip's panels."""
+    """Boxes of a clip's panels, by their numbers: a model may be called ``context``."""
     return [
         {
-            "title": panel.title,
+            "panel": k,
             "size": list(panel.made.size),
             "tracks": [[t.name, t.colour, t.first, [list(b) if b else 0 for b in t.boxes]] for t in panel.tracks],
         }
-        for panel in view.panels
+        for k, panel in enumerate(view.panels)
         if panel.made is not None and panel.tracks
     ]
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from markupsafe import Markup, escape
 
 from hmbench.report.pages.content import Board, Metric
-from hmbench.report.pages.words import number
+from hmbench.report.pages.words import number, shown
 
 LEFT, RIGHT, ROW = 190, 30, 26
 """Pixels for names, for the margin, and of a line."""
@@ -63,13 +63,14 @@ def power_bars(powers: Sequence[tuple[str, float | None]]) -> Markup:
 
 
 def _text(x: float, y: float, text: str, anchor: str, kind: str) -> str:
-    return f'<text class="{kind.strip()}" x="{x}" y="{y}" text-anchor="{anchor}">{escape(text)}</text>'
+    return f'<text class="{kind.strip()}" x="{x}" y="{y}" text-anchor="{anchor}">{escape(shown(text))}</text>'
 
 
 def _svg(height: float, label: str, parts: Sequence[str]) -> Markup:
     body = "".join(parts)
+    said = escape(shown(label))
     return Markup(  # noqa: S704 - words are escaped where they are put in
-        f'<svg class="forest" viewBox="0 0 {WIDE} {height:.0f}" role="img" aria-label="{escape(label)}">{body}</svg>'
+        f'<svg class="forest" viewBox="0 0 {WIDE} {height:.0f}" role="img" aria-label="{said}">{body}</svg>'
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from hmbench.errors import UserError
 from hmbench.report.alike import Scored, unlike
-from hmbench.report.compare_inputs import KINDS, ComparedRun, load_runs
+from hmbench.report.compare_inputs import KINDS, ComparedRun, expanded, load_runs
 from hmbench.report.pages.content import Board, Clip, Contender, Metric, Numbers
 from hmbench.report.pages.events import by_clip, read_events
 from hmbench.report.pages.words import file_names, shown, web_link
@@ -22,6 +23,8 @@ from hmbench.results.run_folder import RunFolder
 from hmbench.results.sample_row import SampleRow, read_samples
 from hmbench.results.summary import summarise
 
+LONGEST_NAME = 120
+"""Characters of a model's name that pages show."""
 OnRun = Callable[[str], None]
 
 
@@ -31,7 +34,7 @@ def boards_from_runs(
     """A board for each group of runs that may stand together.
 
     Args:
-        folders: Run folders of `hmbench eval` or `hmbench score`.
+        folders: Run folders of `hmbench eval` or `hmbench score`; a folder of several seeds stands for its runs.
         rank_by: Metrics to order by; each board takes the first that its runs have, else its first headline one.
         on_run: Hears the label of each run that was read.
 
@@ -41,7 +44,7 @@ def boards_from_runs(
     if not folders:
         raise UserError("No run was given.", "Give one or more folders of `hmbench eval`.")
     groups: dict[tuple[str, ...], list[ComparedRun]] = {}
-    for run in load_runs(folders):
+    for run in load_runs(expanded(folders)):
         m = run.manifest
         groups.setdefault((m.data_name, m.data_revision, m.split, m.profile, m.tracker or ""), []).append(run)
     files = file_names("-".join((*key[:3], key[3], key[4])) for key in groups)
@@ -50,15 +53,20 @@ def boards_from_runs(
 
 def _board(runs: Sequence[ComparedRun], file: str, rank_by: Sequence[str], on_run: OnRun | None) -> Board:
     first = runs[0].manifest
-    rows = []
-    for run in runs:
-        rows.append(RunFolder(run.path).rows())
+    names = file_names(run.label for run in runs)
+    contenders: list[Contender] = []
+    scenes: dict[str, str] = {}
+    order: dict[str, None] = {}
+    for run in runs:  # one after the other: of twenty runs there may be a million rows
+        rows = RunFolder(run.path).values()
+        if len(scenes) < len(first.samples):  # of a run that failed there is little
+            scenes |= {r.sample: r.cluster for r in rows}
+            order |= dict.fromkeys(r.metric for r in rows)
+        contenders.append(_contender(run, rows, names[run.label]))
         if on_run:
             on_run(run.label)
-    clips = read_clips(first.samples, {r.sample: r.cluster for r in rows[0]}, read_samples(runs[0].path) or {})
-    metrics, left_out = read_metrics([run.manifest for run in runs], order=[r.metric for r in rows[0]])
-    names = file_names(run.label for run in runs)
-    contenders = [_contender(run, own, names[run.label]) for run, own in zip(runs, rows, strict=True)]
+    clips = read_clips(first.samples, scenes, read_samples(runs[0].path) or {})
+    metrics, left_out = read_metrics([run.manifest for run in runs], order=list(order))
     return make_board(
         file=file,
         about={**_about(first), **left_out},
@@ -97,6 +105,7 @@ def make_board(
         mean = found.mean if found else None
         return not c.ranked, mean is None, 0.0 if mean is None else (-mean if upward else mean), c.name
 
+    ordered = sorted(_named_apart(contenders), key=key)
     title = f"{about['data']}, {about['split']}: {len(clips)} clip{'s' if len(clips) != 1 else ''}"
     return Board(
         file=file,
@@ -106,9 +115,21 @@ def make_board(
         revision=revision,
         metrics=tuple(metrics),
         clips=tuple(clips),
-        contenders=tuple(sorted(contenders, key=key)),
+        contenders=tuple(ordered),
         rank_by=by,
     )
+
+
+def _named_apart(contenders: Sequence[Contender]) -> list[Contender]:
+    """The same with names that differ: those that differed in invisible or cut characters alone get a number."""
+    taken: set[str] = set()
+    out = []
+    for number, contender in enumerate(contenders, start=1):
+        name = contender.name if len(contender.name) <= LONGEST_NAME else f"{contender.name[: LONGEST_NAME - 1]}…"
+        name = name if name not in taken else f"{name} #{number}"
+        taken.add(name)
+        out.append(replace(contender, name=name))
+    return out
 
 
 def read_clips(samples: Sequence[str], scenes: Mapping[str, str], described: Mapping[str, SampleRow]) -> list[Clip]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,32 +14,29 @@ import numpy as np
 
 from hmbench.digests import video_digest
 from hmbench.errors import SampleError, UserError
-from hmbench.files import read_json
 from hmbench.report.pages.content import Board, Clip, Contender
+from hmbench.report.pages.in_view import (
+    BoxTrack,
+    ClipTracks,
+    EventKey,
+    Span,
+    event_key,
+    in_view,
+    predicted_tracks,
+    read_tracks,
+    real_tracks,
+    spans,
+)
 from hmbench.report.pages.media import Job, Made, estimate, key_of, make_all, moments_around
 from hmbench.report.pages.words import shown
 from hmbench.results.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from hmbench.data.dataset import Dataset
-    from hmbench.types import Boxes, Sample
+    from hmbench.types import Sample
 
-Span = tuple[int, int]
-"""Frames from the clip's beginning, half-open."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class BoxTrack:
-    """Somebody's boxes in one panel."""
-
-    name: str
-    """What stands beside the box."""
-    colour: int
-    """Number of its colour: equal ones are the same subject."""
-    first: int
-    """The panel's frame of the first entry of `boxes`."""
-    boxes: tuple[tuple[int, int, int, int] | None, ...]
-    """xyxy in pixels of the source, frame by frame."""
+FRAMES = 77
+"""Of a video whose length nobody knows before it is read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,8 +73,21 @@ class ClipView:
     """Frames of the whole clip; 0 if unknown."""
     real: Mapping[int, tuple[Span, ...]] = field(default_factory=dict)
     """Subject's label to when it really is in view."""
-    seen: Mapping[tuple[str, int], tuple[Span, ...]] = field(default_factory=dict)
-    """Model and place of the event among its clip's to when the model has the subject in view."""
+    seen: Mapping[tuple[str, EventKey], tuple[Span, ...]] = field(default_factory=dict)
+    """Model and event to when the model has the subject in view."""
+
+    notes: tuple[str, ...] = ()
+    """What is missing, and why."""
+
+    @property
+    def placed(self) -> bool:
+        """Whether it is known where the target begins, so that videos and events have one time."""
+        return self.context_frames > 0 or all(panel.made is None for panel in self.panels)
+
+    @property
+    def frames(self) -> int:
+        """Frames that the videos cover; 0 without any."""
+        return max((p.begins + p.made.frames for p in self.panels if p.made is not None), default=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,8 +112,9 @@ def choose_clips(board: Board, videos: str) -> tuple[Clip, ...]:
         return ()
     if videos == "all":
         return board.clips
-    word, _, count = videos.partition(":")
-    if word != "worst" or not count.isdigit() or int(count) < 1:
+    worst = re.fullmatch(r"worst:(\d{1,9})", videos, re.ASCII)
+    count = int(worst[1]) if worst else 0
+    if count < 1:
         raise UserError(f"--videos {videos!r} is not understood.", "Write none, all or worst:N, for example worst:8.")
     upward = board.by_name[board.rank_by].higher_is_better is not False
     columns = [c.values.get(board.rank_by) for c in board.contenders if c.ranked] or [
@@ -114,7 +126,7 @@ def choose_clips(board: Board, videos: str) -> tuple[Clip, ...]:
         mean = sum(found) / len(found) if found else math.inf
         return not found, mean if upward else -mean, at
 
-    chosen = sorted(range(len(board.clips)), key=badness)[: int(count)]
+    chosen = sorted(range(len(board.clips)), key=badness)[:count]
     return tuple(board.clips[i] for i in sorted(chosen))
 
 
@@ -132,7 +144,7 @@ def plan(board: Board, videos: str) -> Plan:
     except SampleError:
         pixels = 832 * 480
     count = len(paths) + 2 * len(clips)  # context and target of each
-    return Plan(clips=clips, videos=count, bytes=estimate(count, pixels, 77))
+    return Plan(clips=clips, videos=count, bytes=estimate(count, pixels, FRAMES))
 
 
 def prediction(contender: Contender, clip: Clip) -> Path | None:
@@ -142,7 +154,10 @@ def prediction(contender: Contender, clip: Clip) -> Path | None:
     path = RunFolder(contender.run).prediction(clip.key)
     if not path.is_file():  # a run of somebody's videos names their folder as its model
         path = Path(RunFolder(contender.run).read_manifest().model) / f"{clip.key}.mp4"
-    if not path.is_file():
+    try:
+        if not path.is_file():
+            return None
+    except OSError:  # a model's name may be no path at all: too long, or of strange characters
         return None
     wanted = contender.video_digests
     return path if wanted is None or wanted.get(clip.key) == video_digest(path) else None
@@ -174,19 +189,19 @@ class Gallery:
     def view(self, clip: Clip) -> ClipView:
         """Videos, boxes and times of one clip."""
         sample = self._sample(clip)
-        tracked = {c.name: found for c in self.board.contenders if (found := _tracks_file(c, clip)) is not None}
+        tracked = {c.name: found for c in self.board.contenders if (found := read_tracks(c, clip)) is not None}
         before, total = _lengths(sample, tracked)
         reentries = [int(e["reentry"]) for c in self.board.contenders for e in c.events.get(clip.key, ())]
         first = min(reentries, default=None)
-        after = None if first is None else max(0, first - before)
-        jobs = self._jobs(clip, sample, after)
-        made = make_all(list(jobs.values()), workers=self.workers, on_done=lambda _: self._heard())
-        panels = self._panels(clip, sample, jobs, made, before)
+        after = None if first is None or not before else max(0, first - before)
+        jobs = self._jobs(clip, sample, after, total - before or FRAMES)
+        made = make_all(list(jobs.values()), workers=self.workers, on_done=self._heard)
+        panels = self._panels(clip, sample, jobs, made, before, tracked)
         seen = {
-            (c.name, k): _in_view(tracked[c.name], event, before)
+            (c.name, event_key(event)): in_view(tracked[c.name], event, before)
             for c in self.board.contenders
-            if c.name in tracked
-            for k, event in enumerate(c.events.get(clip.key, ()))
+            if c.name in tracked and not tracked[c.name].damaged
+            for event in c.events.get(clip.key, ())
         }
         subjects = sample.truth.subjects if sample is not None and sample.truth is not None else ()
         return ClipView(
@@ -197,11 +212,17 @@ class Gallery:
             total_frames=total,
             real={s.label: spans(s.visible_area > 0) for s in subjects},
             seen=seen,
+            notes=tuple(
+                without_folder(f"{c.name} has no boxes here: {tracked[c.name].damaged}", c.run)
+                for c in self.board.contenders
+                if c.name in tracked and tracked[c.name].damaged
+            ),
         )
 
-    def _heard(self) -> None:
+    def _heard(self, more: int) -> None:
         if self.on_video:
-            self.on_video()
+            for _ in range(more):
+                self.on_video()
 
     def _sample(self, clip: Clip) -> Sample | None:
         if self.data is None:
@@ -211,8 +232,8 @@ class Gallery:
         except UserError:
             return None
 
-    def _jobs(self, clip: Clip, sample: Sample | None, after: int | None) -> dict[str, Job]:
-        """Panel title (``""`` with a suffix for the real ones) to its job."""
+    def _jobs(self, clip: Clip, sample: Sample | None, after: int | None, frames: int) -> dict[str, Job]:
+        """Panel title to its job; those of the real ones begin with NUL, which no model's shown name can hold."""
         jobs: dict[str, Job] = {}
         fps = sample.prompt.fps if sample is not None else 15.0
         if sample is not None:
@@ -227,7 +248,6 @@ class Gallery:
             path = prediction(contender, clip)
             if path is None:
                 continue
-            frames = 77 if sample is None else sample.prompt.num_target_frames
             jobs[contender.name] = Job(
                 key=key_of("prediction", video_digest(path), frames),
                 frames=functools.partial(_read, path, sample),
@@ -237,30 +257,32 @@ class Gallery:
         return jobs
 
     def _panels(
-        self, clip: Clip, sample: Sample | None, jobs: Mapping[str, Job], made: Mapping[str, Made | str], before: int
+        self,
+        clip: Clip,
+        sample: Sample | None,
+        jobs: Mapping[str, Job],
+        made: Mapping[str, Made | str],
+        before: int,
+        tracked: Mapping[str, ClipTracks],
     ) -> list[Panel]:
         panels = []
         for kind in ("context", "target"):
             job = jobs.get(f"\0{kind}")
             begins = 0 if kind == "context" else before
             why = "The data of this clip are not here." if self.data is None or sample is None else "There is no truth."
-            panels.append(_panel(kind, kind, begins, job, made, why, _real_tracks(sample, kind)))
+            panels.append(_panel(kind, kind, begins, job, made, why, real_tracks(sample, kind)))
         for contender in self.board.contenders:
             job = jobs.get(contender.name)
-            tracks = _predicted_tracks(contender, clip)
+            tracks = predicted_tracks(contender, clip, tracked.get(contender.name))
             why = "Nobody gave the videos." if contender.run is None else "The video is not here."
-            panels.append(_panel(contender.name, "model", before, job, made, why, tracks))
+            panel = _panel(contender.name, "model", before, job, made, why, tracks)
+            panels.append(replace(panel, reason=without_folder(panel.reason, contender.run)))
         return panels
 
 
-def spans(there: Any) -> tuple[Span, ...]:
-    """Runs of true frames, half-open.
-
-    >>> spans([False, True, True, False, True])
-    ((1, 3), (4, 5))
-    """
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], np.asarray(there, dtype=np.int8), [0]])))
-    return tuple((int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True))
+def without_folder(text: str, run: Path | None) -> str:
+    """A message without the run's folder: a page that is published must not tell where it was on whose machine."""
+    return text if run is None else text.replace(f"{run}/", "").replace(f"{run.resolve()}/", "")
 
 
 def _panel(
@@ -285,77 +307,8 @@ def _array_digest(video: Any) -> str:
     return hashlib.sha256(np.ascontiguousarray(video).tobytes()).hexdigest()
 
 
-def _tracks_file(contender: Contender, clip: Clip) -> Mapping[str, Any] | None:
-    if contender.run is None or Path(clip.key).name != clip.key:
-        return None
-    path = RunFolder(contender.run).tracks(clip.key)
-    if not path.is_file():
-        return None
-    content = read_json(path)
-    return content if isinstance(content, Mapping) else None
-
-
-def _lengths(sample: Sample | None, tracked: Mapping[str, Mapping[str, Any]]) -> tuple[int, int]:
+def _lengths(sample: Sample | None, tracked: Mapping[str, ClipTracks]) -> tuple[int, int]:
     """Frames of the context and of the whole clip; zeros if nobody knows."""
-    from hmbench.subjects import tracks_from_json
-
     if sample is not None:
         return sample.num_context_frames, sample.num_context_frames + sample.prompt.num_target_frames
-    for content in tracked.values():
-        found = [content.get("prediction"), content.get("reference")]
-        lengths = [
-            max((len(t.boxes) for t in tracks_from_json(part)), default=0) if part is not None else 0 for part in found
-        ]
-        if 0 < lengths[0] < lengths[1]:
-            return lengths[1] - lengths[0], lengths[1]
-    return 0, 0
-
-
-def _in_view(content: Mapping[str, Any], event: Mapping[str, Any], before: int) -> tuple[Span, ...]:
-    """When any track that plays the event's subject is there."""
-    from hmbench.subjects import tracks_from_json
-
-    played = set(event.get("tracks") or ())
-    tracks = [t for t in tracks_from_json(content["prediction"]) if t.id in played]
-    if not tracks:
-        return ()
-    there = np.any([t.present() for t in tracks], axis=0)
-    return tuple((a + before, b + before) for a, b in spans(there))
-
-
-def _box_track(name: str, colour: int, boxes: Boxes) -> BoxTrack | None:
-    there = np.flatnonzero(~np.isnan(boxes[:, 0]))
-    if len(there) == 0:
-        return None
-    first, last = int(there[0]), int(there[-1])
-    drawn = tuple(
-        None
-        if np.isnan(box[0])
-        else (round(float(box[0])), round(float(box[1])), round(float(box[2])), round(float(box[3])))
-        for box in boxes[first : last + 1]
-    )
-    return BoxTrack(name=name, colour=colour, first=first, boxes=drawn)
-
-
-def _real_tracks(sample: Sample | None, kind: str) -> tuple[BoxTrack, ...]:
-    if sample is None or sample.truth is None:
-        return ()
-    before = sample.num_context_frames
-    part = slice(None, before) if kind == "context" else slice(before, None)
-    found = [_box_track(shown(s.name), s.label, s.boxes[part]) for s in sample.truth.subjects]
-    return tuple(track for track in found if track is not None)
-
-
-def _predicted_tracks(contender: Contender, clip: Clip) -> tuple[BoxTrack, ...]:
-    """Tracks of a prediction; those that play a subject have its colour."""
-    from hmbench.subjects import tracks_from_json
-
-    content = _tracks_file(contender, clip)
-    if content is None:
-        return ()
-    plays = {t: int(e["label"]) for e in contender.events.get(clip.key, ()) for t in e.get("tracks") or ()}
-    found = [
-        _box_track(f"{track.id}", plays.get(track.id, 0), track.boxes)
-        for track in tracks_from_json(content["prediction"])
-    ]
-    return tuple(track for track in found if track is not None)
+    return next((found for tracks in tracked.values() if any(found := tracks.lengths)), (0, 0))

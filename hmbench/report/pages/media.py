@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -91,19 +92,20 @@ def make_all(
     Args:
         jobs: What to make; equal keys are made once.
         workers: Threads (the encoder works outside Python's lock).
-        on_done: Hears how many are complete.
+        on_done: Hears how many more are complete.
 
     Returns:
         Key to what was made, or to why it could not be.
     """
     unique = {job.key: job for job in jobs}
+    times = Counter(job.key for job in jobs)
     done: dict[str, Made | str] = {}
     with ThreadPoolExecutor(max(1, workers)) as pool:
         waiting = {pool.submit(_make, job): job.key for job in unique.values()}
         for finished in as_completed(waiting):
             done[waiting[finished]] = finished.result()
             if on_done:
-                on_done(len(done))
+                on_done(times[waiting[finished]])
     return done
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import jinja2
+from markupsafe import Markup
 
 from hmbench.errors import UserError
 from hmbench.report.pages import views
@@ -29,7 +30,7 @@ from hmbench.report.pages.data_files import (
 )
 from hmbench.report.pages.gallery import ClipView, Gallery, Plan, plan
 from hmbench.report.pages.media import place
-from hmbench.report.pages.words import file_names, number
+from hmbench.report.pages.words import file_names, number, shown
 
 if TYPE_CHECKING:
     from hmbench.data.dataset import Dataset
@@ -172,11 +173,13 @@ class _Writer:
             loader=jinja2.FileSystemLoader(HERE / "templates"),
             autoescape=True,
             undefined=jinja2.StrictUndefined,
+            finalize=lambda value: shown(value) if type(value) is str else value,  # whoever forgot to, it is done here
             trim_blocks=True,
             lstrip_blocks=True,
         )
         colours = verdict_colours(word for board in self.site.boards for word in board.verdicts)
         env.filters["number"] = number
+        env.filters["soft"] = lambda name: Markup("_<wbr>").join(str(name).split("_"))  # lines break after a _
         env.filters["verdict_colour"] = lambda word: colours.get(str(word), UNKNOWN)
         env.filters["tojson_text"] = lambda value: json.dumps(value)
         env.globals.update(

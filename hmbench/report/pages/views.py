@@ -14,6 +14,7 @@ from hmbench.report.pages.content import Board, Clip, Contender, Metric, Site
 from hmbench.report.pages.data_files import verdict_counts
 from hmbench.report.pages.drawings import forest, power_bars
 from hmbench.report.pages.gallery import ClipView
+from hmbench.report.pages.in_view import EventKey, event_key
 from hmbench.report.pages.words import number, shown
 from hmbench.results.intervals import mean_interval
 from hmbench.results.summary import MetricSummary
@@ -22,6 +23,8 @@ EXTREMES = 8
 """Clips listed as a model's worst and best."""
 SHOWN_PANELS = 10
 """Videos that a clip's page shows at first; the others can be asked for."""
+OPEN_EVENTS = 6
+"""Events of a clip whose numbers are shown at once; those of the others are opened by a click."""
 FACTS = {"sample", "label", "subject", "category", "exit", "reentry", "hidden", "verdict", "window", "tracks", "place"}
 """Fields of an event that are told in words, not in the table of its numbers."""
 LOOP_BEFORE, LOOP_AFTER = 8, 45
@@ -37,9 +40,10 @@ def clip_page(board: Board, at: int, view: ClipView) -> dict[str, Any]:
         view: Its videos.
     """
     clip = board.clips[at]
-    events = clip_events(board, clip, view)
-    total = view.total_frames or max((e["total"] for e in events), default=1)
-    loops, names = _loops(events, total)
+    total = clip_length(board, clip, view)
+    events = clip_events(board, clip, view, total)
+    playable = view.frames if view.panels and not view.placed else total
+    loops, names = _loops(events if view.placed else (), playable)
     reasons: dict[str, list[str]] = {}
     for c in board.contenders:
         for metric, found in c.reasons.items():
@@ -51,70 +55,70 @@ def clip_page(board: Board, at: int, view: ClipView) -> dict[str, Any]:
         "clip": clip,
         "view": view,
         "events": events,
-        "total": total,
+        "total": playable,
         "loops": loops,
         "loop_names": names,
         "before": board.clips[at - 1] if at else None,
         "after": board.clips[at + 1] if at + 1 < len(board.clips) else None,
         "verdicts_of": {c.name: _verdicts(c, clip) for c in board.contenders},
+        "open_events": OPEN_EVENTS,
         "without": [p for p in view.panels if p.made is None and p.kind == "model"],
         "put_away": set(shown_models[SHOWN_PANELS:]),
         "reasons": {reason: named if len(named) <= 6 else [*named[:5], f"and {len(named) - 5} more"]
                     for reason, named in reasons.items()},
         "cells": lambda metric: value_cells(board, metric, at, bests[metric.name]),
-        "no_videos": "No videos were asked for on this clip (--videos).",
+        "no_videos": "This clip has no videos: they were not asked for (--videos), or nobody gave them.",
     }  # fmt: skip
 
 
-def clip_events(board: Board, clip: Clip, view: ClipView) -> list[dict[str, Any]]:
-    """Events of a clip, each with every model's verdict, numbers and times in view."""
-    first = next((c for c in board.contenders if c.events.get(clip.key)), None)
-    if first is None:
-        return []
-    found = []
-    for k, event in enumerate(first.events[clip.key]):
-        own = {c.name: _same_event(c, clip, event) for c in board.contenders}
-        keys = _number_keys([e for e in own.values() if e])
-        exit_frame, reentry = int(event.get("exit") or 0), int(event.get("reentry") or 0)
-        windows = [e["window"][1] for e in own.values() if e and e.get("window")]
-        total = view.total_frames or max([reentry + 1, *map(int, windows)])
-        real = view.real.get(int(event.get("label") or 0), ())
-        rows = [{"name": "really", "spans": real, "verdict": "", "known": bool(real)}] if real else []
-        for c in board.contenders:
-            key = (c.name, k)
-            rows.append(
-                {
-                    "name": c.name,
-                    "spans": view.seen.get(key, ()),
-                    "verdict": _word((own[c.name] or {}).get("verdict")),
-                    "known": key in view.seen,
-                }
-            )
-        table = [
-            {
-                "name": c.name,
-                "verdict": _word((own[c.name] or {}).get("verdict")),
-                "cells": [_event_number((own[c.name] or {}).get(key)) for key in keys],
-            }
-            for c in board.contenders
-        ]
-        found.append(
-            {
-                "subject": shown(event.get("subject") or "a subject"),
-                "category": shown(event.get("category") or ""),
-                "exit": exit_frame,
-                "reentry": reentry,
-                "hidden": max(0, reentry - exit_frame),
-                "total": total,
-                "window": max(map(int, windows), default=reentry + LOOP_AFTER),
-                "rows": rows if view.panels else [row for row in rows if row["known"]],
-                "columns": [shown(key).replace("_", " ") for key in keys],
-                "table": table,
-            }
-        )
-        if not found[-1]["rows"]:
-            found[-1]["rows"] = [{"name": "subject", "spans": (), "verdict": "", "known": False}]
-    return found
+def clip_length(board: Board, clip: Clip, view: ClipView) -> int:
+    """Frames of the whole clip, as far as data, tracks, videos or events tell."""
+    events = [e for c in board.contenders for e in c.events.get(clip.key, ())]
+    windows = [int(e["window"][1]) for e in events if e.get("window")]
+    return view.total_frames or max([1, view.frames, *(int(e["reentry"]) + 1 for e in events), *windows])
+
+
+def clip_events(board: Board, clip: Clip, view: ClipView, total: int) -> list[dict[str, Any]]:
+    """Events of a clip that any model's records have, each with every model's verdict, numbers and times in view."""
+    own = {c.name: {event_key(e): e for e in c.events.get(clip.key, ())} for c in board.contenders}
+    first = {key: event for events in reversed(own.values()) for key, event in events.items()}
+    return [_event(board, key, first[key], own, view, total) for key in sorted(first, key=lambda k: (k[2], k))]
+
+
+def _event(
+    board: Board,
+    key: EventKey,
+    event: Mapping[str, Any],
+    own: Mapping[str, Mapping[EventKey, Mapping[str, Any]]],
+    view: ClipView,
+    total: int,
+) -> dict[str, Any]:
+    found = {name: events.get(key) for name, events in own.items()}
+    columns = _number_keys([e for e in found.values() if e])
+    label, exit_frame, reentry = key
+    real = view.real.get(label, ())
+    rows: list[dict[str, Any]] = [{"name": "really", "spans": real, "verdict": "", "known": True}] if real else []
+    files, table = {c.name: c.file for c in board.contenders}, []
+    for name, e in found.items():
+        verdict = _word((e or {}).get("verdict"))
+        known = (name, key) in view.seen
+        rows.append({"name": name, "spans": view.seen.get((name, key), ()), "verdict": verdict, "known": known})
+        cells = [_event_number((e or {}).get(column)) for column in columns]
+        table.append({"name": name, "file": files[name], "verdict": verdict, "cells": cells})
+    rows = rows if view.panels else [row for row in rows if row["known"]]
+    windows = [int(e["window"][1]) for e in found.values() if e and e.get("window")]
+    return {
+        "subject": shown(event.get("subject") or "a subject"),
+        "category": shown(event.get("category") or ""),
+        "exit": exit_frame,
+        "reentry": reentry,
+        "hidden": max(0, reentry - exit_frame),
+        "total": total,
+        "window": max(windows, default=reentry + LOOP_AFTER),
+        "rows": rows or [{"name": "subject", "spans": (), "verdict": "", "known": False}],
+        "columns": [shown(column).replace("_", " ") for column in columns],
+        "table": table,
+    }
 
 
 def value_cells(board: Board, metric: Metric, at: int, best: float | None) -> Markup:
@@ -219,18 +223,18 @@ def bounds(metric: Metric) -> str:
     low, high = metric.bounds
     if low is None and high is None:
         return "none"
-    return f"{'−∞' if low is None else number(low)} to {'∞' if high is None else number(high)}"
+    return f"{'−∞' if low is None else _end(low)} to {'∞' if high is None else _end(high)}"
+
+
+def _end(value: float) -> str:
+    """A bound as people write it: 0 and 1, not 0.000 and 1.000."""
+    return f"{value:g}".replace("-", "−")
 
 
 def explained_parts(text: str) -> list[tuple[bool, str]]:
     """Text with its `code` apart: pairs of whether it is code, and the text."""
     plain = html.unescape(text)
     return [(k % 2 == 1, part) for k, part in enumerate(re.split(r"`([^`]*)`", plain)) if part]
-
-
-def _same_event(c: Contender, clip: Clip, event: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    own = c.events.get(clip.key, ())
-    return next((e for e in own if all(e.get(k) == event.get(k) for k in ("label", "exit", "reentry"))), None)
 
 
 def _number_keys(events: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -256,8 +260,12 @@ def _verdicts(c: Contender, clip: Clip) -> list[str]:
 
 
 def _loops(events: Sequence[Mapping[str, Any]], total: int) -> tuple[list[list[int]], list[str]]:
-    loops = [[max(0, e["reentry"] - LOOP_BEFORE), min(total, max(e["window"], e["reentry"] + 2))] for e in events]
-    return [*loops, [0, total]], [*(f"re-entry of {e['subject']}" for e in events), "the whole clip"]
+    """Parts of a clip that the player repeats, ``[first, end)`` within it, and what each is called."""
+    loops = []
+    for e in events:
+        first = min(max(0, e["reentry"] - LOOP_BEFORE), total - 1)
+        loops.append([first, max(first + 1, min(total, max(e["window"], e["reentry"] + 2)))])
+    return [*loops, [0, total]], [*(f"{e['subject']} at {e['reentry']}" for e in events), "the whole clip"]
 
 
 def _best(board: Board, metric: Metric, at: int) -> float | None:

@@ -25,7 +25,7 @@ from hmbench.results.sample_row import SampleRow
 from hmbench.results.summary import MetricSummary, summarise
 from tests.report.pages.stage import METRICS, make_run
 
-VOID = {"meta", "link", "input", "img", "br", "hr", "line", "circle", "rect"}
+VOID = {"meta", "wbr", "link", "input", "img", "br", "hr", "line", "circle", "rect"}
 HOSTILE = "<script>alert(1)</script>\"'>\x1b[31m\u202e[bold]javascript:"
 
 

@@ -187,9 +187,13 @@ window.hm = (() => {
     table.querySelectorAll("thead th").forEach((th, column) => {
       const label = th.textContent.trim();
       if (!label) return;
-      const button = el("button", { type: "button", class: "sort", title: th.title }, ...th.childNodes);
-      th.removeAttribute("title");
-      th.replaceChildren(button);
+      th.dataset.text = label; // what a saved table calls it
+      // a header that links somewhere keeps its link, and gets a button beside it
+      const linked = th.querySelector("a") !== null;
+      const button = linked ? el("button", { type: "button", class: "sort", "aria-label": `Sort by ${label}` }, "↕")
+        : el("button", { type: "button", class: "sort", title: th.title }, ...th.childNodes);
+      if (linked) th.append(" ", button);
+      else { th.removeAttribute("title"); th.replaceChildren(button); }
       button.addEventListener("click", () => {
         const down = th.getAttribute("aria-sort") !== "descending";
         table.querySelectorAll("thead th").forEach(other => other.removeAttribute("aria-sort"));
@@ -209,22 +213,28 @@ window.hm = (() => {
     });
   }
 
-  // Saves a table as CSV, without asking any server.
+  // Saves rows of cells as CSV, without asking any server.
+  function saveCsv(name, rows) {
+    const line = row => row.map(cell => {
+      const text = String(cell ?? "").trim().replace(/\s+/g, " ");
+      // a cell that a spreadsheet would take for a formula stays text
+      const safe = /^[=+@\t\r]|^-(?![\d.])/.test(text) ? `'${text}` : text;
+      return `"${safe.replaceAll('"', '""')}"`;
+    }).join(",");
+    const blob = new Blob([rows.map(line).join("\n") + "\n"], { type: "text/csv" });
+    const a = el("a", { href: URL.createObjectURL(blob), download: name });
+    a.click();
+    setTimeout(() => URL.revokeObjectURL(a.href), 1000);
+  }
+
   function saveable(button) {
     button.addEventListener("click", () => {
       const table = document.getElementById(button.dataset.table);
-      const line = row => [...row.cells].map(c => {
-        const text = (c.dataset.value ?? c.textContent).trim().replace(/\s+/g, " ");
-        // a cell that a spreadsheet would take for a formula stays text
-        const safe = /^[=+@\t\r]|^-(?![\d.])/.test(text) ? `'${text}` : text;
-        return `"${safe.replaceAll('"', '""')}"`;
-      }).join(",");
-      const blob = new Blob([[...table.rows].map(line).join("\n") + "\n"], { type: "text/csv" });
-      const a = el("a", { href: URL.createObjectURL(blob), download: button.dataset.name || "table.csv" });
-      a.click();
-      setTimeout(() => URL.revokeObjectURL(a.href), 1000);
+      saveCsv(button.dataset.name || "table.csv", [...table.rows].map(row => [...row.cells].map(cellText)));
     });
   }
+
+  const cellText = cell => cell.dataset.value ?? cell.dataset.text ?? cell.textContent;
 
   document.addEventListener("DOMContentLoaded", () => {
     const button = document.getElementById("theme");
@@ -245,5 +255,5 @@ window.hm = (() => {
   const SHAPES = ["circle", "square", "triangle", "star", "cross", "wye"]; // of those with equal colours
   const modelShape = i => SHAPES[Math.floor(i / MODELS.length) % SHAPES.length];
 
-  return { receive, load, script, el, bdi, number, state, summarise, generator, modelColour, modelShape, root };
+  return { saveCsv, receive, load, script, el, bdi, number, state, summarise, generator, modelColour, modelShape, root };
 })();

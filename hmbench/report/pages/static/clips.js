@@ -18,15 +18,18 @@
     return {
       metric: names.includes(now.get("metric")) ? now.get("metric") : board.rankBy,
       order: ["worst", "best", "disagreement", "data"].includes(now.get("order")) ? now.get("order") : "worst",
-      filters, verdict, find: now.get("find") || "",
+      filters, verdict, find: now.get("find") || "", videos: now.get("videos") === "yes" && someVideos(),
     };
   }
+
+  // whether some clips have videos and some have none: only then there is something to choose
+  const someVideos = () => new Set(clips.strips.map(s => s.length > 0)).size === 2;
 
   function change(update) {
     const chosen = { ...read(), ...update };
     const params = {
       metric: chosen.metric === board.rankBy ? null : chosen.metric,
-      order: chosen.order === "worst" ? null : chosen.order, verdict: chosen.verdict, find: chosen.find,
+      order: chosen.order === "worst" ? null : chosen.order, verdict: chosen.verdict, find: chosen.find, videos: chosen.videos ? "yes" : null,
     };
     for (const [kind] of board.kinds) params[`f.${kind}`] = chosen.filters[kind] ?? null;
     state.write(params);
@@ -51,7 +54,8 @@
         [["", "any"], ...board.verdicts.words.map(w => [w, w])], now.verdict, v => change({ verdict: v }))] : []),
       ...board.kinds.map(([kind, values]) => choice(`f-${kind}`, kind, [["", "all"], ...values.map(v => [v, v])],
         now.filters[kind] || "", v => { const f = { ...read().filters }; if (v) f[kind] = v; else delete f[kind]; change({ filters: f }); })),
-      el("label", null, el("span", null, "id contains"), find));
+      el("label", null, el("span", null, "id contains"), find),
+      ...(someVideos() ? [choice("videos", "videos", [["", "all clips"], ["yes", "clips with videos"]], now.videos ? "yes" : "", v => change({ videos: v === "yes" }))] : []));
   }
 
   async function draw() {
@@ -74,7 +78,7 @@
     const withVerdict = chosen.verdict ? new Set(events.filter(e => e[2] === w).map(e => e[1])) : null;
     const shown = clips.files.map((_, c) => c).filter(c =>
       Object.entries(chosen.filters).every(([k, v]) => facts.get(k)?.values[facts.get(k).of[c]] === v)
-      && (!withVerdict || withVerdict.has(c))
+      && (!withVerdict || withVerdict.has(c)) && (!chosen.videos || clips.strips[c].length > 0)
       && (clips.ids[c] ?? clips.files[c]).toLowerCase().includes(chosen.find.toLowerCase()));
     shown.sort((a, b) => {
       if (!flip) return a - b;

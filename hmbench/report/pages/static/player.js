@@ -12,7 +12,7 @@
   const loops = JSON.parse(player.dataset.loops || "[]");
   const panels = [...player.querySelectorAll("figure.panel")].map(figure => ({
     figure, video: figure.querySelector("video"), canvas: figure.querySelector("canvas"),
-    begins: Number(figure.dataset.begins), title: figure.dataset.title,
+    begins: Number(figure.dataset.begins), title: figure.dataset.title, number: Number(figure.dataset.number),
   })).filter(p => p.video);
   const scrub = document.getElementById("scrub"), playButton = document.getElementById("play");
   const where = document.getElementById("where"), speed = document.getElementById("speed");
@@ -83,7 +83,7 @@
     scrub.setAttribute("aria-valuetext", says(f));
     where.textContent = says(f);
     player.style.setProperty("--at", `${100 * (f + 0.5) / total}%`);
-    document.querySelectorAll(".timeline").forEach(t => t.style.setProperty("--at", `${100 * (f + 0.5) / total}%`));
+    document.querySelectorAll(".timeline.live").forEach(t => t.style.setProperty("--at", `${100 * (f + 0.5) / total}%`));
     for (const p of panels) {
       p.figure.classList.toggle("waiting", !active(p) && f < p.begins);
       draw(p);
@@ -95,7 +95,7 @@
   function draw(p) {
     const canvas = p.canvas, on = boxes.checked && tracks, g = canvas.getContext("2d");
     if (!on) { if (canvas.width > 1) { canvas.width = 1; canvas.height = 1; } return; }
-    const own = tracks.find(t => t.title === p.title), [h, w] = own ? own.size : [p.video.videoHeight, p.video.videoWidth];
+    const own = tracks.find(t => t.panel === p.number), [h, w] = own ? own.size : [p.video.videoHeight, p.video.videoWidth];
     const scale = Math.max(1, canvas.clientWidth * (devicePixelRatio || 1) / w);
     if (canvas.width !== Math.round(w * scale)) { canvas.width = Math.round(w * scale); canvas.height = Math.round(h * scale); }
     g.clearRect(0, 0, canvas.width, canvas.height);
@@ -123,7 +123,8 @@
   }
 
   async function overlays() {
-    if (boxes.checked && !tracks) tracks = await hm.load(player.dataset.tracks);
+    if (!player.dataset.tracks) boxes.checked = false; // there are none: the key does nothing
+    else if (boxes.checked && !tracks) tracks = await hm.load(player.dataset.tracks);
     paint();
   }
 
@@ -139,7 +140,7 @@
   loop.addEventListener("change", () => looping(loop.value));
   boxes.addEventListener("change", overlays);
   speed.addEventListener("change", () => { last = performance.now(); });
-  document.querySelectorAll(".timeline").forEach(line => line.addEventListener("click", e => {
+  document.querySelectorAll(".timeline.live").forEach(line => line.addEventListener("click", e => {
     const track = line.querySelector(".lane") || line, box = track.getBoundingClientRect();
     go(Math.floor(total * (e.clientX - box.left) / box.width));
   }));

@@ -20,6 +20,10 @@
     svgs.at(-1)?.setAttribute("aria-label", label);
     place.replaceChildren(plot);
   };
+  // names of models are strangers' and may be long: axes and legends show so much of them, hovering shows all
+  const cut = (name, most = 26) => name.length > most ? `${name.slice(0, most - 1)}…` : name;
+  const margin = names => Math.min(190, 24 + 7 * Math.max(0, ...names.map(n => cut(n).length)));
+
   const wide = (id, most = 760) => Math.max(280, Math.min(most, document.getElementById(id).clientWidth));
 
   function choose(id, groups, now) {
@@ -58,18 +62,18 @@
     // a name where there is room for it; the others are told by colour, and on hover
     const far = key => { const ends = points.flatMap(p => [p[key], p[key + "1"], p[key + "2"]]).filter(v => v !== null); return Math.max(...ends) - Math.min(...ends) || 1; };
     const [wx, wy] = [far("x") / (wide("scatter") - 150), far("y") / 360], named = [];
-    for (const p of points) if (named.every(q => Math.abs(p.y - q.y) > 15 * wy || Math.abs(p.x - q.x) > (8 * Math.max(p.name.length, q.name.length)) * wx)) named.push(p);
+    for (const p of points) if (named.every(q => Math.abs(p.y - q.y) > 15 * wy || Math.abs(p.x - q.x) > (8 * Math.max(cut(p.name).length, cut(q.name).length)) * wx)) named.push(p);
     figure("scatter", Plot.plot(base({
-      width: wide("scatter"), height: 420, marginLeft: 56, marginBottom: 44, marginRight: 90, grid: true,
+      width: wide("scatter"), height: 420, marginLeft: 56, marginBottom: 44, marginRight: Math.min(190, 30 + 6 * Math.max(...points.map(p => cut(p.name).length))), grid: true,
       color: { domain: points.map(p => p.name), range: points.map(p => p.colour) },
-      symbol: { domain: points.map(p => p.name), range: points.map(p => p.ranked ? p.shape : "diamond"), legend: true },
+      symbol: { domain: points.map(p => p.name), range: points.map(p => p.ranked ? p.shape : "diamond"), legend: true, tickFormat: n => cut(n) },
       x: { label: x.label, type: log ? "log" : "linear", nice: true, labelAnchor: "center" }, y: { label: y.label, nice: true },
       marks: [
         Plot.ruleY(points.filter(p => p.x1 !== null), { y: "y", x1: "x1", x2: "x2", stroke: "name", strokeWidth: 1.5, strokeOpacity: 0.55 }),
         Plot.ruleX(points.filter(p => p.y1 !== null), { x: "x", y1: "y1", y2: "y2", stroke: "name", strokeWidth: 1.5, strokeOpacity: 0.55 }),
         Plot.dot(points.filter(p => p.ranked), { x: "x", y: "y", fill: "name", symbol: "name", r: 5.5, ...told }),
         Plot.dot(points.filter(p => !p.ranked), { x: "x", y: "y", fill: "name", symbol: "name", r: 6.5, ...told }),
-        Plot.text(named, { x: "x", y: "y", text: "name", dx: 10, dy: -9, textAnchor: "start", fill: ink("--ink"), stroke: ink("--page"), strokeWidth: 3 }),
+        Plot.text(named, { x: "x", y: "y", text: p => cut(p.name), dx: 10, dy: -9, textAnchor: "start", fill: ink("--ink"), stroke: ink("--page"), strokeWidth: 3 }),
       ],
     })), `${y.label} against ${x.label}, a point a model, lines are 95 % intervals`);
   }
@@ -83,8 +87,8 @@
     if (!bars.length) return figure("verdicts", null, "No event of these models has a verdict here.");
     const names = board.models.map(m => m.name).filter(n => bars.some(b => b.model === n));
     figure("verdicts", Plot.plot(base({
-      width: wide("verdicts"), height: 60 + 34 * names.length, marginLeft: 130, marginBottom: 40,
-      x: { label: "share of events", percent: true, labelAnchor: "center" }, y: { label: null, domain: names, tickSize: 0 },
+      width: wide("verdicts"), height: 60 + 34 * names.length, marginLeft: margin(names), marginBottom: 40,
+      x: { label: "share of events", percent: true, labelAnchor: "center" }, y: { label: null, domain: names, tickSize: 0, tickFormat: n => cut(n) },
       color: { domain: words, range: colours, legend: true },
       marks: [
         Plot.barX(bars, Plot.stackX({ y: "model", x: "share", fill: "word", order: words, insetTop: 4, insetBottom: 4, insetRight: 1,
@@ -100,6 +104,7 @@
     const k = Number(document.getElementById("hidden-metric").value.slice(2)), metric = board.metrics[k];
     const clips = await hm.load(`${board.file}/clips`), columns = await hm.load(`${board.file}/values-${k}`);
     const known = clips.hidden.map((h, c) => [h, c]).filter(([h]) => h !== null && h > 0).sort((a, b) => a[0] - b[0]);
+    if (!columns.some(c => c && c.some(v => v !== null))) return figure("hidden", null, "No model has a value.");
     if (known.length < 6) return figure("hidden", null, "Too few clips with a known hidden time.");
     const count = Math.max(2, Math.min(5, Math.floor(known.length / 6))), bins = [];
     for (let b = 0; b < count; b++) bins.push(known.slice(Math.round(b * known.length / count), Math.round((b + 1) * known.length / count)));
@@ -117,9 +122,9 @@
       x: { label: "longest time out of sight, frames (mean of the bin)", labelAnchor: "center", nice: true },
       y: { label: `${metric.name}${metric.unit ? ` (${metric.unit})` : ""} ${metric.arrow}`, nice: true },
       color: { domain: names, range: drawn.map(m => hm.modelColour(board.models.indexOf(m))) },
-      symbol: { domain: names, range: drawn.map(m => hm.modelShape(board.models.indexOf(m))), legend: true },
+      symbol: { domain: names, range: drawn.map(m => hm.modelShape(board.models.indexOf(m))), legend: true, tickFormat: n => cut(n) },
       marks: [
-        Plot.ruleX(points.filter(p => p.y1 !== null), { x: beside, y1: "y1", y2: "y2", stroke: "model", strokeOpacity: 0.4, strokeWidth: 2 }),
+        Plot.ruleX(points.filter(p => p.y1 !== null && document.getElementById("hidden-intervals").checked), { x: beside, y1: "y1", y2: "y2", stroke: "model", strokeOpacity: 0.4, strokeWidth: 2 }),
         Plot.lineY(points, { x: beside, y: "y", stroke: "model", strokeWidth: 2 }),
         Plot.dot(points, { x: beside, y: "y", fill: "model", symbol: "model", r: 4.5,
           channels: { model: "model", clips: "clips", "hidden frames": "span" }, tip: { format: { x: false, fill: false, symbol: false } } }),
@@ -143,7 +148,7 @@
         Plot.frame({ stroke: ink("--line"), fill: ink("--soft"), rx: 4 }),
         Plot.dot(points, { x: "x", y: "y", fx: p => at(p.model) % across, fy: p => Math.floor(at(p.model) / across), fill: "verdict",
           fillOpacity: 0.85, r: 4.5, stroke: ink("--page"), strokeWidth: 0.8, tip: true, channels: { success: "success" } }),
-        Plot.text(names, { text: d => d, fx: d => at(d) % across, fy: d => Math.floor(at(d) / across), frameAnchor: "top-left", dy: -14, fontWeight: 600 }),
+        Plot.text(names, { text: d => cut(d, Math.max(12, Math.floor(width / across / 8))), fx: d => at(d) % across, fy: d => Math.floor(at(d) / across), frameAnchor: "top-left", dy: -14, fontWeight: 600 }),
       ],
     })), "Where on the screen subjects return, coloured by what became of them");
   }
@@ -163,14 +168,21 @@
     const metrics = board.metrics.map((m, k) => [`m:${k}`, m.name]), costs = board.costs.map(([name], k) => [`c:${k}`, name]);
     const code = name => `m:${board.metrics.findIndex(m => m.name === name)}`;
     const second = board.columns.find(c => c !== board.rankBy);
-    choose("x-axis", [["metrics", metrics], ["the model's own numbers", costs]], second ? code(second) : "m:0");
-    choose("y-axis", [["metrics", metrics]], code(board.rankBy));
-    choose("hidden-metric", [["metrics", metrics]], code(board.rankBy));
+    const kept = (key, usual) => [...metrics, ...costs].find(([, name]) => name === hm.state.read().get(key))?.[0] ?? usual;
+    choose("x-axis", [["metrics", metrics], ["the model's own numbers", costs]], kept("x", second ? code(second) : "m:0"));
+    choose("y-axis", [["metrics", metrics]], kept("y", code(board.rankBy)));
+    choose("hidden-metric", [["metrics", metrics]], kept("over", code(board.rankBy)));
+    document.getElementById("hidden-intervals").checked = board.models.filter(m => m.ranked).length <= 6;
     draw();
   });
-  for (const id of ["x-axis", "y-axis"]) document.getElementById(id).addEventListener("change", scatter);
+  // what is drawn is kept in the address too, by name: numbers of metrics change from version to version
+  const keys = { "x-axis": "x", "y-axis": "y", "hidden-metric": "over" };
+  for (const [id, key] of Object.entries(keys)) document.getElementById(id).addEventListener("change", e => {
+    hm.state.write({ [key]: e.target.selectedOptions[0].text });
+    if (id !== "hidden-metric") scatter();
+  });
   document.getElementById("scatter-bounds").addEventListener("change", scatter);
-  for (const id of ["hidden-metric", "hidden-bounds"]) document.getElementById(id).addEventListener("change", hidden);
+  for (const id of ["hidden-metric", "hidden-bounds", "hidden-intervals"]) document.getElementById(id).addEventListener("change", hidden);
   document.addEventListener("themechange", () => draw());
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => draw());
   let later; addEventListener("resize", () => { clearTimeout(later); later = setTimeout(draw, 200); });

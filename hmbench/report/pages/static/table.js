@@ -5,7 +5,7 @@
   const place = document.getElementById("board");
   if (!place) return;
   const boards = [...document.querySelectorAll("#boards option")].map(o => o.value);
-  let board, clips, chosen, shownFor = 0;
+  let board, clips, chosen, shownFor = 0, exported = () => [];
 
   function read() {
     const now = state.read(), names = board.metrics.map(m => m.name);
@@ -140,9 +140,15 @@
     const metrics = chosen.cols.map(n => board.metrics.find(m => m.name === n));
     const head = el("tr", null, el("th", { scope: "col", class: "rank" }, "#"), header("model", "model", "", "", "text"),
       ...metrics.map(m => header(m.name, m.name, m.arrow, m.tip, "", m.unit, m.page, same(cells.get(m.name)))));
-    const scale = metrics.map(m => extent(cells.get(m.name)));
+    // bounds that saw the truth would squeeze everybody else's bars
+    const drawn = ranked.length ? ranked : others;
+    const scale = metrics.map(m => extent(drawn.map(i => cells.get(m.name)[i])));
     const rows = [...ranked, ...others].map(i => row(i, metrics, cells, standing, scale, rank.get(i)));
     if (others.length && ranked.length) rows[ranked.length].classList.add("apart");
+    exported = () => [["rank", "model", ...metrics.flatMap(m => [m.name, `${m.name} low`, `${m.name} high`, `${m.name} clips`])],
+      ...[...ranked, ...others].map(i => [board.models[i].ranked ? rank.get(i) : "", board.models[i].name,
+        ...metrics.flatMap(m => { const c = cells.get(m.name)[i]; return c ? [c[0], c[1], c[2], c[3]] : ["", "", "", ""]; })])];
+    document.getElementById("csv").hidden = false;
     const table = el("table", { class: "board" },
       el("caption", { class: "hidden" }, `${board.title}. Sorted by ${chosen.sort}.`),
       el("thead", null, head), el("tbody", null, ...rows));
@@ -199,10 +205,10 @@
     if (!found || found[0] === null)
       return el("td", { "data-value": "", title: found ? `no value on any of ${found[4]} clips` : "not measured" }, "–");
     const [mean, from, to, scored, total] = found;
-    const at = v => `${(100 * (v - low) / (high - low || 1)).toFixed(1)}%`;
+    const at = v => Math.min(100, Math.max(0, 100 * (v - low) / (high - low || 1)));
     const bar = el("span", { class: "bar", "aria-hidden": "true" });
-    if (from !== null) bar.append(el("i", { style: { left: at(from), width: `${100 * (to - from) / (high - low || 1)}%` } }));
-    bar.append(el("b", { style: { left: at(mean) } }));
+    if (from !== null) bar.append(el("i", { style: { left: `${at(from)}%`, width: `${at(to) - at(from)}%` } }));
+    if (mean >= low && mean <= high) bar.append(el("b", { style: { left: `${at(mean)}%` } }));
     const value = el(standing?.[1] ? "strong" : "span", standing?.[1] ? { title: "not told from the first by a paired test" } : null,
       number(mean, metric.unit));
     return el("td", { "data-value": mean }, value,
@@ -221,6 +227,7 @@
     change({ filters: {}, find: "", sort: board.rankBy, turned: false, cols: board.columns });
     controls();
   });
+  document.getElementById("csv").addEventListener("click", () => hm.saveCsv("table.csv", exported()));
   window.addEventListener("hashchange", () => start());
 
   function start() {
