@@ -128,7 +128,7 @@ def predicted_tracks(contender: Contender, clip: Clip, tracks: ClipTracks | None
 
 
 def _box_track(name: str, colour: int, boxes: Boxes) -> BoxTrack | None:
-    fit = np.isfinite(boxes).all(axis=1)
+    fit = np.atleast_1d(np.isfinite(boxes).all(axis=1))
     there = np.flatnonzero(fit)
     if len(there) == 0:
         return None
