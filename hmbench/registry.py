@@ -22,7 +22,6 @@ command   hmbench.commands     a function that adds commands to the Typer applic
 from __future__ import annotations
 
 import functools
-import hashlib
 import importlib
 import inspect
 import math
@@ -38,6 +37,8 @@ from typing import Any
 
 from hmbench.errors import UserError, did_you_mean
 from hmbench.files import read_json
+from hmbench.function_model import factory_of, is_generating
+from hmbench.own_code import called, code_digest, made_by, parameters_of, takes, told
 from hmbench.protocols import ModelInfo, TruthModel, WorldModel
 
 MODEL_FILE = "hmbench_model.json"
@@ -110,9 +111,13 @@ class Kind:
                 f"The module {error.name!r}, needed by {self.what} {value!r}, cannot be imported.",
                 "Install the package that offers it, or go to the folder that holds it.",
             ) from error
-        except (ImportError, SyntaxError, ValueError) as error:
+        except UserError:
+            raise
+        except Exception as error:  # whatever somebody's own module does when it is imported
+            if value in {point.value for point in self.points().values()} and not isinstance(error, ImportError):
+                raise
             raise UserError(
-                f"The module {module_name!r}, needed by {self.what} {value!r}, fails to import: {error}.",
+                f"The module {module_name!r}, needed by {self.what} {value!r}, fails to import: {told(error)}.",
                 f"Mend it; `python -c 'import {module_name}'` shows where.",
             ) from error
         try:
@@ -200,55 +205,27 @@ def create_model(name: str, *, profile: str, device: str, options: Mapping[str, 
         if key not in accepted:
             raise UserError(f"Model {name!r} has no option {key!r}.", did_you_mean(key, accepted))
         given[key] = _convert(name, key, text, accepted[key].annotation)
+    empty = inspect.Parameter.empty
+    missing = [key for key, one in accepted.items() if one.default is empty and key not in given]
+    if missing:
+        raise UserError(
+            f"Model {name!r} needs {'the option' if len(missing) == 1 else 'the options'} {' and '.join(missing)}.",
+            "Give " + " ".join(f"--option {key}=VALUE" for key in missing) + ".",
+        )
     parameters = inspect.signature(factory).parameters
     common = {k: v for k, v in {"profile": profile, "device": device}.items() if k in parameters}
     return _checked(name, called("model", name, factory, **{**common, **given}))
 
 
-def called(what: str, name: str, make: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
-    """What a named function gives; UserError if it takes other arguments, but not for an error inside it."""
-    try:
-        return make(*arguments, **named)
-    except TypeError as error:
-        if error.__traceback__ is not None and error.__traceback__.tb_next is not None:
-            raise  # inside it
-        raise UserError(f"{name!r} is no {what}: {error}.", _HOW.format(what)) from error
-
-
-_HOW = "See docs/architecture.md, 'To add X, touch Y', for what a {} is."
-
-
-def made_by(what: str, name: str, found: Any, *methods: str) -> Callable[..., Any]:
-    """What makes a plug-in: a class or function as it is; of an object with one of `methods`, a function that gives it.
-
-    Raises:
-        UserError: If what stands under `name` can neither be called nor has such a method.
-    """
-    if callable(found):
-        return typing.cast(Callable[..., Any], found)
-    if any(callable(getattr(found, method, None)) for method in methods):
-        return lambda: found
-    raise UserError(f"{name!r} is no {what} but {type(found).__name__}.", _HOW.format(what))
-
-
 def factory_options(factory: Factory) -> dict[str, inspect.Parameter]:
     """The arguments of a factory that are its own options, annotations resolved."""
-    hints = _hints(factory)
     kinds = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    empty = inspect.Parameter.empty
     return {
-        name: parameter.replace(annotation=hints.get(name, _kind_of(parameter.default)))
-        for name, parameter in inspect.signature(factory).parameters.items()
-        if name not in {"profile", "device"} and parameter.kind in kinds
+        name: one.replace(annotation=_kind_of(one.default)) if one.annotation is empty else one
+        for name, one in parameters_of(factory).items()
+        if name not in {"profile", "device"} and one.kind in kinds
     }
-
-
-def _hints(factory: Factory) -> dict[str, Any]:
-    """Annotations of what is called; those that cannot be resolved count as absent."""
-    called: Any = factory.__init__ if inspect.isclass(factory) else factory
-    try:
-        return typing.get_type_hints(called)
-    except (NameError, TypeError):
-        return {}
 
 
 def _kind_of(default: Any) -> Any:
@@ -262,6 +239,8 @@ def _as_factory(name: str, found: Any) -> Factory:
     implied = getattr(found, "factory", None)
     if not callable(found) and callable(implied):
         return typing.cast(Factory, implied())
+    if is_generating(found):
+        return typing.cast(Factory, factory_of(found, name))
     return typing.cast(Factory, made_by("model", name, found, "generate", "generate_from_truth"))
 
 
@@ -271,8 +250,8 @@ def as_model(thing: Any) -> AnyModel:
     Raises:
         UserError: If it cannot generate.
     """
-    found = thing
-    if inspect.isclass(thing) or (callable(thing) and not hasattr(thing, "generate")):
+    found = factory_of(thing, thing.__name__)() if is_generating(thing) else thing
+    if found is thing and (inspect.isclass(thing) or (callable(thing) and not hasattr(thing, "generate"))):
         try:
             found = thing()
         except TypeError as error:
@@ -295,6 +274,14 @@ def _checked(name: str, model: Any) -> AnyModel:
             f"What {name!r} gives is no model: {type(model).__name__} has no method generate.",
             "Give it generate(self, prompt, *, seed) -> uint8 frames [Tt, H, W, 3].",
         )
+    told_truth = hasattr(model, "generate_from_truth")
+    asked = model.generate_from_truth if told_truth else model.generate
+    if not takes(asked, *([None, None] if told_truth else [None]), seed=0):
+        shown = f"{asked.__name__}{inspect.signature(asked)}"
+        wanted = (
+            "generate_from_truth(self, prompt, truth, *, seed)" if told_truth else "generate(self, prompt, *, seed)"
+        )
+        raise UserError(f"What {name!r} gives is no model: its {shown} takes other arguments.", f"Write {wanted}.")
     if not isinstance(getattr(model, "info", None), ModelInfo):
         lines = (inspect.getdoc(model) or "").strip().splitlines()
         own = {key: value for key, value in vars(model).items() if isinstance(value, str | int | float | bool | None)}
@@ -304,26 +291,6 @@ def _checked(name: str, model: Any) -> AnyModel:
             settings={**dict(sorted(own.items())), "code": code_digest(type(model))},
         )
     return typing.cast(AnyModel, model)
-
-
-def code_digest(kind: type) -> str:
-    """Digest of the code behind a class: of its module's file, or of its methods where it was typed at a prompt."""
-    module = sys.modules.get(kind.__module__)
-    file = getattr(module, "__file__", None)
-    if file and kind.__module__ != "__main__" and Path(file).is_file():
-        return hashlib.sha256(Path(file).read_bytes()).hexdigest()[:12]
-    digest = hashlib.sha256()
-    for name, value in sorted(vars(kind).items()):
-        code = getattr(getattr(value, "__func__", value), "__code__", None)
-        if isinstance(code, types.CodeType):
-            digest.update(f"{name}{_plain_code(code)}".encode())
-    return digest.hexdigest()[:12]
-
-
-def _plain_code(code: types.CodeType) -> str:
-    """What a function does, without where it stands."""
-    inner = [_plain_code(one) if isinstance(one, types.CodeType) else repr(one) for one in code.co_consts]
-    return f"{code.co_code.hex()} {code.co_names} {inner}"
 
 
 def _from_folder(folder: Path) -> tuple[Factory, dict[str, Any]]:

@@ -115,7 +115,14 @@ def progress_bar() -> Progress:
 
 
 def open_shown(spec: str, wanted: Wanted | None = None) -> Dataset:
-    """The data that ``--data`` names; a bar shows how far the mini world is if it has to be rendered first."""
+    """The data that ``--data`` names; a bar shows how far the mini world is if it has to be rendered first.
+
+    Raises:
+        UserError: If nothing goes by that name, before anything heavy is imported.
+    """
+    from hmbench.run.name_checks import check_names
+
+    check_names(model=None, data=spec, profile=None)
     from hmbench.data.dataset import open_dataset
     from hmbench.run.request import clips_told
 
@@ -135,6 +142,9 @@ def show_notes(folder: Path, manifest: RunManifest, said: set[str]) -> None:
             out.print(f"[bold yellow]Note:[/] {escape(text)}", highlight=False, soft_wrap=True)
 
 
+_PLAIN: dict[str, Any] = {"highlight": False, "soft_wrap": True}
+
+
 class RichReporter:
     """Shows the stages of a run as progress bars (see `hmbench.run.evaluate.Reporter`); use as a context manager."""
 
@@ -144,6 +154,7 @@ class RichReporter:
         self._verbose = verbose
         self._pace = Pace()
         self._stage = ("", 0, 0)
+        self._failures: dict[tuple[str, str], int] = {}
         self.said: set[str] = set()
         """Notices that stand on the screen: each is said once."""
 
@@ -155,6 +166,10 @@ class RichReporter:
     ) -> None:
         if self._progress.live.is_started:
             self._progress.stop()
+        for (stage, message), count in self._failures.items():
+            if count > 1:
+                others = f"{count - 1} more" if count > 2 else "one more"
+                errors.print(f"[bold red]{stage} failed[/] alike for {others}: {escape(message)}", **_PLAIN)
         if kind is KeyboardInterrupt:
             errors.print("Stopped. What was complete is kept; the same command goes on from there.")
 
@@ -195,9 +210,12 @@ class RichReporter:
                 errors.print(f"  {line}", highlight=False, soft_wrap=True)
 
     def failed(self, sample_id: str, stage: str, message: str) -> None:
-        """Prints a failure above the bar."""
-        text = f"[bold red]{stage} failed[/] for {escape(sample_id)}: {escape(message)}"
-        self._progress.console.print(text, highlight=False, soft_wrap=True)
+        """Prints a failure above the bar; those that say the same are counted and told once more at the end."""
+        key = (stage, message.replace(sample_id, "a clip"))
+        self._failures[key] = self._failures.get(key, 0) + 1
+        if self._failures[key] == 1:
+            text = f"[bold red]{stage} failed[/] for {escape(sample_id)}: {escape(message)}"
+            self._progress.console.print(text, **_PLAIN)
 
     def notice(self, text: str) -> None:
         """Prints what the reader must know, once."""

@@ -97,6 +97,9 @@ def masks_command(
 
     Better masks come from a segmenter: docs/own-data.md shows how SAM 2's are brought in.
     """
+    from hmbench.run.name_checks import check_names
+
+    check_names(model=None, data=str(data), profile=profile, tracker=tracker)
     import numpy as np
 
     from hmbench.cli.console import out, progress_bar

@@ -13,7 +13,8 @@ from typing import Annotated, Any
 
 import typer
 
-from hmbench.registry import TRAINERS, called
+from hmbench.own_code import called
+from hmbench.registry import TRAINERS
 
 MODEL, DATA, LENGTH = "Model", "Data", "Length and pace"
 

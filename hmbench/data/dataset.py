@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol, cast
 
 from hmbench.errors import UserError, did_you_mean
+from hmbench.own_code import called, made_by
 from hmbench.prefixes import whole_ids
-from hmbench.registry import DATA, called, made_by
+from hmbench.registry import DATA
 from hmbench.types import Sample
 
 
@@ -156,7 +157,7 @@ def _folder(spec: str) -> Dataset:
     if not Path(spec).is_dir():
         raise UserError(
             f"There is no data folder {spec!r}.",
-            f"Give a folder in HM-World's layout, or a source by name: {', '.join(DATA.points())}.",
+            f"{did_you_mean(spec, DATA.points())} Or give a folder in HM-World's layout, or module:NAME.",
         )
     from hmbench.data.hm_world import HMWorld
     from hmbench.data.shards import Shards, is_shards

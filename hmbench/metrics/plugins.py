@@ -17,8 +17,9 @@ from hmbench.case import Case
 from hmbench.errors import UserError
 from hmbench.metrics.needs import TRUTH
 from hmbench.networks.backbones import Backbones
+from hmbench.own_code import called, takes
 from hmbench.protocols import Metric, MetricInfo
-from hmbench.registry import METRICS, called
+from hmbench.registry import METRICS
 from hmbench.types import Score
 
 
@@ -36,31 +37,48 @@ class Setting:
     """The profile's networks, loaded when first used."""
 
 
+def as_score(name: str, found: Any) -> Score:
+    """What a metric gave, as a score: a number (NumPy's and torch's too) is one; None, NaN and infinity are skips.
+
+    Raises:
+        TypeError: If it is nothing of the kind.
+    """
+    if isinstance(found, Score):
+        return found
+    if found is None:
+        return Score.skipped(f"{name} gave None")
+    try:
+        single = found.item() if hasattr(found, "item") else found
+    except (RuntimeError, ValueError):  # several numbers
+        single = None
+    if not isinstance(single, int | float):
+        raise TypeError(f"{name} gave {type(found).__name__}, not a number or a Score")
+    return Score(float(single)) if math.isfinite(single) else Score.skipped(f"{name} gave {float(single)}")
+
+
 class FunctionMetric:
-    """A plain function of a case as a metric; NaN from it is a skip.
+    """A plain function of a case as a metric, or an object that is called like one.
 
     Args:
-        function: Takes a `Case`, gives a number or a `Score`.
+        function: Takes a `Case`, gives what `as_score` reads.
+        name: What tables call it; by default the function's own name.
     """
 
-    def __init__(self, function: Callable[[Case], Any]) -> None:
+    def __init__(self, function: Callable[[Case], Any], name: str | None = None) -> None:
         self._function = function
+        called = name or function.__name__
         self.info = MetricInfo(
-            name=function.__name__,
+            name=called,
             version=int(getattr(function, "version", 1)),
             higher_is_better=getattr(function, "higher_is_better", None),
             needs=frozenset(getattr(function, "needs", (TRUTH,))),
-            source=f"{function.__module__}:{function.__name__}",
+            source=f"{function.__module__}:{called}",
             headline=True,
         )
 
     def __call__(self, case: Case) -> Score:
         """The function's value."""
-        found = self._function(case)
-        if isinstance(found, Score):
-            return found
-        value = float(found)
-        return Score.skipped(f"{self.info.name} gave {value}") if not math.isfinite(value) else Score(value)
+        return as_score(self.info.name, self._function(case))
 
 
 def installed_metrics(setting: Setting) -> tuple[Metric, ...]:
@@ -78,13 +96,14 @@ def named_metrics(names: Sequence[str], setting: Setting) -> dict[str, tuple[Met
 
 
 def metrics_of(name: str, found: Any, setting: Setting) -> tuple[Metric, ...]:
-    """The metrics that a name stands for.
+    """The metrics that a name stands for; a class or object without `info` gets one from its name.
 
     Raises:
         UserError: If it stands for none.
     """
     if _is_metric(found):
         return (cast(Metric, found),)
+    short = name.rpartition(":")[2]
     if callable(found):
         parameters = [
             one
@@ -93,9 +112,16 @@ def metrics_of(name: str, found: Any, setting: Setting) -> tuple[Metric, ...]:
             and one.kind in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
         ]
         if not inspect.isclass(found) and [one.name for one in parameters] == ["case"]:
-            return (FunctionMetric(found),)
+            return (FunctionMetric(found, short if getattr(found, "__name__", "<lambda>") == "<lambda>" else None),)
+        if inspect.isclass(found) and not all(map(_is_setting, parameters)):
+            raise UserError(
+                f"The metric {name!r} cannot be made: {', '.join(one.name for one in parameters)} has no value.",
+                "Give its arguments defaults, or name an object: METRIC = MyMetric(...) in your module, module:METRIC.",
+            )
         if len(parameters) <= 1:
             found = called("metric", name, found, *([setting] if parameters else []))
+        if not inspect.isclass(found) and not _is_metric(found) and callable(found) and takes(found, None):
+            return (FunctionMetric(found, short),)
     given = found if isinstance(found, Iterable) else (found,)
     metrics = tuple(given)
     if not metrics or not all(_is_metric(one) for one in metrics):
@@ -104,6 +130,10 @@ def metrics_of(name: str, found: Any, setting: Setting) -> tuple[Metric, ...]:
             "Name a class with `info` (MetricInfo) and __call__(case) -> Score, or a function of `case`.",
         )
     return cast("tuple[Metric, ...]", metrics)
+
+
+def _is_setting(parameter: inspect.Parameter) -> bool:
+    return parameter.name == "setting" or parameter.annotation in (Setting, "Setting")
 
 
 def _is_metric(found: Any) -> bool:

@@ -22,6 +22,7 @@ from hmbench.durable import replacing
 from hmbench.errors import SampleError, StorageError, UserError
 from hmbench.files import read_sealed, write_sealed
 from hmbench.metrics.needs import EVENTS, SEPARATE, unmet_need
+from hmbench.metrics.plugins import as_score
 from hmbench.metrics.reentry.metrics import event_rows
 from hmbench.protocols import Batches, Metric, SubjectTracker, TruthModel, WorldModel
 from hmbench.results.metric_record import MetricRecord
@@ -33,6 +34,7 @@ from hmbench.results.run_folder import RunFolder
 from hmbench.results.sample_row import SampleRow
 from hmbench.results.sample_scores import Failure, SampleScores, stored_scores
 from hmbench.run.adding import in_order, right_rows
+from hmbench.run.outputs import frames_of
 from hmbench.subjects import tracks_from_json, tracks_to_json
 from hmbench.subjects.reference_tracks import reference_tracks
 from hmbench.types import Sample, ToldApart, Track, Video
@@ -103,8 +105,7 @@ def generate_sample(
         video = model.generate_from_truth(sample.prompt, sample.truth, seed=number)
     else:
         video = model.generate(sample.prompt, seed=number)
-    _check_output(video, sample, model.info.name)
-    _keep(video, sample, run, identity, number, started)
+    _keep(_output(video, sample, model.info.name), sample, run, identity, number, started)
 
 
 def generate_samples(model: Batches, samples: Sequence[Sample], run: RunFolder, seed: int, identity: str = "") -> None:
@@ -129,8 +130,7 @@ def generate_samples(model: Batches, samples: Sequence[Sample], run: RunFolder, 
         videos = model.generate_batch([sample.prompt for sample in alike], seeds=numbers)
         share = (time.monotonic() - started) * (1 - 1 / len(alike))  # a record says what one clip took
         for sample, video, number in zip(alike, videos, numbers, strict=True):
-            _check_output(video, sample, model.info.name)
-            _keep(video, sample, run, identity, number, started + share)
+            _keep(_output(video, sample, model.info.name), sample, run, identity, number, started + share)
 
 
 def _keep(video: Video, sample: Sample, run: RunFolder, identity: str, number: int, started: float) -> None:
@@ -248,14 +248,10 @@ def _how_told_apart(told: ToldApart) -> dict[str, Any]:
     }
 
 
-def _check_output(video: Video, sample: Sample, name: str) -> None:
+def _output(given: Any, sample: Sample, name: str) -> Video:
+    """What a model returned for a sample, as frames."""
     want = (sample.prompt.num_target_frames, *sample.prompt.size, 3)
-    if not isinstance(video, np.ndarray) or video.dtype != np.uint8 or video.shape != want:
-        got = f"{video.dtype} {video.shape}" if isinstance(video, np.ndarray) else type(video).__name__
-        raise SampleError(
-            f"Model {name} returned {got} for {sample.id}, expected uint8 {want}.",
-            "generate() must return uint8 frames [Tt, H, W, 3] at the prompt's size.",
-        )
+    return frames_of(given, want, sample.num_context_frames, name)
 
 
 def _tracks(
@@ -297,7 +293,7 @@ def _stored_tracks(path: Path, stamp: str) -> tuple[tuple[Track, ...], tuple[Tra
 def _row(metric: Metric, case: Case, tags: RowTags) -> Row:
     if reason := unmet_need(metric.info, case):
         return _skipped_row(metric.info.name, metric.info.version, case.sample.id, reason, tags, _cluster(case.sample))
-    score = metric(case)
+    score = as_score(metric.info.name, metric(case))
     value = None if score.reason is not None else float(score.value)
     named = (metric.info.name, metric.info.version)
     details = {**score.details, **_rests_on(metric, case.sample)}

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Literal, cast
 
 from hmbench.errors import UserError
+from hmbench.own_code import called, made_by
 from hmbench.protocols import SubjectTracker
-from hmbench.registry import TRACKERS, called, made_by
+from hmbench.registry import TRACKERS
 
 Method = Literal["botsort", "bytetrack"]
 

@@ -1,6 +1,6 @@
-"""What ``hmbench train-reference`` runs: the entry point ``hmbench.trainers``, and clips as hmbench's data give them.
+"""What ``hmbench train-reference`` runs, and clips as hmbench's data give them.
 
-With `world_model.py` the only file of this package that knows hmbench.
+With `world_model.py` and `command.py` the only files of this package that know hmbench.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -26,65 +25,14 @@ from reference_model.sampling.method_factory import memory_method
 from reference_model.training.clips import ClipSource, TrainingClip
 from reference_model.training.config import TRAINING, OptimizerConfig, TrainingConfig
 from reference_model.training.monitor import Listener
+from reference_model.training.options import TrainOptions
 from reference_model.training.run import TrainingRequest, run_training
 from reference_model.training.stop import TrainingStoppedError
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainOptions:
-    """The command's options; None leaves a setting to the recipe."""
-
-    preset: str = "nano"
-    """``nano``, ``mini`` or ``paper``."""
-    memory: str = "hydra"
-    """Name of a method (entry-point group ``hmbench.memories``)."""
-    also: Sequence[str] = ()
-    """Names of methods without weights that train in turn with it, on the same backbone."""
-    data: str = "mini"
-    """A folder in HM-World's layout, or ``mini`` or ``mini-easy``: the train split of an embedded world, in memory."""
-    split: str = "train"
-    """Split of a folder."""
-    clips: int | None = None
-    """Use the first so many clips; for ``mini`` how many are rendered."""
-    out: Path
-    """The run's folder."""
-    prepared: Path | None = None
-    """Folder of codec and latents, to share between runs."""
-    steps: int | None = None
-    """Steps."""
-    batch: int | None = None
-    """Clips a step."""
-    learning_rate: float | None = None
-    """Peak learning rate."""
-    noise_shift: float | None = None
-    """How far noise levels are pushed towards noise."""
-    subject_weight: float | None = None
-    """How many times errors count where the target shows a subject."""
-    validation_clips: int | None = None
-    """Clips held out."""
-    checkpoint_every: int | None = None
-    """Steps between checkpoints."""
-    codec_steps: int | None = None
-    """Steps of the codec."""
-    seed: int = 0
-    """Of weights, order and noise."""
-    device: str = "cpu"
-    """``cpu``, ``cuda`` or ``cuda:N``."""
-    base: Path | None = None
-    """Where the transformer begins: Wan 2.1 in diffusers' format for ``paper``, else a finished run of the preset."""
-    command: str = ""
-    """How the run was asked for."""
-
 
 MINI_CLIPS = 1500
 """Clips of the embedded world that ``--data mini`` renders unless told otherwise."""
 MINI_SPLITS: dict[str, Literal["train", "easy-train"]] = {"mini": "train", "mini-easy": "easy-train"}
 """Training splits of the embedded worlds by ``--data``."""
-
-
-def reference(options: Mapping[str, Any], listener: Listener | None = None) -> Path:
-    """The trainer that hmbench finds: options by the names of `TrainOptions`."""
-    return train(TrainOptions(**options), listener)
 
 
 def train(options: TrainOptions, listener: Listener | None = None) -> Path:

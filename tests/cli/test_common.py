@@ -115,6 +115,11 @@ TYPOS = {
     "distribution nowhere": "nowhere is not a run",
     "report nowhere --out site": "nowhere is not a run",
     "check-predictions videos minni": "There is no data folder 'minni'",
+    "train-reference --preset nanoo --out x": "There is no preset 'nanoo'. Did you mean 'nano'?",
+    "train-reference --memory hydraa --out x": "There is no memory 'hydraa'. Did you mean 'hydra'",
+    "train-reference --data minni --out x": "There is no data folder 'minni'. Did you mean 'mini'?",
+    "data masks minni": "There is no data folder 'minni'. Did you mean 'mini'?",
+    "data masks videos --tracker botsrt": "There is no tracker 'botsrt'. Did you mean 'botsort'",
     "models hydraa": "There is no model 'hydraa'",
     "evall": "No such command 'evall'",
     "eval --modell hydra": "No such option: --modell",
@@ -159,7 +164,13 @@ for typed in {list(TYPOS)!r}:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     for sentence, said in zip(TYPOS.values(), done.stderr.split("====="), strict=False):
-        assert sentence in said, said
+        assert sentence in " ".join(said.split()), said
+
+
+@pytest.mark.parametrize("typed", ["data show minni", "data check minni", "data sheet minni", "data prompts minni out"])
+def test_data_that_are_not_there_are_told_in_the_same_words_everywhere(typed: str) -> None:
+    with pytest.raises(UserError, match=r"There is no data folder 'minni'\. Did you mean 'mini'\?"):
+        CliRunner().invoke(app, typed.split(), catch_exceptions=False)
 
 
 def test_an_option_that_a_model_lacks_is_told_before_its_data_are_made(tmp_path: Path) -> None:

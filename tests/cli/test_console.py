@@ -61,3 +61,17 @@ def test_control_characters_of_strangers_are_shown_and_not_sent(capsys: pytest.C
     assert "\\x1b[2Jgone \\u202egnp.exe" in shown and "\x1b[2J" not in shown and "\x1b]0" not in shown
     assert "\x1b[1mkept" in shown  # rich's own colours are still there
     assert harmless("ÄΩ→ 字\n\tplain") == "ÄΩ→ 字\n\tplain"
+
+
+def test_the_same_failure_of_many_clips_is_told_twice_and_counted(monkeypatch) -> None:
+    shown = io.StringIO()
+    monkeypatch.setattr(console, "errors", console.SafeConsole(file=shown, width=80))
+    with console.RichReporter() as reporter:
+        for clip in ("a1", "b2", "c3"):
+            reporter.failed(clip, "generate", f"no frames of {clip}")
+        reporter.failed("a1", "score", "other")
+    assert shown.getvalue().splitlines() == [
+        "generate failed for a1: no frames of a1",
+        "score failed for a1: other",
+        "generate failed alike for 2 more: no frames of a clip",
+    ]

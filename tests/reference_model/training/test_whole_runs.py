@@ -25,6 +25,8 @@ from reference_model.sampling.models import hydra
 from reference_model.sampling.saved import load_saved
 from reference_model.training.cli import TrainOptions, open_source, training_config
 from reference_model.training.clips import TrainingClip
+from reference_model.training.command import PRESETS
+from reference_model.training.config import TRAINING
 from reference_model.training.monitor import read_metrics
 from reference_model.training.run import TrainingRequest, run_training
 from reference_model.training.validation import decode, psnr
@@ -359,6 +361,10 @@ def test_the_command_trains_with_any_installed_trainer(tmp_path, monkeypatch):
     assert seen["memory"] == "full-context" and seen["steps"] == 5 and seen["out"] == Path(out)
     assert set(seen) == set(TrainOptions.__dataclass_fields__), "every option reaches the trainer"
     assert f"hmbench eval --model {out}" in result.output.replace("\n", "")
+
+
+def test_presets_are_told_without_importing_the_recipes():
+    assert set(PRESETS) == set(TRAINING)
 
 
 def test_unknown_trainers_are_said():
