@@ -38,12 +38,12 @@ from reference_model.model.memory_kinds import build_memory
 from reference_model.model.methods import HYDRA, Method
 from reference_model.sampling.pipeline import build_pipeline
 from reference_model.sampling.saved import load_saved
-from reference_model.training.cli import MiniWorldClips
 from reference_model.training.clips import Frames, TrainingClip
 from reference_model.training.config import OptimizerConfig, train_nano
 from reference_model.training.preparing import deviations
 from reference_model.training.resident import ClipStore, Drawing, Outcome, Phase, Turn, train, validation
 from reference_model.training.start import start_with_a_copy
+from reference_model.training.trainer import MiniWorldClips
 from reference_model.training.validation import sample_clip
 
 METHODS = (HYDRA, FULL_CONTEXT, FOV_RETRIEVAL, RECENT_WINDOW, NO_MEMORY, FRAME_PACK, DFOT)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hmbench.own_code import code_digest, parameters_of
 from hmbench.protocols import ModelInfo
-from hmbench.types import Prompt, Video
+
+if TYPE_CHECKING:
+    from hmbench.types import Prompt, Video
 
 
 class FunctionModel:

@@ -38,7 +38,7 @@ from typing import Any
 from hmbench.errors import UserError, did_you_mean
 from hmbench.files import read_json
 from hmbench.function_model import factory_of, is_generating
-from hmbench.own_code import called, code_digest, made_by, parameters_of, takes, told
+from hmbench.own_code import HOW, called, code_digest, made_by, parameters_of, takes, told
 from hmbench.protocols import ModelInfo, TruthModel, WorldModel
 
 MODEL_FILE = "hmbench_model.json"
@@ -207,6 +207,12 @@ def create_model(name: str, *, profile: str, device: str, options: Mapping[str, 
         given[key] = _convert(name, key, text, accepted[key].annotation)
     empty = inspect.Parameter.empty
     missing = [key for key, one in accepted.items() if one.default is empty and key not in given]
+    if (
+        missing
+        and inspect.isclass(factory)
+        and not (hasattr(factory, "generate") or hasattr(factory, "generate_from_truth"))
+    ):
+        raise UserError(f"{name!r} is no model: {factory.__name__} has no method generate.", HOW.format("model"))
     if missing:
         raise UserError(
             f"Model {name!r} needs {'the option' if len(missing) == 1 else 'the options'} {' and '.join(missing)}.",

@@ -180,7 +180,7 @@ def test_own_things_of_the_working_folder(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("eval", "-d", "disc", "-m", "mine:Needy"), "'mine:Needy' is no model: "),
+        (("eval", "-d", "disc", "-m", "mine:Needy"), "'mine:Needy' is no model: Needy has no method generate"),
         (("eval", "-d", "disc", "-m", "mine:Whole"), "'mine:Whole' is no model: "),
         (("eval", "-d", "disc", "-m", "mine:WHOL"), "mine has no 'WHOL'"),
         (("train-reference", "--out", "x", "--trainer", "mine:WHOLE"), "'mine:WHOLE' is no trainer: "),

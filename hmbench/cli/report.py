@@ -52,11 +52,14 @@ def report(
 ) -> None:
     """Write pages for looking at runs: tables, plots, a page per model, clip and metric, videos in step."""
     from hmbench.results.run_folder import RunFolder
-    from hmbench.results.seeds import seed_runs
 
     for run in runs:  # before anything heavy: a name may be wrong
-        for one in seed_runs(run) or (run,):
-            RunFolder(one).read_manifest()
+        if (run / "run.json").is_file() or not (run / "seeds.json").is_file():
+            RunFolder(run).read_manifest()
+    from hmbench.results.seeds import seed_runs
+
+    for one in (one for run in runs for one in seed_runs(run)):
+        RunFolder(one).read_manifest()
     from hmbench.cli.console import errors
     from hmbench.cli.console import out as screen
     from hmbench.report.pages.content import Site

@@ -136,16 +136,17 @@ class _Bars:
         self._task: Any = None
 
     def __enter__(self) -> _Bars:
-        self._progress.start()
-        return self
+        return self  # the bar comes with the first stage: a command that is refused before shows none
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._progress.stop()
+        if self._progress.live.is_started:
+            self._progress.stop()
 
     def stage(self, name: str, total: int, done: int) -> None:
         """A new bar."""
+        self._progress.start()
         self._task = self._progress.add_task(name, total=total, completed=done, note="")
 
     def advance(self, done: int, note: str) -> None:

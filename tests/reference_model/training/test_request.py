@@ -11,12 +11,13 @@ from training_toys import MEMORY, Waves, pico
 
 from hmbench.errors import UserError
 from reference_model.training import processes
-from reference_model.training.cli import TrainOptions, training_config
 from reference_model.training.flow import noise_levels
+from reference_model.training.options import TrainOptions
 from reference_model.training.processes import make_accelerator, share, training_device
 from reference_model.training.request import check_request, differences
 from reference_model.training.run import TrainingRequest, run_training
 from reference_model.training.stop import TrainingStoppedError
+from reference_model.training.trainer import training_config
 
 
 def request(folder, config=None, name="run", **changes):

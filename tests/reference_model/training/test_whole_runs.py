@@ -23,12 +23,13 @@ from hmbench.errors import UserError
 from hmbench.types import Intrinsics, Prompt
 from reference_model.sampling.models import hydra
 from reference_model.sampling.saved import load_saved
-from reference_model.training.cli import TrainOptions, open_source, training_config
+from reference_model.training.cli import PRESETS
 from reference_model.training.clips import TrainingClip
-from reference_model.training.command import PRESETS
 from reference_model.training.config import TRAINING
 from reference_model.training.monitor import read_metrics
+from reference_model.training.options import TrainOptions
 from reference_model.training.run import TrainingRequest, run_training
+from reference_model.training.trainer import open_source, training_config
 from reference_model.training.validation import decode, psnr
 
 HERE = Path(__file__).resolve()
@@ -310,7 +311,7 @@ def test_mistakes_in_options_are_said(options, message):
 
 
 def test_the_papers_model_needs_wan(tmp_path, disc_folder):
-    from reference_model.training.cli import train
+    from reference_model.training.trainer import train
 
     with pytest.raises(UserError, match=r"starts from Wan 2.1, and no folder has .*Give --base"):
         train(TrainOptions(out=tmp_path / "run", preset="paper", data=str(disc_folder), split="all"))
