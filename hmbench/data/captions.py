@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from hmbench.data.captions_file import read_captions
+from hmbench.data.captions_file import is_json, names_sample, read_captions
 from hmbench.data.hm_world import HMWorld
 from hmbench.errors import UserError
 from hmbench.files import read_json, write_json, write_text
@@ -148,14 +148,15 @@ def one_line(answer: str) -> str:
 
 
 def _append(folder: Path, expected: dict[str, str], sample: str, model: str) -> None:
-    """Adds one caption, keeping the rest of the file, which may hold captions of samples that are not here."""
+    """Adds one caption in place of the sample's old one; the rest stays, also captions of samples not here."""
     path = folder / "caption.txt"
     old = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    old = "".join(line for line in old.splitlines(keepends=True) if not names_sample(line, sample))
     new = old + ("\n" if old and not old.endswith("\n") else "") + f"{sample}\t{expected[sample]}\n"
     trial = path.with_name(".caption.trial")
     try:
         write_text(trial, new)
-        fits = read_captions(trial, sorted(expected)) == expected
+        fits = not is_json(old) and read_captions(trial, sorted(expected)) == expected
     finally:
         trial.unlink(missing_ok=True)
     if not fits:

@@ -1,20 +1,21 @@
 """``caption.txt``: one file of captions for all samples, in whichever form it comes, or refused with a reason.
 
-HM-World's line format is not documented. Accepted: ``<id><tab>caption``, ``<id>: caption``, ``<id> caption``,
-``<id>|caption``, ``<id>,"caption"`` (each with a path in place of the id, too), a line with an id and below it a line
-with its caption, a JSON object or JSON lines with an id and a caption, and bare captions, a line a sample. Bare ones go
-by the ids in numeric order (sample2 before sample10), and only if there are exactly as many lines as samples. What may
-be meant in two ways is nobody's caption.
+HM-World's line format is not documented. Read are lines with an id (or a path, quoted, in brackets) before the caption
+and a tab, ``|``, ``:``, ``,``, ``;``, ``=``, ``-``, ``#`` or a blank between them, or behind it; an id on a line of its
+own; tables whose first line names the columns; JSON objects, lists, columns and JSON lines; and bare captions, a line a
+sample. Bare ones go by the ids in numeric order (sample2 before sample10), and only if there are exactly as many lines
+as samples and none seems to name one. What may be meant in two ways is nobody's caption.
 """
 
 from __future__ import annotations
 
-import csv
-import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from hmbench.data.caption_labels import Labels, numeric_order
+from hmbench.data.captions_json import Pairs, bare_list, json_pairs
+from hmbench.data.captions_lines import bare, behind, blocks, marked, spaced, split_lines, table
 from hmbench.errors import UserError
 from hmbench.files import parse_json
 
@@ -22,8 +23,9 @@ MAX_BYTES = 64 << 20
 """Of the file; three times what HM-World's captions take."""
 MAX_CAPTION = 20_000
 """Characters of one caption."""
-SAMPLE_VIDEOS = ("cond.mp4", "tgt.mp4", "cond_mask.mp4", "tgt_mask.mp4", "cond", "tgt")
-"""File names that a path to a sample may end in."""
+
+_MARKS = {b"\xff\xfe\0\0": "utf-32", b"\0\0\xfe\xff": "utf-32", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+"""With which bytes a file says its coding, the longest first."""
 
 
 class CaptionFile(NamedTuple):
@@ -72,165 +74,111 @@ def read_caption_file(path: Path, ids: Sequence[str]) -> CaptionFile:
     return found
 
 
-def numeric_order(name: str) -> list[tuple[int, int, str]]:
-    """A key that puts sample2 before sample10."""
-    parts = re.split(r"(\d+)", name)
-    return [(0, int(part), part) if part.isdecimal() else (1, 0, part) for part in parts]
+def names_sample(line: str, sample: str) -> bool:
+    """Whether a line of such a file gives a sample its caption."""
+    labels = Labels([sample])
+    return marked(line.strip(), labels) is not None or spaced([line.strip()], labels)[1]
+
+
+def is_json(text: str) -> bool:
+    """Whether a file's text is one JSON object or array, to which no line can be added."""
+    return _json(text) is not None
 
 
 def _decoded(data: bytes) -> str:
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return data.decode("utf-16", errors="replace")
-    return data.decode("utf-8-sig", errors="replace")
+    """Text in UTF-8, -16 or -32; a line that is not UTF-8 is taken as Windows writes western languages."""
+    for mark, coding in _MARKS.items():
+        if data.startswith(mark):
+            return data.decode(coding, errors="replace")
+    if len(data) > 3 and data[:4].count(0) == 2:  # two bytes a letter, and no mark that says so
+        return data.decode("utf-16-le" if data[1] == 0 else "utf-16-be", errors="replace")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return "\n".join(_line(line) for line in data.removeprefix(b"\xef\xbb\xbf").split(b"\n"))
+
+
+def _line(data: bytes) -> str:
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return data.decode("cp1252", errors="replace")
 
 
 def _captions(text: str, ids: Sequence[str]) -> CaptionFile:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line.strip() for line in split_lines(text) if line.strip()]
     if not lines:
         return CaptionFile({}, "empty", "the file is empty")
-    known = set(ids)
-    if found := _json_object(text, ids):
-        return CaptionFile(found, "JSON")
+    labels = Labels(ids)
+    if (content := _json(text)) is not None:
+        return _of_json(content, labels)
+    if rows := table(text, labels):
+        return _without_contradictions(rows, "a table", labels)
     # a line may be in another form than the one above it: captions are added to files that somebody else wrote
-    named: list[tuple[str, str]] = list(_json_lines(lines, known).items())
-    forms = ["JSON lines"] if named else []
-    for line in (one for one in lines if not one.startswith("{")):
-        for form, read in _MARKED.items():
-            pair = read(line)
-            if pair is not None and _as_id(pair[0]) in known and pair[1]:
-                named.append(pair)
-                forms.append(form)
-                break
-    spaced = _spaced(lines)
-    if _believable(spaced, known) or named:
-        # an id before a blank; a marked line, too, may have one
-        taken = {_as_id(label) for label, _ in named}
-        more = [pair for pair in spaced if _as_id(pair[0]) in known - taken]
-        if _believable(spaced, known) or len(named) >= len(more):
-            named += more
-            forms += ["id caption"] * bool(more)
-    if not named:
-        named = [pair for pair in _alternating(lines) if _as_id(pair[0]) in known]
-        forms = ["an id and below it its caption"]
-    if named:
-        return _without_contradictions(named, ", ".join(dict.fromkeys(forms)))
-    return _bare(lines, ids)
-
-
-def _without_contradictions(pairs: Sequence[tuple[str, str]], form: str) -> CaptionFile:
-    """Captions by id, without ids to which different paths give different ones; of one label the last line counts."""
-    captions: dict[str, dict[str, str]] = {}
-    for label, caption in pairs:
-        captions.setdefault(_as_id(label), {})[label] = caption
-    several = sorted(name for name, found in captions.items() if len(set(found.values())) > 1)
-    problem = f"{len(several)} samples have several different captions, such as {several[0]}" if several else None
-    agreed = {name: next(iter(found.values())) for name, found in captions.items() if name not in several}
-    return CaptionFile(agreed, form, problem)
-
-
-def _believable(pairs: Sequence[tuple[str, str]], ids: set[str]) -> bool:
-    """Whether lines begin with ids: a caption, too, may begin with a word that is some sample's id."""
-    first = [_as_id(label) for label, _ in pairs]
-    named = sum(name in ids for name in first)
-    return named > 0 and len(set(first)) == len(first) and named >= 0.9 * min(len(pairs), len(ids))
-
-
-def _as_id(label: str) -> str:
-    """A path or quoted name as the id that it stands for: ``HM-World/sample1/cond.mp4`` is sample1."""
-    name = label.strip().strip("\"'").rstrip(":,").replace("\\", "/").rstrip("/")
-    parts = [part for part in name.split("/") if part]
-    if len(parts) > 1 and parts[-1] in SAMPLE_VIDEOS:
-        parts.pop()
-    return parts[-1].removesuffix(".mp4") if parts else ""
-
-
-def _split_at(mark: str) -> Callable[[str], tuple[str, str] | None]:
-    """Reads a line as a label, a mark, and a caption that may hold the mark again."""
-
-    def read(line: str) -> tuple[str, str] | None:
-        label, found, rest = line.partition(mark)
-        return (label.strip(), _unquoted(rest)) if found else None
-
-    return read
-
-
-def _comma(line: str) -> tuple[str, str] | None:
-    """A line of a table with commas: what holds a comma is quoted; without quotes all commas but the first are text."""
-    try:
-        row = next(csv.reader([line], skipinitialspace=True, strict=True), [])
-    except csv.Error:
-        row = []
-    return (row[0].strip(), row[1].strip()) if len(row) == 2 else _split_at(",")(line)
-
-
-def _spaced(lines: Sequence[str]) -> list[tuple[str, str]]:
-    words = [line.split(maxsplit=1) for line in lines]
-    return [(pair[0], pair[1].strip()) for pair in words if len(pair) == 2]
-
-
-def _alternating(lines: Sequence[str]) -> list[tuple[str, str]]:
-    """An id, and below it its caption: every other line must be a single word."""
-    if len(lines) % 2 or any(len(line.split()) > 1 for line in lines[::2]):
-        return []
-    return [(name, _unquoted(caption)) for name, caption in zip(lines[::2], lines[1::2], strict=True)]
-
-
-def _unquoted(text: str) -> str:
-    text = text.strip()
-    return text[1:-1].replace('""', '"').strip() if len(text) > 1 and text[0] == text[-1] == '"' else text
-
-
-_MARKED: dict[str, Callable[[str], tuple[str, str] | None]] = {
-    "id, tab, caption": _split_at("\t"),
-    "id|caption": _split_at("|"),
-    "id: caption": _split_at(":"),
-    "id, comma, caption": _comma,
-}
-"""Forms with a mark between id and caption, the most telling first."""
-
-
-def _json_object(text: str, ids: Sequence[str]) -> dict[str, str]:
-    if text.lstrip()[:1] not in ("{", "["):
-        return {}
-    try:
-        content = parse_json(text, "captions")
-    except UserError:
-        return {}
-    if not isinstance(content, dict):
-        return _entries(content if isinstance(content, list) else [], set(ids))
-    return {key: value for key in ids if isinstance(value := content.get(key), str)}
-
-
-def _json_lines(lines: Iterable[str], ids: set[str]) -> dict[str, str]:
-    captions: dict[str, str] = {}
+    named: Pairs = []
+    forms: list[str] = []
+    rest = []
     for line in lines:
-        if line.startswith("{"):
-            try:
-                captions |= _entries([parse_json(line, "a caption")], ids)
-            except UserError:
-                continue
-    return captions
+        entry = _json(line) if line[0] in "{[" else None
+        if entry is not None:
+            named += (found := json_pairs(entry, labels))
+            forms += ["JSON lines"] * bool(found)
+        elif line[0] != "{" and (pair := marked(line, labels)) is not None:
+            named.append(pair[:2])
+            forms.append(pair[2])
+        else:
+            rest.append(line)
+    named, forms = _with_spaced(lines, rest, labels, named, forms)
+    if not named and (named := blocks(text, labels)):
+        forms = ["an id and below it its caption"]
+    if not named and (named := behind(lines, labels)):
+        forms = ["a caption and behind it its id"]
+    if named:
+        return _without_contradictions(named, ", ".join(dict.fromkeys(forms)), labels)
+    captions, problem = bare(text, labels)
+    return CaptionFile(captions, "unknown" if problem else "bare captions in numeric order of the ids", problem)
 
 
-def _entries(entries: Sequence[Any], ids: set[str]) -> dict[str, str]:
-    """Captions from JSON objects, whichever of their strings is an id; the longest other string is the caption."""
-    captions = {}
-    for entry in entries:
-        strings = [v for v in entry.values() if isinstance(v, str)] if isinstance(entry, dict) else []
-        names = [s for s in strings if _as_id(s) in ids]
-        rest = [s for s in strings if _as_id(s) not in ids]
-        if names and rest:
-            captions[_as_id(names[0])] = max(rest, key=len)
-    return captions
+def _with_spaced(
+    lines: Sequence[str], rest: Sequence[str], labels: Labels, named: Pairs, forms: list[str]
+) -> tuple[Pairs, list[str]]:
+    """Adds lines that begin with an id and a blank, if they are to be believed beside those with a mark."""
+    whole = spaced(lines, labels)[1]
+    if whole or named:
+        taken = {labels.id_of(label) for label, _ in named}
+        more = [pair for pair in spaced(rest, labels)[0] if labels.id_of(pair[0]) not in taken]
+        if whole or len(named) >= len(more):
+            return [*named, *more], [*forms, *["id caption"] * bool(more)]
+    return named, forms
 
 
-def _bare(lines: Sequence[str], ids: Sequence[str]) -> CaptionFile:
-    if len(lines) == len(ids):
-        ordered = sorted(ids, key=numeric_order)
-        return CaptionFile(dict(zip(ordered, lines, strict=True)), "bare captions in numeric order of the ids")
-    return CaptionFile(
-        {},
-        "unknown",
-        f"its {len(lines)} lines name no sample, and there are {len(ids)} samples: which caption belongs to which "
-        "cannot be known",
-    )
+def _of_json(content: Any, labels: Labels) -> CaptionFile:
+    """What a whole JSON file holds; lines of it are never taken for captions."""
+    if pairs := json_pairs(content, labels):
+        return _without_contradictions(pairs, "JSON", labels)
+    texts = bare_list(content)
+    if texts is not None and len(texts) == len(labels.ids) and not any(labels.resembles(text) for text in texts):
+        ordered = sorted(labels.ids, key=numeric_order)
+        return CaptionFile(dict(zip(ordered, texts, strict=True)), "a list of captions in numeric order of the ids")
+    why = f"it is JSON, but none of the {len(labels.ids)} samples is named with a caption in it"
+    return CaptionFile({}, "unknown", why)
+
+
+def _json(text: str) -> Any:
+    if text.lstrip()[:1] not in ("{", "["):
+        return None
+    try:
+        return parse_json(text, "captions")
+    except UserError:
+        return None
+
+
+def _without_contradictions(pairs: Pairs, form: str, labels: Labels) -> CaptionFile:
+    """Captions by id, without ids to which the file gives different ones."""
+    captions: dict[str, set[str]] = {}
+    for label, caption in pairs:
+        if (name := labels.id_of(label)) is not None:
+            captions.setdefault(name, set()).add(caption)
+    several = sorted(name for name, found in captions.items() if len(found) > 1)
+    problem = f"{len(several)} samples have several different captions, such as {several[0]}" if several else None
+    return CaptionFile({name: next(iter(found)) for name, found in captions.items() if len(found) == 1}, form, problem)
