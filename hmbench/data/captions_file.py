@@ -61,10 +61,10 @@ def read_caption_file(path: Path, ids: Sequence[str]) -> CaptionFile:
             f"{path} has {size / 2**20:.0f} MiB, more than the {MAX_BYTES >> 20} MiB that captions may have.",
             "HM-World's 59,225 captions take about 20 MiB: put the right file there.",
         )
-    text = _decoded(path.read_bytes())
+    text = decoded(path.read_bytes())
     if text.startswith("version https://git-lfs.github.com/spec/"):
         raise UserError(f"{path} is a Git LFS pointer and not the captions.", "Run `git lfs pull`.")
-    found = _captions(text, ids)
+    found = captions_of(text, ids)
     for name, caption in found.captions.items():
         if len(caption) > MAX_CAPTION:
             raise UserError(
@@ -85,7 +85,7 @@ def is_json(text: str) -> bool:
     return _json(text) is not None
 
 
-def _decoded(data: bytes) -> str:
+def decoded(data: bytes) -> str:
     """Text in UTF-8, -16 or -32; a line that is not UTF-8 is taken as Windows writes western languages."""
     for mark, coding in _MARKS.items():
         if data.startswith(mark):
@@ -105,7 +105,8 @@ def _line(data: bytes) -> str:
         return data.decode("cp1252", errors="replace")
 
 
-def _captions(text: str, ids: Sequence[str]) -> CaptionFile:
+def captions_of(text: str, ids: Sequence[str]) -> CaptionFile:
+    """Captions in the text of a file."""
     lines = [line.strip() for line in split_lines(text) if line.strip()]
     if not lines:
         return CaptionFile({}, "empty", "the file is empty")

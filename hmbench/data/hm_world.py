@@ -94,6 +94,10 @@ class HMWorld:
         beside = {place.parent / "caption.txt" for place in self._places.values()}
         return sorted(beside | {self.folder / "caption.txt"})
 
+    def described_by(self, path: Path) -> tuple[str, ...]:
+        """Ids of the samples below the folder of a caption file, which are all that its lines can be about."""
+        return tuple(name for name, place in self._places.items() if path.parent in place.parents)
+
     def absent(self, split: str) -> tuple[str, ...]:
         """Ids that ``splits.json`` lists for a split and that are not in the folder, as a partial copy leaves them."""
         listed = self.folder / "splits.json"
@@ -142,7 +146,7 @@ class HMWorld:
         if self._captions is None:
             self._captions = {}
             for path in self.caption_files():
-                self._captions |= read_captions(path, self._ids)
+                self._captions |= read_captions(path, self.described_by(path))
         return self._captions.get(sample_id)
 
     def revision(self, ids: tuple[str, ...]) -> str:

@@ -23,7 +23,7 @@ def empty_prompts(data: Dataset, ids: Sequence[str]) -> str | None:
     said = f"{len(empty)} of {len(ids)} prompts have no caption ({few}): a model that reads text is given an empty one."
     if isinstance(data, HMWorld):
         for path in data.caption_files():
-            read = read_caption_file(path, data.ids("all"))
+            read = read_caption_file(path, data.described_by(path))
             if read.problem:
                 return f"{said} {path} was read as {read.form}: {read.problem}."
     return said

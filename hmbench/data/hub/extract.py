@@ -12,9 +12,11 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
+from hmbench.data.captions_file import MAX_BYTES
 from hmbench.data.hub.archive import Member, Refuse
+from hmbench.data.hub.several_captions import Piece, by_path
 from hmbench.data.ids import check_id
-from hmbench.durable import flush_folder, flush_tree, storing
+from hmbench.durable import flush_folder, flush_tree, storing, write_bytes
 from hmbench.errors import SampleError, UserError
 
 SAMPLE_FILES = (
@@ -73,6 +75,8 @@ class Extractor:
         self._on_sample = on_sample or (lambda _: None)
         self._open: dict[str, set[str]] = {}
         self._places: dict[str, str] = {}  # id to the folder of the archive that its sample lies in
+        self._met: set[PurePosixPath] = set()  # folders of all samples of the archive, wanted or not
+        self._caption_files: list[Piece] = []
         shutil.rmtree(out / PARTIAL, ignore_errors=True)
 
     @property
@@ -87,8 +91,10 @@ class Extractor:
             self._write_captions(member)
         elif name not in SAMPLE_FILES or not sample:
             self.passed_over[name] += 1
-        elif self._acceptable(member.path.as_posix(), sample) and self._wanted(sample):
-            self._take_wanted(self._id_of(member.path.parent), name, member)
+        elif self._acceptable(member.path.as_posix(), sample):
+            self._met.add(member.path.parent)
+            if self._wanted(sample):
+                self._take_wanted(self._id_of(member.path.parent), name, member)
 
     def _id_of(self, folder: PurePosixPath) -> str:
         """The sample's own name, or one with its folders where another folder has a sample of that name."""
@@ -106,6 +112,7 @@ class Extractor:
         for sample in [s for s, files in self._open.items() if files >= REQUIRED_FILES]:
             if not self.satisfied:
                 self._publish(sample)
+        self._join_captions()
         missing = {sample: sorted(REQUIRED_FILES - files) for sample, files in self._open.items()}
         self.abandon()
         return {sample: files for sample, files in missing.items() if files}
@@ -166,14 +173,23 @@ class Extractor:
         """Keeps the captions; further files of them, as in parts that are archives of their own, are added."""
         temporary, path = self.out / PARTIAL / CAPTIONS, self.out / CAPTIONS
         self._write(temporary, member)
+        more = temporary.read_bytes() if member.size <= MAX_BYTES else b""  # nobody reads a larger one
+        self._caption_files.append((member.path.parent, more))
         if path.is_file():
-            before, more = path.read_bytes(), temporary.read_bytes()
-            if more.strip() in before:
+            before = path.read_bytes()
+            if set(more.split(b"\n")) <= {*before.split(b"\n"), b""}:
                 temporary.unlink()
                 return
             temporary.write_bytes(before.rstrip(b"\n") + b"\n" + more)
         _move(temporary, path)
         self.captions = True
+
+    def _join_captions(self) -> None:
+        """Where one name stands for several samples, or a file for some of them, captions go by path."""
+        folders = {folder for folder, _ in self._caption_files}
+        if folders and (len(folders) > 1 or self.renamed):
+            path = self.out / CAPTIONS
+            write_bytes(path, by_path(self._caption_files, sorted(self._met), path.read_bytes()))
 
     def _write(self, path: Path, member: Member) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
