@@ -47,12 +47,13 @@ RECORDS = ("weights", "settings", "options", "environment", "tracker_settings", 
 """Fields of an entry that the table of entries holds as JSON."""
 
 
-def write_dataset(entries: Sequence[Entry], folder: Path) -> None:
+def write_dataset(entries: Sequence[Entry], folder: Path, *, repo: str = "OWNER/NAME") -> None:
     """Writes ``data/*.parquet`` and the data set card ``README.md``.
 
     Args:
         entries: What to publish.
         folder: Where.
+        repo: What the card calls the data set.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -66,10 +67,10 @@ def write_dataset(entries: Sequence[Entry], folder: Path) -> None:
         types = {"string": pa.string(), "float": pa.float64(), "int": pa.int64()}
         table = pa.Table.from_pylist(list(rows), schema=pa.schema([(n, types[t]) for n, t in schema]))
         pq.write_table(table, folder / "data" / f"{name}.parquet", compression="zstd")
-    write_text(folder / "README.md", card(entries))
+    write_text(folder / "README.md", card(entries, repo))
 
 
-def card(entries: Sequence[Entry]) -> str:
+def card(entries: Sequence[Entry], repo: str) -> str:
     """The data set card: what the Hub reads, then what people read."""
     configs = "".join(
         f"- config_name: {name}\n  data_files: data/{name}.parquet\n"
@@ -86,7 +87,7 @@ def card(entries: Sequence[Entry]) -> str:
         f"configs:\n{configs}---\n\n# hmbench leaderboard\n\n"
         "Scores of video world models on hybrid memory, clip by clip and re-entry by re-entry.\n\n"
         "```python\nfrom datasets import load_dataset\n"
-        'values = load_dataset("OWNER/NAME", "values", split="train")\n```\n\n'
+        f'values = load_dataset("{repo}", "values", split="train")\n```\n\n'
         f"{len(entries)} entries. A value that is missing was not measured; it is never 0. Measured on:\n\n"
         + "\n".join(lines)
         + "\n\nNumbers only: no video, no caption. Their licence is Apache-2.0, as hmbench's.\n"
@@ -123,7 +124,7 @@ def push(
         raise UserError("There is no entry to publish.", "Add one: `python -m leaderboard add RUN --name NAME`.")
     if site is not None:
         check_site(site, licence)
-    write_dataset(entries, staging)
+    write_dataset(entries, staging, repo=repo)
     addresses = [str(api.create_repo(repo, repo_type="dataset", private=private, exist_ok=True))]
     api.upload_folder(repo_id=repo, repo_type="dataset", folder_path=staging, commit_message="Leaderboard entries")
     if site is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import tempfile
@@ -170,6 +171,26 @@ def _submit(out: Path) -> None:
         accept(_made(_evaluate), name=name, results=out, replace=True)
 
 
+def _looked_at(folder: Path) -> None:
+    from report.pages.stage import make_run
+
+    for name in ("one", "other"):
+        make_run(folder / name, clips=2, videos=2)
+
+
+def _report(out: Path) -> None:
+    from unittest.mock import patch
+
+    from hmbench.report.pages.content import Site
+    from hmbench.report.pages.from_runs import boards_from_runs
+    from hmbench.report.pages.site import Videos, write_site
+
+    runs = sorted(_made(_looked_at).iterdir())
+    with patch.dict(os.environ, HMBENCH_CACHE=str(out / "cache")):
+        content = Site(title="t", lead="l", boards=tuple(boards_from_runs(runs)))
+        write_site(content, out / "site", videos=Videos(which="all", workers=1))
+
+
 def _train(out: Path) -> None:
     from training_toys import Waves, pico
 
@@ -186,4 +207,5 @@ JOBS = (
     Job(name="data index", work=_index),
     Job(name="data download", work=_download, results=_samples),
     Job(name="leaderboard add", work=_submit),
+    Job(name="report", work=_report),
 )

@@ -85,6 +85,7 @@ def test_entries_and_site_are_pushed(tmp_path, entries) -> None:
         assert set(there) == {"README.md", "data/values.parquet", "data/events.parquet", "data/entries.parquet"}
         assert there["data/values.parquet"] == (tmp_path / "staging" / "data" / "values.parquet").read_bytes()
         assert b"config_name: values" in there["README.md"]
+        assert b'load_dataset("me/board", "values"' in there["README.md"], "a line to copy and run"
         pages = hub.files["spaces/me/board"]
         assert pages["index.html"] == (tmp_path / "site" / "index.html").read_bytes()
         assert b"sdk: static" in pages["README.md"]

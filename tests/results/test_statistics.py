@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.stats import permutation_test
 
 from hmbench.results.intervals import Scenes, difference_interval
 from hmbench.results.statistics import EXACT_SCENES, MIN_TEST_SCENES, holm, paired_test, scene_p, sign_flip_p
@@ -181,3 +182,19 @@ def test_holm_of_nothing_and_of_ones() -> None:
 def test_lengths_are_checked() -> None:
     with pytest.raises(ValueError, match="equally many clips"):
         paired_test(np.zeros(2), np.zeros(3), ["a"] * 2)
+
+
+@pytest.mark.parametrize("count", [2, 7, 13, 14, 40])
+def test_sign_flips_are_those_of_scipy(count: int) -> None:
+    rng = np.random.default_rng(count)
+    for differences in (rng.normal(size=count), rng.integers(-1, 2, size=count) / 3.0, rng.normal(0.5, 1, size=count)):
+        expected = permutation_test(
+            (differences,),
+            lambda x, axis: np.sum(x, axis=axis),
+            permutation_type="samples",
+            vectorized=True,
+            n_resamples=2**EXACT_SCENES if count <= EXACT_SCENES else 9999,
+            rng=np.random.default_rng(3),
+        ).pvalue
+        got = sign_flip_p(differences, seed=3)
+        assert got == (pytest.approx(expected, abs=1e-12) if differences.any() else 1.0)

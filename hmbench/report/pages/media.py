@@ -8,6 +8,7 @@ together (`GOP`), so that scrubbing and stepping are exact and quick.
 
 from __future__ import annotations
 
+import filecmp
 import hashlib
 import shutil
 from collections import Counter
@@ -113,7 +114,7 @@ def place(path: Path, folder: Path) -> str:
     """Copies a cached file into a site, once; returns its name."""
     name = path.name
     target = folder / name
-    if not target.is_file() or target.stat().st_size != path.stat().st_size:
+    if not target.is_file() or not filecmp.cmp(path, target, shallow=False):  # a copy may have been cut off
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
     return name

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import jinja2
 from markupsafe import Markup
 
+from hmbench.durable import sweep
 from hmbench.errors import UserError
+from hmbench.files import write_text
 from hmbench.report.pages import views
 from hmbench.report.pages.colours import UNKNOWN, verdict_colours
 from hmbench.report.pages.content import Board, Metric, Site
@@ -148,6 +150,8 @@ def _check_size(plans: Mapping[str, Plan], videos: Videos) -> None:
 def _claim(out: Path) -> None:
     if out.exists() and not out.is_dir():
         raise UserError(f"{out} is a file.", "Give a folder for the site.")
+    if out.is_dir():
+        sweep(out)  # of a build that was stopped as it began
     if out.is_dir() and any(out.iterdir()) and not (out / MARKER).is_file():
         raise UserError(f"{out} holds something else than a site of hmbench.", "Give a new or empty folder.")
     out.mkdir(parents=True, exist_ok=True)
@@ -203,7 +207,7 @@ class _Writer:
 
     def assets(self) -> None:
         """Style, scripts, libraries and their licences; the marker first, so that a stopped build can go on."""
-        write_page(self.out / MARKER, json.dumps({"made by": "hmbench", "version": metadata.version("hmbench")}) + "\n")
+        write_text(self.out / MARKER, json.dumps({"made by": "hmbench", "version": metadata.version("hmbench")}) + "\n")
         write_page(self.out / ".nojekyll", "")
         target = self.out / "assets"
         shutil.copytree(HERE / "static", target, dirs_exist_ok=True)
