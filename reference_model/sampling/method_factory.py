@@ -28,6 +28,7 @@ from reference_model.sampling.pipeline import HydraPipeline
 from reference_model.sampling.running import FORMATS, Running, compile_blocks
 from reference_model.sampling.world_model import (
     HydraWorldModel,
+    check_world,
     clip_grids,
     in_a_sentence,
     load_pipeline,
@@ -53,6 +54,7 @@ COMMON: dict[str, tuple[Any, Any]] = {
     "device": (str, "cpu"),
     "checkpoint": (Path | None, None),
     "seed_weights": (int, 0),
+    "world": (str | None, None),
     **SAMPLER,
     **_options(Running, optional=False),
 }
@@ -79,8 +81,9 @@ class MethodFactory:
     """Builds a method's world model.
 
     Options are ``profile`` (mini, nano or paper), ``device``, ``checkpoint`` (folder of a saved pipeline),
-    ``seed_weights`` (of untrained weights), ``steps``, ``guidance``, ``shift``, ``stochastic``, those of a run
-    (`reference_model.sampling.running.Running`), and each setting of the memory; None means the model's own.
+    ``seed_weights`` (of untrained weights), ``world`` (on which the shipped weights were trained), ``steps``,
+    ``guidance``, ``shift``, ``stochastic``, those of a run (`reference_model.sampling.running.Running`), and each
+    setting of the memory; None means the model's own.
 
     Args:
         method: What to build.
@@ -132,19 +135,22 @@ def build(method: Method, common: dict[str, Any], changes: dict[str, Any]) -> Hy
         raise UserError(
             f"{method.name} cannot work in profile {common['profile']}: {error}.", "Choose another profile or memory."
         ) from error
+    check_world(config, common["checkpoint"], common["world"])
     running = Running(**{field.name: common[field.name] for field in fields(Running)})
     if common["profile"] == "paper" or is_large(common["checkpoint"]):
         return _large(method, common, changes, running.for_large(), device)
     running.for_small()
     pipeline, weights, trained = load_pipeline(
-        config, common["checkpoint"], common["seed_weights"], kind=method.pipeline
+        config, common["checkpoint"], common["seed_weights"], kind=method.pipeline, world=common["world"]
     )
     _set(pipeline, method, common, changes, trained=trained)
     pipeline.to(device)
     info = _info(method, pipeline, weights, None if trained else common["seed_weights"])
     compiled = compile_blocks(pipeline.transformer, running.compile, device)
-    info = replace(info, settings={**info.settings, "compiled": compiled})
-    return HydraWorldModel(pipeline, tell_stand_in(info, config, common["checkpoint"]), batch=running.batch)
+    trained_on = {"trained_on": common["world"]} if common["world"] else {}
+    info = replace(info, settings={**info.settings, "compiled": compiled, **trained_on})
+    info = tell_stand_in(info, config, common["checkpoint"], common["world"])
+    return HydraWorldModel(pipeline, info, batch=running.batch)
 
 
 def _large(

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from safetensors import SafetensorError
 
+from hmbench.data.mini_world.splits import EASY_VERSION
 from hmbench.digests import content_digest
 from hmbench.errors import SampleError, UserError, did_you_mean
 from hmbench.networks.untrusted import check_finite, check_weight_file
@@ -37,6 +38,8 @@ from reference_model.sampling.saved import load_saved
 
 WEIGHTS = Path(__file__).parent.parent / "weights"
 """Trained weights shipped with the package: a saved pipeline for each recipe that has them."""
+WORLDS = {"mini": "", "mini-easy": "easy-"}
+"""World that weights were trained on, and what stands for it in their folder's name, between preset and method."""
 
 
 class HydraWorldModel:
@@ -105,16 +108,17 @@ class HydraWorldModel:
             ) from error
 
 
-def tell_stand_in(info: ModelInfo, config: HydraConfig, checkpoint: Path | None) -> ModelInfo:
+def tell_stand_in(info: ModelInfo, config: HydraConfig, checkpoint: Path | None, world: str | None = None) -> ModelInfo:
     """`info`, with a notice if smaller shipped weights stand in for those of the recipe that was asked for.
 
     Args:
         info: What is recorded of the model.
         config: The recipe that was asked for.
         checkpoint: As given; weights that somebody chose need no notice.
+        world: As given.
     """
-    folder = shipped_folder(config.name)
-    if checkpoint is not None or folder is None or folder.name == config.name:
+    folder = shipped_folder(config.name, world)
+    if checkpoint is not None or folder is None or folder.name == shipped_name(config.name, world):
         return info
     return replace(
         info,
@@ -235,8 +239,32 @@ def usable_device(name: str) -> torch.device:
     return device
 
 
+def check_world(config: HydraConfig, checkpoint: Path | None, world: str | None) -> None:
+    """Refuses a world whose weights nobody shipped, before anything else stands in for them.
+
+    Raises:
+        UserError: If there is no such world, no such weights, or a checkpoint was chosen too.
+    """
+    if world is None:
+        return
+    if world not in WORLDS:
+        raise UserError(f"There is no world {world!r} of the reference model.", did_you_mean(world, WORLDS))
+    if checkpoint is not None:
+        raise UserError("Options checkpoint and world both choose weights.", "Leave one of them out.")
+    if shipped_folder(config.name, world) is None:
+        raise UserError(
+            f"No weights of {config.name} that were trained on {world} ship with this version.",
+            f"Leave out --option world={world}: the weights of the whole mini world run on it too. Or train your own: "
+            f"`hmbench train-reference --data {world}`.",
+        )
+
+
 def load_pipeline(
-    config: HydraConfig, checkpoint: Path | None, seed: int, kind: type[HydraPipeline] = HydraPipeline
+    config: HydraConfig,
+    checkpoint: Path | None,
+    seed: int,
+    kind: type[HydraPipeline] = HydraPipeline,
+    world: str | None = None,
 ) -> tuple[HydraPipeline, dict[str, str], bool]:
     """The pipeline, digests of its weight files, and whether they were trained.
 
@@ -245,13 +273,14 @@ def load_pipeline(
         checkpoint: Folder or file; None: shipped weights under the recipe's name, or untrained ones.
         seed: Of untrained weights.
         kind: Class of the pipeline, for rival samplers.
+        world: Which shipped weights: those trained on this one of `WORLDS`; None: on the mini world.
 
     Raises:
         UserError: If there are no such weights, or they do not fit.
     """
     folder = checkpoint if checkpoint is not None and checkpoint.is_dir() else None
     if checkpoint is None:
-        folder = shipped_folder(config.name)
+        folder = shipped_folder(config.name, world)
     if folder is not None:
         pipeline = _load_folder(folder, kind)
         if isinstance(pipeline.vae, MiniVideoCodec):
@@ -282,12 +311,32 @@ def load_pipeline(
     return pipeline, {checkpoint.name: file_digest(checkpoint)}, True
 
 
-def shipped_folder(name: str) -> Path | None:
-    """Weights shipped under a name ``<preset>-<method>``, or None.
+def shipped_name(name: str, world: str | None = None) -> str:
+    """Where a recipe's weights stand: ``<preset>-<method>``, and ``<preset>-easy-<method>`` if trained on `mini-easy`.
+
+    >>> shipped_name("nano-hydra"), shipped_name("nano-hydra", "mini-easy")
+    ('nano-hydra', 'nano-easy-hydra')
+    """
+    preset, dash, method = name.partition("-")
+    return f"{preset}{dash}{WORLDS[world or 'mini']}{method}"
+
+
+def world_of_data(data: str) -> str:
+    """The one of `WORLDS` that clips of that name belong to, as ``train.json`` names them.
+
+    >>> world_of_data("mini-easy-v1 generator 3, easy-train split"), world_of_data("mini-v1 and mini-easy-v1")
+    ('mini-easy', 'mini')
+    """
+    return "mini-easy" if data.startswith(EASY_VERSION) else "mini"
+
+
+def shipped_folder(name: str, world: str | None = None) -> Path | None:
+    """Weights shipped for a recipe ``<preset>-<method>``, or None; one world's never stand in for another's.
 
     As long as nobody trained ``mini-hydra``, ``nano-hydra`` stands in for it: the record says at which size it works.
     """
-    for candidate in (name, name.replace("mini-", "nano-", 1)):
+    for recipe_name in (name, name.replace("mini-", "nano-", 1)):
+        candidate = shipped_name(recipe_name, world)
         if (WEIGHTS / candidate / "model_index.json").is_file():
             return WEIGHTS / candidate
     return None

@@ -1,5 +1,7 @@
 """Puts a finished run's model where the package finds it: ``reference_model/weights/<preset>-<memory>/``.
 
+A run on the easy world goes to ``<preset>-easy-<memory>/``, which ``--option world=mini-easy`` chooses.
+
 Usage: ``python -m reference_model.training.ship runs/nano-hydra [--steps 2] [--note "what a reader must know"]``
 """
 
@@ -15,6 +17,7 @@ import torch
 
 from reference_model.model.transformer import HydraTransformer3DModel
 from reference_model.released.checkpoint import file_digest
+from reference_model.sampling.world_model import shipped_name, world_of_data
 from reference_model.training.disk import replacing_folder, write_atomically
 from reference_model.training.export import DIGESTS, MODEL_FILE
 from reference_model.training.stop import TrainingStoppedError
@@ -46,8 +49,9 @@ def ship(run: Path, weights: Path = WEIGHTS, *, steps: int | None = None, note: 
     for name, digest in json.loads((run / DIGESTS).read_text(encoding="utf-8")).items():
         if file_digest(run / name) != digest:
             raise TrainingStoppedError(f"{run / name} is not what the run wrote.", "Train it again.")
-    config = json.loads((run / "train.json").read_text(encoding="utf-8"))["config"]
-    name = str(config["model"]["name"])
+    asked = json.loads((run / "train.json").read_text(encoding="utf-8"))
+    config, world = asked["config"], world_of_data(str(asked["data"]))
+    name = shipped_name(str(config["model"]["name"]), world)
     target = weights / name
     with replacing_folder(target) as part:
         for component in _COMPONENTS:
@@ -58,8 +62,10 @@ def ship(run: Path, weights: Path = WEIGHTS, *, steps: int | None = None, note: 
         if steps is not None:
             text = json.dumps({**json.loads((part / "model_index.json").read_text("utf-8")), "steps": steps}, indent=2)
             (part / "model_index.json").write_text(f"{text}\n", encoding="utf-8")
-        with (part / "README.md").open("a", encoding="utf-8") as card:
-            card.write(f"\n{note}\n" if note else "")
+        title, rest = (part / "README.md").read_text(encoding="utf-8").split("\n", 1)
+        assert title.startswith("# "), title
+        card = f"# {name}\n{rest}" + (f"\n{note}\n" if note else "")
+        (part / "README.md").write_text(card, encoding="utf-8")
     return target
 
 

@@ -155,6 +155,27 @@ def test_shipped_weights_are_used_when_there_are_any(model, prompt, tmp_path, mo
     assert not np.array_equal(found.generate(prompt, seed=3), model.generate(prompt, seed=3))
 
 
+def test_weights_of_the_easy_world_are_asked_for_and_never_stand_in(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(world_model, "WEIGHTS", tmp_path)
+    easy = hydra(profile="nano", steps=1, seed_weights=7)
+    easy.pipeline.save_pretrained(tmp_path / "nano-easy-hydra")
+    assert hydra(profile="nano").info.trained is False, "nothing of the mini world is there"
+    found = hydra(profile="nano", world="mini-easy")
+    assert found.info.trained is True and found.info.settings["trained_on"] == "mini-easy"
+    stored = torch.cat([p.flatten() for p in found.pipeline.transformer.parameters()])
+    assert torch.equal(stored, torch.cat([p.flatten() for p in easy.pipeline.transformer.parameters()]))
+    assert "nano-easy-hydra stands in for it" in (hydra(profile="mini", world="mini-easy").info.notice or "")
+    for options, said in (
+        ({"world": "mini"}, "No weights of nano-hydra that were trained on mini ship"),
+        ({"world": "mini-hard"}, "There is no world 'mini-hard'"),
+        ({"world": "mini-easy", "checkpoint": tmp_path / "nano-easy-hydra"}, "checkpoint and world both choose"),
+    ):
+        with pytest.raises(UserError, match=said):
+            hydra(profile="nano", **options)
+    easy.pipeline.save_pretrained(tmp_path / "nano-hydra")
+    assert "trained_on" not in hydra(profile="nano").info.settings
+
+
 def test_a_saved_pipeline_and_a_file_of_weights_are_checkpoints(model, prompt, tmp_path):
     source = hydra(profile="nano", steps=1, seed_weights=7)
     source.pipeline.save_pretrained(tmp_path / "saved")

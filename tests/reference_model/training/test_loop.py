@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -386,6 +387,13 @@ def test_a_finished_run_can_be_shipped_and_a_changed_one_cannot(tmp_path, finish
     model = create_model(str(folder), profile="mini", device="cpu")
     assert {value.dtype for value in model.pipeline.transformer.state_dict().values()} == {torch.float32}
     assert not (folder / "checkpoints").exists() and (folder / "loss.png").is_file()
+    assert (folder / "README.md").read_text().startswith("# pico-hydra\n\nMemory ")
+    easy = shutil.copytree(finished / "run", tmp_path / "easy")
+    record = json.loads((easy / "train.json").read_text())
+    (easy / "train.json").write_text(json.dumps({**record, "data": "mini-easy-v1 generator 3, easy-train split"}))
+    there = ship_module.ship(easy, tmp_path)
+    assert there == tmp_path / "pico-easy-hydra"
+    assert (there / "README.md").read_text().startswith("# pico-easy-hydra\n\nMemory ")
     with pytest.raises(TrainingStoppedError, match="holds no finished model"):
         ship_module.ship(tmp_path, tmp_path)
     weights = folder / "transformer" / "diffusion_pytorch_model.safetensors"

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
+from hmbench.data.mini_world.spec import VERSION
+from hmbench.data.mini_world.splits import EASY_VERSION
 from hmbench.registry import create_model
 from reference_model.released.checkpoint import file_digest
 from reference_model.training.ship import LARGEST, WEIGHTS
 
+NAME = re.compile(r"(?P<preset>[a-z]+)-(?P<world>easy-)?(?P<method>.+)")
 SHIPPED = sorted(folder.parent for folder in WEIGHTS.glob("*/model_index.json"))
 ALL_TOGETHER = 100_000_000
 
@@ -35,7 +39,9 @@ def test_files_are_what_the_run_wrote(folder):
 def test_the_card_tells_how_they_were_made(folder):
     card = (folder / "README.md").read_text()
     asked = json.loads((folder / "train.json").read_text())
-    assert card.startswith(f"# {folder.name}\n") and asked["config"]["model"]["name"] == folder.name
+    preset, world, method = NAME.fullmatch(folder.name).groups()
+    assert card.startswith(f"# {folder.name}\n") and asked["config"]["model"]["name"] == f"{preset}-{method}"
+    assert asked["data"].startswith(EASY_VERSION if world else f"{VERSION} ")
     for part in (
         "| data |",
         "| command | `hmbench train-reference",
@@ -50,22 +56,26 @@ def test_the_card_tells_how_they_were_made(folder):
 
 @pytest.mark.parametrize("folder", SHIPPED, ids=lambda folder: folder.name)
 def test_they_load_by_name(folder):
-    preset, _, method = folder.name.partition("-")
-    info = create_model(method, profile=preset, device="cpu").info
+    preset, world, method = NAME.fullmatch(folder.name).groups()
+    options = {"world": "mini-easy"} if world else {}
+    info = create_model(method, profile=preset, device="cpu", options=options).info
     assert info.trained is True and info.notice is None
     digests = json.loads((folder / "digests.json").read_text())
     assert info.weights == digests
 
 
-def test_rivals_were_trained_alike():
+@pytest.mark.parametrize("world", [None, "easy-"])
+def test_rivals_were_trained_alike(world):
     """Same data, codec, steps, batch, seed: only then may their rows stand side by side."""
-    asked = [json.loads((folder / "train.json").read_text()) for folder in SHIPPED if folder.name.startswith("nano-")]
+    rivals = [f for f in SHIPPED if NAME.fullmatch(f.name).group("preset", "world") == ("nano", world)]
+    assert world or len(rivals) >= 7
+    asked = [json.loads((folder / "train.json").read_text()) for folder in rivals]
     for field in ("data", "revision", "seed", "base"):
         assert len({row.get(field) for row in asked}) <= 1, field
     for field in ("steps", "optimizer", "run", "codec"):
         assert len({json.dumps(row["config"][field], sort_keys=True) for row in asked}) <= 1, field
-    codecs = {json.loads((f / "digests.json").read_text())["vae/diffusion_pytorch_model.safetensors"] for f in SHIPPED
-              if f.name.startswith("nano-")}  # fmt: skip
+    digests = [json.loads((folder / "digests.json").read_text()) for folder in rivals]
+    codecs = {digest["vae/diffusion_pytorch_model.safetensors"] for digest in digests}
     assert len(codecs) <= 1
 
 
