@@ -121,11 +121,16 @@ def write_prompts(
     Returns:
         Ids that were written.
     """
-    out.mkdir(parents=True, exist_ok=True)
     marker = out / "prompts.json"
     asked = {"data": data.name, "revision": data.revision(tuple(ids)), "form": vars(form), "samples": list(ids)}
-    if marker.is_file() and read_json(marker, kind=dict).get("form") != asked["form"]:
+    convention(form.cameras)
+    before = read_json(marker, kind=dict) if marker.is_file() else asked
+    if before.get("form") != asked["form"]:
         raise UserError(f"{out} holds prompts in another form.", "Take another folder.")
+    same = before.get("samples") == asked["samples"]
+    if before.get("data") != asked["data"] or (same and before.get("revision") != asked["revision"]):
+        raise UserError(f"{out} holds prompts of other data ({before.get('data')}).", "Take another folder.")
+    out.mkdir(parents=True, exist_ok=True)
     write_text(marker, json.dumps(asked, indent=1))
     write_text(out / "README.txt", _note(form))
     done = []

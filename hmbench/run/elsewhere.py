@@ -11,9 +11,12 @@ uncompressed zip and answers with the video's bytes, or with an error status and
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import io
+import os
 import shlex
+import signal
 import subprocess
 import tempfile
 import time
@@ -48,6 +51,8 @@ class Elsewhere(ABC):
     """
 
     info: ModelInfo
+    place: str
+    """Address or command, for messages."""
 
     def __init__(self, form: PromptForm, timeout: float, retries: int) -> None:
         if timeout <= 0 or retries < 0:
@@ -64,7 +69,11 @@ class Elsewhere(ABC):
             folder, answer = Path(scratch) / "prompt", Path(scratch) / "answer.mp4"
             write_prompt(folder, "clip", prompt, self.form, seed=seed)
             self._answer(folder, answer)
-            video = read_video(answer, frames=prompt.num_target_frames)
+            try:
+                video = read_video(answer, frames=prompt.num_target_frames)
+            except SampleError as error:  # the file is gone when this is read: what it said is told instead
+                what = error.what.replace(str(answer), f"The answer of {self.place} ({answer.name})")
+                raise SampleError(what + _said_in(answer), "The model's own log may say why.") from error
         return video if video.shape[1:3] == prompt.size else resize_video(video, *prompt.size)
 
     @abstractmethod
@@ -89,7 +98,8 @@ class RemoteModel(Elsewhere):
         super().__init__(form, timeout, retries)
         if not address.startswith(("http://", "https://")):
             raise UserError(f"{address!r} is no address of a model.", "Give http://host:port.")
-        self.address, self.wait = address.rstrip("/"), wait
+        self.place = self.address = address.rstrip("/")
+        self.wait = wait
         answer = self._request("/info", None, limit=1 << 20).decode("utf-8", "replace")
         said = parse_json(answer or "{}", f"The answer of {address}/info", kind=dict)
         self.info = info_of(said, fallback="remote", form=form)
@@ -108,18 +118,16 @@ class RemoteModel(Elsewhere):
             if tried:
                 time.sleep(wait)
                 wait *= 2
-            # whoever makes the model has seen that the address begins with http
-            request = urllib.request.Request(self.address + path, body, {"Content-Type": "application/zip"})  # noqa: S310
             try:
-                with urllib.request.urlopen(request, timeout=self.timeout) as answer:  # noqa: S310
-                    content: bytes = answer.read(limit + 1)
-                if len(content) > limit:
-                    raise SampleError(f"{self.address} answers with more than {limit >> 20} MiB.", "Send a video.")
-                return content
+                return self._once(path, body, limit)
             except urllib.error.HTTPError as error:
                 said = f"{error.code} {error.read(500).decode('utf-8', 'replace').strip() or error.reason}"
+                if (where := error.headers.get("Location")) and 300 <= error.code < 400:
+                    said = f"{error.code}, go to {where[:200]}"
                 if error.code not in AGAIN:
                     raise SampleError(f"{self.address}{path} answers: {said}", "See the server's own log.") from error
+                asked = error.headers.get("Retry-After", "")
+                wait = min(float(asked), self.timeout) if asked.isdecimal() and len(asked) < 9 else wait
             except TimeoutError as error:  # the model may be at work on it: a second request would take as long
                 raise SampleError(
                     f"{self.address}{path} gave no answer in {self.timeout:g} s.", "Give --option timeout=SECONDS."
@@ -129,10 +137,41 @@ class RemoteModel(Elsewhere):
                     said = f"no connection in {self.timeout:g} s"
                 else:
                     said = str(getattr(error, "reason", error) or type(error).__name__)
+            except ValueError as error:
+                raise UserError(f"{self.address!r} is no address: {error}.", "Give http://host:port.") from error
         raise UserError(
             f"{self.address} cannot be reached: {said} ({self.retries + 1} tries).",
             "Start the model's server, or check the address.",
         )
+
+    def _once(self, path: str, body: bytes | None, limit: int) -> bytes:
+        """One request; a server that sends on and on has the same time as one that is silent."""
+        end = time.monotonic() + self.timeout
+        # whoever makes the model has seen that the address begins with http
+        request = urllib.request.Request(self.address + path, body, {"Content-Type": "application/zip"})  # noqa: S310
+        pieces, size = [], 0
+        with _OPENER.open(request, timeout=self.timeout) as answer:
+            while piece := answer.read1(1 << 20):
+                pieces.append(piece)
+                size += len(piece)
+                if size > limit:
+                    raise SampleError(f"{self.address} answers with more than {limit >> 20} MiB.", "Send a video.")
+                if time.monotonic() > end:
+                    raise TimeoutError
+            said = answer.headers.get("Content-Length", "")
+        if said.isdecimal() and size < int(said):
+            raise ConnectionError(f"the answer ended after {size} of {said} bytes")
+        return b"".join(pieces)
+
+
+class _NoRedirectOfPrompts(urllib.request.HTTPRedirectHandler):
+    """What is sent to another place arrives there without its body: only questions may be sent on."""
+
+    def redirect_request(self, req: urllib.request.Request, *given: Any) -> urllib.request.Request | None:
+        return super().redirect_request(req, *given) if req.get_method() == "GET" else None
+
+
+_OPENER = urllib.request.build_opener(_NoRedirectOfPrompts)
 
 
 class CommandModel(Elsewhere):
@@ -153,27 +192,64 @@ class CommandModel(Elsewhere):
             raise UserError(f"{command!r} is no command: {error}.", "Quote it as in a shell.") from error
         if not self.command:
             raise UserError("No command was given.", "For example --model 'command:python my_model.py'.")
+        self.place = shlex.join(self.command)[:200]
         self.info = info_of({"name": Path(self.command[-1]).stem, "settings": {"command": command}}, "command", form)
 
     def _answer(self, folder: Path, answer: Path) -> None:
         for tried in range(self.retries + 1):
-            try:
-                done = subprocess.run(
-                    [*self.command, str(folder), str(answer)],
-                    capture_output=True, timeout=self.timeout, check=False, stdin=subprocess.DEVNULL,
-                )  # fmt: skip
-            except subprocess.TimeoutExpired as error:
-                raise SampleError(
-                    f"{self.command[0]} gave no answer in {self.timeout:g} s.", "Give --option timeout=SECONDS."
-                ) from error
-            except OSError as error:
-                raise UserError(f"{self.command[0]} cannot be run: {error.strerror}.", "Check the command.") from error
-            if done.returncode == 0 and answer.is_file():
+            log = answer.with_suffix(".log")
+            code = self._run([*self.command, str(folder), str(answer)], log)
+            if code == 0 and answer.is_file():
                 return
             if tried == self.retries:
-                last = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or ["it said nothing"]
-                why = f"ended with code {done.returncode}" if done.returncode else f"wrote no {answer.name}"
+                last = _end_of(log).splitlines()[-1:] or ["it said nothing"]
+                why = f"ended with code {code}" if code else f"wrote no {answer.name}"
                 raise SampleError(f"{shlex.join(self.command)} {why}: {last[0][:300]}", "Run it by hand on a prompt.")
+
+    def _run(self, command: list[str], log: Path) -> int:
+        """The exit code; what it says goes to a file. Whatever it started ends with it when its time is over."""
+        with log.open("wb") as said:
+            try:
+                process = subprocess.Popen(
+                    command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True
+                )
+            except OSError as error:
+                raise UserError(f"{command[0]} cannot be run: {error.strerror}.", "Check the command.") from error
+            try:
+                return process.wait(self.timeout)
+            except subprocess.TimeoutExpired as error:
+                raise SampleError(
+                    f"{command[0]} gave no answer in {self.timeout:g} s.", "Give --option timeout=SECONDS."
+                ) from error
+            finally:
+                if process.poll() is None:
+                    _stop_group(process)
+
+
+def _stop_group(process: subprocess.Popen[bytes]) -> None:
+    """Ends a process and those that it started."""
+    if hasattr(os, "killpg"):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
+    process.wait()
+
+
+def _end_of(path: Path, most: int = 4000) -> str:
+    """The end of a text file."""
+    with path.open("rb") as opened:
+        opened.seek(max(0, path.stat().st_size - most))
+        return opened.read().decode("utf-8", "replace").strip()
+
+
+def _said_in(answer: Path) -> str:
+    """What stands in an answer that is text and no video."""
+    start = answer.read_bytes()[:400] if answer.is_file() else b""
+    try:
+        text = " ".join(start.decode("utf-8").split())
+    except UnicodeDecodeError:
+        return ""
+    return f" It says: {text[:200]}" if text.isprintable() and text else ""
 
 
 def info_of(said: dict[str, Any], fallback: str, form: PromptForm) -> ModelInfo:

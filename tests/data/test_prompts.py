@@ -102,6 +102,12 @@ def test_a_folder_of_prompts(tmp_path: Path) -> None:
     assert write_prompts(data, ids, tmp_path / "out", PromptForm()) == []
     with pytest.raises(UserError, match="holds prompts in another form"):
         write_prompts(data, ids, tmp_path / "out", PromptForm(cameras="opengl"))
+    data.name = "others"
+    with pytest.raises(UserError, match="holds prompts of other data \\(disc\\)"):
+        write_prompts(data, ids, tmp_path / "out", PromptForm())
+    with pytest.raises(UserError, match="no camera convention 'fisheye'"):
+        write_prompts(data, ids, tmp_path / "none", PromptForm(cameras="fisheye"))
+    assert not (tmp_path / "none").exists()
     assert "hmbench score --predictions" in (tmp_path / "out" / "README.txt").read_text()
 
 
