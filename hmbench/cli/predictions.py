@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of predictions.")]
 DataSpec = Annotated[str | None, typer.Argument(metavar="DATA", help="As --data, which is 'mini' if nothing is said.")]
 SHOWN = 20
+LONG = 12
+"""A verdict of more letters stands below the table."""
 
 
 def register(app: typer.Typer) -> None:
@@ -101,15 +103,22 @@ def show(checked: Checked, known: Sequence[str]) -> None:
         kinds.setdefault(kind_of(look), []).append(look.sample)
     table = Table(header_style="bold")
     for name in ("predictions", "frames", "rate", "size", "lasts", "stored as", "verdict"):
-        table.add_column(name, overflow="fold")
+        table.add_column(name, overflow="fold", min_width=len(name))
+    said: dict[str, int] = {}
     for kind, samples in list(kinds.items())[:SHOWN]:
         name, seed, number = samples[0].rpartition(", seed ")
         first = f"{short_id(name, known)}{seed}{number}" if seed else short_id(number, known)
         who = first if len(samples) == 1 else f"{len(samples)}, for example {first}"
-        table.add_row(*(escape(cell) for cell in (who, *kind)))
+        *cells, verdict = kind
+        if len(verdict) > LONG:  # a sentence stands below, where it is as wide as the screen
+            number_of = said.setdefault(verdict, len(said) + 1)
+            verdict = f"{'fits' if verdict.startswith('fits') else 'no'}, see {number_of}"
+        table.add_row(*(escape(cell) for cell in (who, *cells, verdict)))
     if len(kinds) > SHOWN:
         table.add_row(f"and {len(kinds) - SHOWN} more kinds")
     screen.print(table)
+    for sentence, place in said.items():
+        screen.print(f"{place}: {sentence}.", markup=False, highlight=False, soft_wrap=True)
 
 
 def _as_json(checked: Checked) -> dict[str, Any]:

@@ -40,7 +40,8 @@ def find_predictions(folder: Path, ids: Sequence[str], match: str | None = None)
         ids: The samples.
         match: How files are named: a pattern with ``{id}`` such as ``{id}_seed0.mp4`` (other names in braces stand for
             anything), or a CSV file whose first column is the id and whose second is the file. By default
-            ``<id>.mp4``, another video suffix, ``<id>.npy``, or a folder ``<id>`` of pictures.
+            ``<id>.mp4``, another video suffix, ``<id>.npy``, or a folder ``<id>`` of pictures. An id may be cut off
+            at a ``_`` where that leaves one sample.
 
     Raises:
         UserError: If there is no such folder, the pattern has no ``{id}``, or a sample has several files.
@@ -59,6 +60,8 @@ def find_predictions(folder: Path, ids: Sequence[str], match: str | None = None)
             sample = hit["id"] if hit else None
         else:
             sample = _plain(path)
+        if sample is not None and sample not in known:
+            sample = _beginning(sample, ids)
         if sample in known:
             found.setdefault(sample, []).append(path)
         elif path.suffix.lower() in SUFFIXES and path.is_file():
@@ -92,7 +95,11 @@ def find_seeds(folder: Path, ids: Sequence[str], match: str | None) -> tuple[str
         find_predictions(folder, ids, match)
     shape, known = _regex(match), set(ids)
     names = [p.relative_to(folder).as_posix() for p in sorted(folder.rglob("*") if "/" in match else folder.iterdir())]
-    hits = [hit for name in names if (hit := shape.fullmatch(name)) is not None and hit["id"] in known]
+    hits = [
+        hit
+        for name in names
+        if (hit := shape.fullmatch(name)) is not None and (hit["id"] in known or _beginning(hit["id"], ids))
+    ]
     if not hits:
         raise none_matches(folder, ids, Matched({}, tuple(n for n in names if Path(n).suffix.lower() in SUFFIXES)))
     found = {hit["seed"] for hit in hits}
@@ -111,13 +118,32 @@ def stored_prediction(run: RunFolder, manifest: RunManifest, sample: str) -> Pat
 
 def none_matches(folder: Path, ids: Sequence[str], matched: Matched) -> UserError:
     """The error for a folder in which no sample has a prediction: what is there, and what was expected."""
-    there = "it has no videos"
+    there, pattern = "it has no videos", "{id}_seed0.mp4"
     if matched.others:
-        there = f"it holds {len(matched.others)} videos, for example {matched.others[0]!r}"
+        count = "one video" if len(matched.others) == 1 else f"{len(matched.others)} videos, for example"
+        there = f"it holds {count} {matched.others[0]!r}"
+    guess = next((shape for name in matched.others if (shape := _guess(name, ids))), None)
+    hint = f"If these are the ones: --match '{guess}'." if guess else f"Other names: --match '{pattern}' or"
     return UserError(
         f"No file in {folder} is named after a sample of these data; {there}.",
-        f"Expected {ids[0]}.mp4 and the like; other names: --match '{{id}}_seed0.mp4' or a CSV of id and file.",
+        f"Expected {ids[0]}.mp4 and the like. {hint}" + ("" if guess else " a CSV of id and file."),
     )
+
+
+def _guess(name: str, ids: Sequence[str]) -> str | None:
+    """The pattern by which a file may be named after a sample; None if no sample's id is in its name."""
+    for sample in ids:
+        short = sample.partition("_")[0]
+        for known in (sample, short):
+            if len(known) > 2 and re.search(rf"(?<![A-Za-z0-9]){re.escape(known)}(?![A-Za-z0-9])", name):
+                return re.sub(r"(seed[_-]?)\d+", r"\1" + SEED, name.replace(known, "{id}", 1), count=1)
+    return None
+
+
+def _beginning(name: str, ids: Sequence[str]) -> str | None:
+    """The one sample whose id begins with this and a ``_``: ``00001.mp4`` is the prediction of ``00001_City_...``."""
+    found = [sample for sample in ids if sample.startswith(f"{name}_")]
+    return found[0] if len(found) == 1 else None
 
 
 def _plain(path: Path) -> str | None:
@@ -134,6 +160,9 @@ def _regex(match: str) -> re.Pattern[str]:
     parts = re.split(r"(\{\w+\})", match)
     named = {"{id}": "(?P<id>.+)", SEED: "(?P<seed>[^/]+?)"}
     text = "".join(named.get(p, "[^/]+?" if re.fullmatch(r"\{\w+\}", p) else re.escape(p)) for p in parts)
+    suffix = re.escape(Path(match).suffix)
+    if suffix and Path(match).suffix.lower() in SUFFIXES:  # .MP4 is .mp4
+        text = f"{text.removesuffix(suffix)}(?i:{suffix})"
     return re.compile(text)
 
 
@@ -144,11 +173,15 @@ def _from_csv(table: Path, folder: Path, ids: Sequence[str]) -> Matched:
     known, files, taken = set(ids), dict[str, Path](), dict[str, str]()
     try:
         with table.open(encoding="utf-8-sig", newline="") as text:
-            lines = [line for _, line in zip(range(_MOST), csv.reader(text), strict=False)]
+            between = max(",;\t", key=text.readline().count)  # spreadsheets of some countries write semicolons
+            text.seek(0)
+            lines = [line for _, line in zip(range(_MOST), csv.reader(text, delimiter=between), strict=False)]
     except (UnicodeDecodeError, csv.Error, OSError) as error:
         raise UserError(f"{table} is no CSV of ids and files ({type(error).__name__}).", "Write it again.") from error
     for number, line in enumerate(lines, 1):
         cells = [cell.strip() for cell in line]
+        if cells and cells[0] not in known:
+            cells[0] = _beginning(cells[0], ids) or cells[0]
         if not any(cells) or (number == 1 and cells[0] not in known):
             continue  # a header
         if len(cells) < 2 or not cells[1]:

@@ -125,7 +125,7 @@ def kind_of(look: Look) -> tuple[str, ...]:
     if look.header is None:
         return "-", "-", "-", "-", "-", look.problem or ""
     header = look.header
-    rate = "none" if math.isnan(header.fps) else f"{header.fps:g} fps" + ("" if header.steady else ", uneven")
+    rate = "none" if math.isnan(header.fps) else f"{header.fps:.4g} fps" + ("" if header.steady else ", uneven")
     seconds = "-" if math.isnan(header.seconds) else f"{header.seconds:.2f} s"
     verdict = _verdict(look)
     return (

@@ -177,3 +177,52 @@ def test_short_ids() -> None:
     ids = ["a_1_x", "a_2_x", "b_1_x", "b_1_y", "ab", "a_1_xy"]
     assert [short_id(one, ids) for one in ids] == ["a_1_x", "a_2", "b_1_x", "b_1_y", "ab", "a_1_xy"]
     assert all(whole_id(short_id(one, ids), ids, "They") == one for one in ids)
+
+
+def test_a_folder_of_odd_names(hmbench, tmp_path: Path) -> None:
+    """Upper-case suffixes, ids cut off at a word, a table with a byte-order mark, semicolons and Windows' line ends."""
+    folder = tmp_path / "Meine Vidéos"
+    truths(folder, name="{id}_seed0.mp4")
+    ids = DiscWorld().ids("all")
+    heads = [sample.partition("_")[0] for sample in ids]
+    for sample, head in zip(ids, heads, strict=True):
+        (folder / f"{sample}_seed0.mp4").rename(folder / f"{head}_seed0.MP4")
+    check = ("check-predictions", "Meine Vidéos", "disc")
+    code, text = hmbench(*check)
+    assert code == 2 and "If these are the ones: --match '{id}_seed{seed}.MP4'." in text
+    assert hmbench(*check, "--match", "{id}_seed0.mp4")[0] == 0
+    assert "4 of 4 predictions can be scored" in hmbench(*check, "--match", "{id}_seed{seed}.mp4")[1]
+    lines = ["id;file", *(f"{head};{head}_seed0.MP4" for head in heads)]
+    (folder / "names.CSV").write_bytes(("\ufeff" + "\r\n".join(lines) + "\r\n").encode())
+    assert hmbench(*check, "--match", str(folder / "names.CSV"))[0] == 0
+    for head in heads:
+        (folder / f"{head}_seed0.MP4").rename(folder / f"{head}.MP4")
+    assert hmbench(*check)[0] == 0
+
+
+def test_a_look_at_predictions_keeps_to_80_columns(hmbench, tmp_path: Path, monkeypatch) -> None:
+    truths(tmp_path / "p", fps=30, repeat=2)
+    monkeypatch.setenv("COLUMNS", "80")
+    text = hmbench("check-predictions", "p", "disc")[1]
+    table = [line for line in text.splitlines() if line and line[0] in "┏┃┡│└"]
+    assert max(map(len, table)) <= 80 and [cell.strip() for cell in table[1].strip("┃").split("┃")] == [
+        "predictions", "frames", "rate", "size", "lasts", "stored as", "verdict",
+    ]  # fmt: skip
+    assert "no, see 1" in " ".join(text.split())
+    assert "1: is 30 fps, the clip 15 fps: its 42 frames last 1.40 s, the target's 21 last 1.40 s." in text.splitlines()
+
+
+def test_a_gif_of_the_nearest_rate_is_taken_frame_by_frame() -> None:
+    from hmbench.results.predictions import Expected, plan_reading
+    from hmbench.video.decode import Header
+
+    expected = Expected(context=21, target=21, fps=15.0, size=(48, 80))
+    for fps, fits in ((100 / 6, True), (100 / 7, True), (12.5, False), (20.0, False)):
+        header = Header(80, 48, fps, "gif", 21, 21 / fps, True, "bgra", ())
+        if fits:
+            plan = plan_reading(Path("a.gif"), header, expected)
+            assert (plan.resample, plan.changes) == (False, {"rate": round(fps, 4)})
+            assert plan.notes == (f"predictions are GIFs of {fps:.4g} fps, as near to 15 as a GIF can be",)
+        else:
+            with pytest.raises(UserError, match=f"is {fps:g} fps, the clip 15 fps"):
+                plan_reading(Path("a.gif"), header, expected)
