@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,7 @@ from hmbench.run.name_checks import check_names
 from hmbench.run.request import names_of
 
 if TYPE_CHECKING:
+    from rich.console import Group, JustifyMethod
     from rich.table import Table
 
     from hmbench.report.compare import Comparison
@@ -124,8 +126,6 @@ def _run_folders(typed: Typed, targets: Sequence[str]) -> list[Path]:
 
 def _evaluated(target: str, request: EvalRequest) -> Path:
     """The run of a model, evaluated now."""
-    from dataclasses import replace
-
     from hmbench.cli.console import RichReporter
     from hmbench.run.workers import evaluate
 
@@ -135,24 +135,41 @@ def _evaluated(target: str, request: EvalRequest) -> Path:
     return folder
 
 
-def screen_table(text: TextTable) -> Table:
-    """A text table for the terminal, its notes below."""
+def screen_table(text: TextTable) -> Group:
+    """A text table for the terminal, its notes below; divided where the screen is too narrow for it."""
+    from rich.console import Group
+
+    from hmbench.cli.console import out
+    from hmbench.report.narrow import fitted
+
+    spaced = replace(text, header=[name.replace("/", "/ ") for name in text.header])  # headings break at a stroke
+    return Group(*map(_rich_table, fitted(spaced, out.width)))
+
+
+def _rich_table(text: TextTable) -> Table:
     from rich.box import SIMPLE_HEAD
     from rich.markup import escape
     from rich.table import Table
 
+    from hmbench.cli.console import out
+    from hmbench.report.narrow import column_widths
+
     table = Table(
-        title=escape(text.title),
+        title=escape(text.title) or None,
         title_justify="left",
-        caption=escape("\n".join(text.notes)),
+        caption=escape("\n".join(text.notes)) or None,
         caption_justify="left",
         box=SIMPLE_HEAD,
         pad_edge=False,
         collapse_padding=True,
     )
-    for column, name in enumerate(text.header):  # names are never cut, on a narrow screen numbers are folded
+    widths = column_widths(text, out.width)
+    for column, name in enumerate(text.header):  # names are never cut, numbers broken between words alone
         first = column < text.text_columns
-        table.add_column(escape(name), justify="left" if first else "right", no_wrap=first, overflow="fold")
+        side: JustifyMethod = "left" if first else "right"
+        table.add_column(
+            escape(name), justify=side, no_wrap=first, overflow="fold", width=widths[column] if widths else None
+        )
     for r, row in enumerate(text.rows):
         cells = [escape(cell) for cell in row]
         table.add_row(*(f"[bold]{cell}[/]" if (r, c) in text.bold else cell for c, cell in enumerate(cells)))
