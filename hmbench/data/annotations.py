@@ -62,6 +62,8 @@ class Annotations:
 
     actors: tuple[Actor, ...] = ()
     """Everybody that HM-World's own files list."""
+    listed: tuple[Actor, ...] = ()
+    """Everybody that ``check.json`` lists, where ``character.json`` names none of them."""
     path_note: str = ""
     """How the frames of ``character.json`` were read."""
 
@@ -122,11 +124,13 @@ def read_annotations(folder: Path, num_context: int, num_target: int) -> Annotat
     if known.problem:
         warnings.append(f"character.json has no positions that could be read: {known.problem}")
     actors = _actors(flags, known, warnings)
+    nameless = bool(actors) and bool(flags) and all(actor.flags is None for actor in actors)
     names = tuple(actor.name for actor in actors)
     if own is not None:  # an imported clip has none of HM-World's files, and need not be told so
         warnings = [one for one in warnings if one not in ("no check.json", "no character.json")]
     return Annotations(
         actors=actors,
+        listed=_actors(flags, CharacterFile(), []) if nameless else (),
         names=names,
         flags={actor.name: actor.flags for actor in actors if actor.flags is not None},
         path_note=known.note,

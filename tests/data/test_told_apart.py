@@ -1,8 +1,10 @@
 """Clips in HM-World's poverty, against their exact truth: right, or refused with a sentence; nothing in between."""
 
 import json
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,11 +14,21 @@ from hmbench.data.camera_conventions import HM_WORLD, NAMES, convention
 from hmbench.data.card import DataCard, read_card, write_card
 from hmbench.data.hm_world import HMWorld, read_sample
 from hmbench.data.masks import colour_labels, find_palette, subject_pixels
-from hmbench.data.mini_world.as_hm_world import PALETTES, SCHEMAS, HMWorldForm, impoverish, impoverish_clip, painted
+from hmbench.data.mini_world.as_hm_world import (
+    PALETTES,
+    SCHEMAS,
+    HMWorldForm,
+    _walkers,
+    impoverish,
+    impoverish_clip,
+    painted,
+)
 from hmbench.data.mini_world.generate import GenerateConfig, make_slot
 from hmbench.data.told_apart.bodies import Places
+from hmbench.data.told_apart.cast import contradicted, never_alone
 from hmbench.data.told_apart.evidence import mask_evidence
 from hmbench.data.told_apart.quality import clear_events, judge
+from hmbench.data.told_apart.readings import UNREAL, Fit
 from hmbench.data.told_apart.split import divide, enlarged
 from hmbench.data.told_apart.stage import _missed, _named_by_flags
 from hmbench.errors import SampleError, UserError
@@ -142,6 +154,109 @@ def test_positions_that_fit_nothing_are_refused(rich: Path, tmp_path: Path) -> N
     truth = read_sample(poor, "", ALONE).truth
     assert truth is not None and truth.told_apart is not None and not truth.separate_subjects
     assert "reading" in str(truth.told_apart.reason)
+
+
+def rewritten(rich: Path, slot: int, poor: Path, content: Callable[[list[Any]], Any]) -> Sample:
+    """A poor clip whose ``character.json`` is made anew from its walkers."""
+    source = clip_of(rich, slot)
+    impoverish_clip(source, poor / source.name, HMWorldForm())
+    made = content(_walkers(json.loads((source / "truth.json").read_text()), HMWorldForm(), source.name))
+    (poor / source.name / "character.json").write_text(json.dumps(made))
+    return read_sample(poor / source.name, "", ALONE)
+
+
+def unreal_cameras(rich: Path, slot: int) -> np.ndarray:
+    halves = json.loads((clip_of(rich, slot) / "camera.json").read_text())
+    return np.array([halves[key][str(i)] for key in ("cond_cam", "tgt_cam") for i in range(77)])
+
+
+@pytest.mark.parametrize(
+    ("who", "said"),
+    [
+        ("camera", "Other is never in view"),
+        ("stands in view", "Other is no subject of the mask: it is in view in 79 frames"),
+        ("before the lens", "Other is no subject of the mask: it is in view in 154 frames"),
+        ("before the lens, swaying", None),
+    ],
+)
+def test_whom_check_json_does_not_list_claims_nobody(rich: Path, tmp_path: Path, who: str, said: str | None) -> None:
+    cameras = unreal_cameras(rich, TWO)
+    ahead = {"camera": 0.0, "stands in view": 700.0}.get(who, 600.0)
+    frames = cameras if who != "stands in view" else np.repeat(cameras[:1], 154, axis=0)
+    sway = 60 * np.sin(np.arange(154) / 9)[:, None] * frames[:, :3, 1] * who.endswith("swaying")
+    path = (frames[:, :3, 3] + ahead * frames[:, :3, 0] + sway).tolist()
+    sample = rewritten(
+        rich,
+        TWO,
+        tmp_path,
+        lambda walkers: {"a_9": {"Other": path}} | {w.actor: {w.character: w.points.tolist()} for w in walkers},
+    )
+    assert sample.truth is not None and sample.truth.told_apart is not None
+    if said is None:  # often on the mask by chance, for that is where the camera looks
+        assert "check.json does not have Other in frame, and the mask shows it" in str(sample.truth.told_apart.reason)
+        return
+    assert any(said in warning for warning in sample.meta.warnings)
+    assert len(sample.truth.subjects) == 2 and "Other" not in sample.meta.extra["names"]
+    assert agreement(sample, rich, TWO) > 0.98
+
+
+def test_positions_without_names_take_those_of_the_flags(rich: Path, tmp_path: Path) -> None:
+    sample = rewritten(
+        rich, TWO, tmp_path, lambda walkers: {"paths": {str(k): w.points.tolist() for k, w in enumerate(walkers)}}
+    )
+    assert agreement(sample, rich, TWO) > 0.98
+    assert same_events(sample, rich, TWO)
+
+
+@pytest.mark.parametrize("wrong", ["another clip", "reversed", "halves swapped"])
+def test_positions_of_something_else_are_refused(rich: Path, tmp_path: Path, wrong: str) -> None:
+    source = clip_of(rich, THREE)
+    others = _walkers(json.loads((source / "truth.json").read_text()), HMWorldForm(), source.name)
+
+    def content(walkers: list[Any]) -> Any:
+        paths = {
+            "another clip": [o.points for o in others],
+            "reversed": [w.points[::-1] for w in walkers],
+            "halves swapped": [np.roll(w.points, 77, axis=0) for w in walkers],
+        }[wrong]
+        return {w.actor: {w.character: path.tolist()} for w, path in zip(walkers, paths, strict=False)}
+
+    truth = rewritten(rich, TWO, tmp_path, content).truth
+    assert truth is not None and truth.told_apart is not None and not truth.separate_subjects
+    assert truth.told_apart.reason
+
+
+def test_flags_contradict_a_division_where_its_fit_leaves_doubt() -> None:
+    labels = np.zeros((40, 20, 20), np.uint8)
+    labels[:20, 5:15, 5:15] = 1
+    centre = np.full((1, 40, 2), 10.0)
+    places = Places(centre=centre, scale=np.full((1, 40), 2.0), depth=np.full((1, 40), 5.0))
+    seen = np.arange(40) < 20
+
+    def said(flags: np.ndarray, score: float = 0.9, places: Places = places) -> str | None:
+        return contradicted(labels, places, (Actor(name="Wolf", flags=flags),), score)
+
+    assert said(seen) is None
+    assert said(np.ones(40, np.bool_)) is None  # in frame and hidden
+    assert "on the mask, and check.json out of frame, in 17 frames" in str(said(~seen))
+    assert said(~seen, score=0.96) is None
+    centre[:, :15] = 23.0  # a metre and a half outside
+    assert "far outside the picture, and check.json in frame, in 15 frames" in str(said(seen))
+    centre[:, :15] = 21.5
+    assert said(seen) is None
+
+
+def test_who_is_mostly_off_the_mask_and_never_alone_on_it_is_no_subject() -> None:
+    certainty = np.array([np.where(np.arange(30) < 20, 1.0, np.nan), np.where(np.arange(30) < 6, 0.9, np.nan)])
+    shared = np.array([np.arange(30) < 6, np.arange(30) < 6])
+    fit = Fit(
+        reading=UNREAL, on_mask=0.8, explained=1.0, height=1.7, views=np.array([20, 30]), hits=np.array([20.0, 6.0])
+    )
+    assert "Cat is in view in 30 frames, and the mask shows it in about 6" in str(
+        never_alone(fit, certainty, shared, ("Wolf", "Cat"))
+    )
+    shared[1, :3] = False  # three frames of its own
+    assert never_alone(fit, certainty, shared, ("Wolf", "Cat")) is None
 
 
 def test_a_mask_that_shows_nobody_is_an_error(rich: Path, tmp_path: Path) -> None:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hmbench.data.annotations import Actor
 from hmbench.data.told_apart.bodies import Places
+from hmbench.data.told_apart.cast import contradicted, never_alone
 from hmbench.data.told_apart.evidence import MaskEvidence
 from hmbench.data.told_apart.readings import Fitted, Reading, fit_reading
 from hmbench.data.told_apart.split import Division, divide, enlarged
@@ -55,6 +57,7 @@ def by_positions(
     evidence: MaskEvidence,
     video: Video,
     camera: tuple[Poses, Intrinsics, int],
+    actors: tuple[Actor, ...],
     only: Reading | None = None,
 ) -> Separated:
     """Divides a mask by positions whose axes and unit nobody documented.
@@ -65,14 +68,20 @@ def by_positions(
         evidence: The same mask, reduced.
         video: The clip, ``[T, H, W, 3]``.
         camera: Poses ``[T, 4, 4]``, lens, and the number of context frames.
-        only: The reading, where the data set's card says it.
+        actors: Whose they are.
+        only: The reading, where it is known.
     """
     poses, lens, num_context = camera
     fitted: Fitted = fit_reading(raw, poses, lens, evidence, num_context, only)
     if fitted.problem or fitted.best is None or fitted.best.placing is None:
         return nothing(len(mask), len(raw), fitted.sentence(), fitted.problem or "nothing to fit")
     points = fitted.best.placing.points
-    division: Division = divide(evidence, places_of(points, poses, lens, evidence), video)
+    places = places_of(points, poses, lens, evidence)
+    division: Division = divide(evidence, places, video)
+    names = tuple(actor.name for actor in actors)
+    doubt = never_alone(fitted.best, division.certainty, division.shared, names)
+    if doubt := doubt or contradicted(division.labels, places, actors, fitted.best.score):
+        return nothing(len(mask), len(raw), fitted.sentence(), doubt)
     return Separated(
         labels=enlarged(division.labels, mask, evidence.step),
         certainty=division.certainty,

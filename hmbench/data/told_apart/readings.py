@@ -30,8 +30,11 @@ REFERENCES: tuple[Reference, ...] = ("world", "first-camera", "target-camera", "
 UNITS = {"cm": 0.01, "m": 1.0, "mm": 0.001}
 HEIGHTS = (0.15, 8.0)
 """Metres: bodies outside these bounds are no subjects, and their unit is wrong."""
-LEAST_FIT = 0.75
+LEAST_FIT = 0.85
 """Fit that a reading must reach."""
+LEAST_ODD_FIT = 0.96
+"""The same for readings other than the cameras' own (`UNREAL`): hundreds are tried, and positions of another clip fit
+some by up to 0.95. A reading that the card says needs `LEAST_FIT` alone."""
 ALIKE, LEAST_ALIKE = 0.04, 0.015
 """Readings whose fits differ by less fit alike; the smaller bound holds where the best is all but perfect."""
 ELSEWHERE = 0.35
@@ -139,6 +142,10 @@ class Fit:
     height: float
     """Metres that the mask's tallest part is high at the nearest subject's depth, median."""
 
+    views: NDArray[np.int64]
+    """Frames in which each subject's position is in view, ``[K]``."""
+    hits: Floats
+    """In how many of these it lies on the mask (near it counts in part), ``[K]``."""
     steady: float = 1.0
     """How little the positions wander about the parts that they lie on: 1 for not at all."""
     offset: float = 0.0
@@ -215,7 +222,7 @@ def fit_reading(
                 if again is not None and again.score > fit.score:
                     fits[i], pictures[i] = again, pixels
         if fits and (outcome.best is None or best > outcome.best.score + ALIKE):
-            outcome = _decided(fits, pictures, evidence)
+            outcome = _decided(fits, pictures, evidence, only)
         if outcome.best is not None and outcome.best.score >= LEAST_FIT:
             break
     return outcome
@@ -234,7 +241,7 @@ def _placed_fit(
     return replace(fit, steady=steady, offset=far, placing=placing), pixels
 
 
-def _decided(fits: list[Fit], pictures: list[Floats], evidence: MaskEvidence) -> Fitted:
+def _decided(fits: list[Fit], pictures: list[Floats], evidence: MaskEvidence, only: Reading | None) -> Fitted:
     """The best fit, or why it cannot be taken; of readings that put everybody at the same places the first."""
     top = max(range(len(fits)), key=lambda i: (fits[i].score, -i))
     same = [i for i in range(len(fits)) if not _elsewhere(pictures[top], pictures[i], evidence)]
@@ -243,8 +250,9 @@ def _decided(fits: list[Fit], pictures: list[Floats], evidence: MaskEvidence) ->
     other = max(rest, key=lambda i: fits[i].score, default=None)
     best, second = fits[chosen], None if other is None else fits[other]
     problem = None
-    if best.score < LEAST_FIT:
-        problem = f"no reading of the positions fits the masks (at least {LEAST_FIT} is needed)"
+    least = LEAST_FIT if best.reading in (UNREAL, only) else LEAST_ODD_FIT
+    if best.score < least:
+        problem = f"no reading of the positions fits the masks (at least {least} is needed)"
     elif second is not None and best.score - second.score < _alike(best.score):
         problem = f"another reading, {second.reading.name}, fits as well ({second.score:.2f})"
     return Fitted(best=best, second=second, problem=problem)
@@ -282,13 +290,10 @@ def _fit(
     reach: float,
 ) -> Fit | None:
     """The fit over some frames; None where too few positions are in view, or bodies would be no bodies."""
-    with np.errstate(invalid="ignore"):
-        inside = (depth > 0.1) & (pixels >= 0).all(axis=-1) & (pixels < [lens.width, lens.height]).all(axis=-1)
+    inside, hits = on_mask(pixels, depth, lens, evidence, frames, reach)
     if inside.sum() < 5:
         return None
     tallest, enough = evidence.tallest[frames], evidence.enough[frames]
-    near = np.maximum(reach * tallest, 2.0)
-    hits = np.where(inside & (tallest > 0), np.exp(-((evidence.distance_at(pixels, frames) / near) ** 2)), 0.0)
     seen = hits > 0.3
     if not seen.any() or not enough.any():
         return None
@@ -300,9 +305,37 @@ def _fit(
     return Fit(
         reading=reading,
         on_mask=float(hits.sum() / inside.sum()),
+        views=inside.sum(axis=1),
+        hits=hits.sum(axis=1),
         explained=float(hits.max(axis=0)[enough].mean()),
         height=height,
     )
+
+
+def on_mask(
+    pixels: Floats,
+    depth: Floats,
+    lens: Intrinsics,
+    evidence: MaskEvidence,
+    frames: NDArray[np.intp],
+    reach: float,
+) -> tuple[Bools, Floats]:
+    """Which positions are in view, and how much each of these is on the mask, in [0, 1]; both ``[K, n]``.
+
+    Args:
+        pixels: Frame pixels, ``[K, n, 2]``.
+        depth: Metres, ``[K, n]``.
+        lens: The lens.
+        evidence: The mask.
+        frames: The frames, ``[n]``.
+        reach: Of the tallest part's height: at this distance from the mask two thirds of a hit are lost.
+    """
+    with np.errstate(invalid="ignore"):
+        inside = (depth > 0.1) & (pixels >= 0).all(axis=-1) & (pixels < [lens.width, lens.height]).all(axis=-1)
+    tallest = evidence.tallest[frames]
+    near = np.maximum(reach * tallest, 2.0)
+    share = np.exp(-((evidence.distance_at(pixels, frames) / near) ** 2))
+    return inside, np.where(inside & (tallest > 0), share, 0.0)
 
 
 def _elsewhere(a: Floats, b: Floats, evidence: MaskEvidence) -> bool:

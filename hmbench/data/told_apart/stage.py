@@ -22,6 +22,7 @@ from hmbench.data.annotations import Actor, Annotations, SubjectNote
 from hmbench.data.card import DataCard
 from hmbench.data.told_apart.by_positions import Separated, by_positions
 from hmbench.data.told_apart.by_tracks import by_tracks
+from hmbench.data.told_apart.cast import Cast, choose_cast
 from hmbench.data.told_apart.evidence import MaskEvidence, mask_evidence
 from hmbench.data.told_apart.readings import fit_reading
 from hmbench.types import Intrinsics, LabelMaps, Poses, ToldApart, Video
@@ -91,16 +92,20 @@ def tell_apart(mask: Bools, colours: LabelMaps | None, known: Annotations, clip:
     if not known.actors:
         return _merged(mask, known, "nobody says how many subjects one mask covers")
     evidence = mask_evidence(mask)
-    reasons = []
-    if any(actor.path is None for actor in known.actors):
-        missing = [actor.name for actor in known.actors if actor.path is None]
+    camera = (clip.poses, clip.lens, clip.num_context)
+    cast = choose_cast(known.actors, camera, evidence, card.reading)
+    known = _of_cast(known, cast)
+    if len(known.actors) == 1:
+        return _single(mask, known, clip, card)
+    reasons = [cast.reason] if cast.reason else []
+    missing = [actor.name for actor in known.actors if actor.path is None]
+    if missing:
         reasons.append(f"character.json has no positions of {', '.join(missing)}")
-    else:
+    elif not reasons:
         raw = np.stack([actor.path for actor in known.actors if actor.path is not None])
-        camera = (clip.poses, clip.lens, clip.num_context)
-        found = by_positions(raw, mask, evidence, clip.video, camera, card.reading)
+        found = by_positions(raw, mask, evidence, clip.video, camera, known.actors, cast.reading or card.reading)
         if found.labels is not None:
-            return _separated(found, known, "positions")
+            return _named(_separated(found, known, "positions"))
         reasons.append(found.reason or "")
     if card.tracker == "none":
         return _merged(mask, known, "; ".join([*reasons, "the card asks for no tracker"]))
@@ -115,6 +120,26 @@ def tell_apart(mask: Bools, colours: LabelMaps | None, known: Annotations, clip:
     outcome = _separated(found, known, "tracks")
     outcome = replace(outcome, known=replace(outcome.known, notes=named.notes))
     return replace(outcome, warnings=(f"told apart by tracks: {'; '.join(reasons)}",))
+
+
+def _of_cast(known: Annotations, cast: Cast) -> Annotations:
+    """The annotations of those that are subjects."""
+    actors = tuple(known.actors[i] for i in cast.chosen)
+    names = tuple(actor.name for actor in actors)
+    return replace(known, actors=actors, names=names, warnings=(*known.warnings, *cast.warnings))
+
+
+def _named(outcome: Outcome) -> Outcome:
+    """Names of check.json for subjects whose positions come without names of it, where its flags tell who is who."""
+    known = outcome.known
+    if len(known.listed) != len(known.actors) or any(actor.flags is not None for actor in known.actors):
+        return outcome
+    found = _named_by_flags(outcome.labels, replace(known, actors=known.listed)).notes
+    if {note.name for note in found.values()} != {actor.name for actor in known.listed}:
+        return outcome
+    notes = {label: replace(note, name=found[label].name) for label, note in known.notes.items()}
+    names = tuple(note.name for note in notes.values())
+    return replace(outcome, known=replace(known, notes=notes, names=names))
 
 
 def _missed(certainty: Floats, known: Annotations) -> Bools:
