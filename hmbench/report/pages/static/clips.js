@@ -115,7 +115,7 @@
         ...values.map(([m, v]) => el("div", { class: m.ranked ? null : "unranked" }, el("dt", null, bdi(m.name)), el("dd", null, number(v, metric.unit))))));
   }
 
-  const chip = v => el("span", { class: "chip", style: { "--c": board.verdicts.colours[v] } }, bdi(board.verdicts.words[v]));
+  const chip = v => el("span", { class: "chip", title: board.verdicts.words[v], style: { "--c": board.verdicts.colours[v] } }, bdi(board.verdicts.words[v]));
 
   (async () => {
     board = await hm.load(`${place.dataset.board}/board`);

@@ -46,9 +46,9 @@
   // Either a metric ("m:3") or a number of the models themselves ("c:0").
   function axis(code) {
     const [kind, k] = [code[0], Number(code.slice(2))];
-    if (kind === "c") return { label: board.costs[k][0], of: i => board.costs[k][1][i] === null ? null : [board.costs[k][1][i], null, null], cost: true };
+    if (kind === "c") return { label: cut(board.costs[k][0], 40), of: i => board.costs[k][1][i] === null ? null : [board.costs[k][1][i], null, null], cost: true };
     const m = board.metrics[k];
-    return { label: `${m.name}${m.unit ? ` (${m.unit})` : ""}${m.arrow ? ` ${m.arrow}` : ""}`, of: i => board.summary[k][i], unit: m.unit };
+    return { label: `${cut(m.name, 40)}${m.unit ? ` (${cut(m.unit)})` : ""}${m.arrow ? ` ${m.arrow}` : ""}`, of: i => board.summary[k][i], unit: m.unit };
   }
 
   function scatter() {
@@ -89,7 +89,7 @@
     figure("verdicts", Plot.plot(base({
       width: wide("verdicts"), height: 60 + 34 * names.length, marginLeft: margin(names), marginBottom: 40,
       x: { label: "share of events", percent: true, labelAnchor: "center" }, y: { label: null, domain: names, tickSize: 0, tickFormat: n => cut(n) },
-      color: { domain: words, range: colours, legend: true },
+      color: { domain: words, range: colours, legend: true, tickFormat: w => cut(w) },
       marks: [
         Plot.barX(bars, Plot.stackX({ y: "model", x: "share", fill: "word", order: words, insetTop: 4, insetBottom: 4, insetRight: 1,
           channels: { events: "count" }, tip: true })),
@@ -120,7 +120,7 @@
     figure("hidden", Plot.plot(base({
       width: wide("hidden", 1160), height: 360, marginLeft: 56, marginBottom: 44, grid: true,
       x: { label: "longest time out of sight, frames (mean of the bin)", labelAnchor: "center", nice: true },
-      y: { label: `${metric.name}${metric.unit ? ` (${metric.unit})` : ""} ${metric.arrow}`, nice: true },
+      y: { label: `${cut(metric.name, 40)}${metric.unit ? ` (${cut(metric.unit)})` : ""} ${metric.arrow}`, nice: true },
       color: { domain: names, range: drawn.map(m => hm.modelColour(board.models.indexOf(m))) },
       symbol: { domain: names, range: drawn.map(m => hm.modelShape(board.models.indexOf(m))), legend: true, tickFormat: n => cut(n) },
       marks: [
@@ -143,7 +143,7 @@
     figure("places", Plot.plot(base({
       width, height: rows * (width / across * 0.6 + 18) + 30, marginLeft: 10, marginRight: 10, marginTop: 20,
       fx: { axis: null }, fy: { axis: null }, x: { domain: [0, 1], axis: null }, y: { domain: [1, 0], axis: null },
-      color: { domain: board.verdicts.words, range: board.verdicts.colours, legend: true },
+      color: { domain: board.verdicts.words, range: board.verdicts.colours, legend: true, tickFormat: w => cut(w) },
       marks: [
         Plot.frame({ stroke: ink("--line"), fill: ink("--soft"), rx: 4 }),
         Plot.dot(points, { x: "x", y: "y", fx: p => at(p.model) % across, fy: p => Math.floor(at(p.model) / across), fill: "verdict",
