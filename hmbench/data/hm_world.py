@@ -37,6 +37,8 @@ from hmbench.video.files import check_picture, probe, read_video
 ASPECT = 16 / 9
 """HM-World's frames are 16:9 before they are cropped to the size that they are stored in."""
 
+SPLITS = "splits.json"
+"""Beside samples: ids by split."""
 DEPTH = 4
 """Levels of folders below which samples are not looked for."""
 
@@ -70,20 +72,11 @@ class HMWorld:
         Raises:
             UserError: If there is no such split.
         """
-        if split == "all":
-            return self._ids
-        listed = self.folder / "splits.json"
-        if listed.is_file():
-            splits = read_json(listed, kind=dict)
-            if split in splits and not isinstance(splits[split], list):
-                raise UserError(
-                    f"{listed}: its split {split!r} is no list of ids.", "Write a list of sample ids there."
-                )
-            if split not in splits:
-                raise UserError(f"{self.folder} has no split {split!r}.", did_you_mean(split, ["all", *splits]))
-            return tuple(sorted({name for name in splits[split] if isinstance(name, str)} & set(self._ids)))
-        found: tuple[str, ...] = split_ids(self._ids, split)
-        return found
+        return ids_of_split(self.folder, self._ids, split)
+
+    def cards(self) -> list[Path]:
+        """Cards of the data set's owner that hold for any of the samples."""
+        return sorted({path for place in self._places.values() if (path := _card_folder(place) / CARD_FILE).is_file()})
 
     def place(self, sample_id: str) -> Path:
         """Folder of a sample; of one that is not there, where it would be."""
@@ -155,8 +148,7 @@ class HMWorld:
         Each file is read once; its digest is kept by place, size, time and inode (`hmbench.digests`).
         """
         digest = hashlib.sha256()
-        cards = {_card_folder(place) / CARD_FILE for place in self._places.values()}
-        for card in sorted(path for path in cards if path.is_file()):  # what it says changes subjects and cameras
+        for card in self.cards():  # what it says changes subjects and cameras
             digest.update(card.read_bytes())
         folders = {sample_id: self.place(sample_id) for sample_id in sorted(ids)}
         files = {i: _files(f) for i, f in folders.items()}
@@ -167,6 +159,26 @@ class HMWorld:
                 name = path.relative_to(folders[sample_id]).as_posix()
                 digest.update(f"{name} {whole.get(path, 'missing')}\n".encode())
         return digest.hexdigest()[:16]
+
+
+def ids_of_split(folder: Path, ids: tuple[str, ...], split: str) -> tuple[str, ...]:
+    """Ids of a split: as ``splits.json`` in the folder lists them, else by `hmbench.data.splits`; sorted.
+
+    Raises:
+        UserError: If there is no such split.
+    """
+    if split == "all":
+        return ids
+    listed = folder / SPLITS
+    if not listed.is_file():
+        found: tuple[str, ...] = split_ids(ids, split)
+        return found
+    splits = read_json(listed, kind=dict)
+    if split in splits and not isinstance(splits[split], list):
+        raise UserError(f"{listed}: its split {split!r} is no list of ids.", "Write a list of sample ids there.")
+    if split not in splits:
+        raise UserError(f"{folder} has no split {split!r}.", did_you_mean(split, ["all", *splits]))
+    return tuple(sorted({name for name in splits[split] if isinstance(name, str)} & set(ids)))
 
 
 def _files(folder: Path) -> list[Path]:

@@ -18,10 +18,9 @@ from pathlib import Path
 from typing import IO, Any, Literal, get_args
 
 from hmbench.data.card import CARD_FILE, read_card
-from hmbench.data.hm_world import HMWorld, read_sample
+from hmbench.data.hm_world import SPLITS, HMWorld, ids_of_split, read_sample
 from hmbench.data.hub.archive import Limits, read_archive
 from hmbench.data.ids import check_id
-from hmbench.data.splits import split_ids
 from hmbench.durable import replacing, write_bytes
 from hmbench.errors import SampleError, UserError, did_you_mean
 from hmbench.files import file_name, read_json, write_json
@@ -49,12 +48,17 @@ def export_shards(
         The index.
 
     Raises:
-        UserError: If a sample cannot be a group of files: its id has a dot, or it has folders.
+        UserError: If a sample cannot be a group of files: its id has a dot, or it has folders; or if there are
+            several cards.
     """
     if form not in get_args(Form):
         raise UserError(f"There is no form {form!r}.", did_you_mean(form, get_args(Form)))
     if not ids:
         raise UserError("There is no sample to export.", "Choose another --split.")
+    if len(cards := data.cards()) > 1:
+        raise UserError(
+            f"{data.folder} has several cards ({cards[0]}, {cards[1]}), and shards have one.", "Export each part alone."
+        )
     out.mkdir(parents=True, exist_ok=True)
     known: dict[str, dict[str, str]] = {}
     shards = []
@@ -64,8 +68,8 @@ def export_shards(
         write = _write_tar if form == "webdataset" else _write_parquet
         known |= write(path, [(name, _contents(data, name), data.caption(name)) for name in part], on_sample)
         shards.append({"file": path.name, "ids": list(part)})
-    if (data.folder / CARD_FILE).is_file():
-        write_bytes(out / CARD_FILE, (data.folder / CARD_FILE).read_bytes())
+    for path in (*cards, *([data.folder / SPLITS] if (data.folder / SPLITS).is_file() else [])):
+        write_bytes(out / path.name, path.read_bytes())
     captions = {name: data.caption(name) for name in ids}
     content = {"format": 1, "name": data.name, "form": form, "shards": shards, "files": known, "captions": captions}
     write_json(out / INDEX, content)
@@ -95,9 +99,8 @@ class Shards:
         self._offsets: dict[str, dict[str, tuple[int, int]]] = {}
 
     def ids(self, split: str) -> tuple[str, ...]:
-        """Ids of a split, sorted."""
-        every = tuple(sorted(self._shard))
-        return every if split == "all" else tuple(split_ids(every, split))
+        """Ids of a split, sorted; ``splits.json`` is that of the folder."""
+        return ids_of_split(self.folder, tuple(sorted(self._shard)), split)
 
     def caption(self, sample_id: str) -> str | None:
         """The sample's caption."""
@@ -128,6 +131,8 @@ class Shards:
     def stream(self) -> Iterator[Sample]:
         """All samples in the order of the shards, each shard read forwards once."""
         for file in dict.fromkeys(self._shard.values()):
+            if not (self.folder / file).is_file():
+                raise UserError(f"The shard {self.folder / file} is missing.", "Fetch it again.")
             if self.form == "webdataset":
                 with (self.folder / file).open("rb") as opened:
                     for name, files in stream_tar(opened):
@@ -214,7 +219,7 @@ def _write_tar(
 ) -> dict[str, dict[str, str]]:
     with replacing(path) as temporary, tarfile.open(temporary, "w:", format=tarfile.PAX_FORMAT) as archive:
         for name, files, caption in rows:
-            for file, content in {**files, CAPTION: (caption or "").encode()}.items():
+            for file, content in {CAPTION: (caption or "").encode(), **files}.items():
                 info = tarfile.TarInfo(f"{name}.{file}")
                 info.size = len(content)
                 archive.addfile(info, io.BytesIO(content))

@@ -95,6 +95,27 @@ def test_what_was_changed_is_refused(disc_folder: Path, tmp_path: Path) -> None:
         shards.export_shards(folder, (first,), tmp_path / "other", "parquet")
 
 
+@pytest.mark.parametrize("form", ["webdataset", "parquet"])
+def test_splits_cards_and_files_of_a_sample_come_along(disc_folder: Path, tmp_path: Path, form: str) -> None:
+    """Also where the folder lists its own splits, its card lies above it, and a sample has a caption.txt of its own."""
+    first, second = HMWorld(disc_folder).ids("all")
+    (disc_folder / "splits.json").write_text(json.dumps({"test": [second], "odd": [first]}))
+    (disc_folder.parent / "hmbench.json").write_text(json.dumps({"cameras": "unreal"}))
+    (disc_folder / first / "caption.txt").write_text("somebody's own note")
+    folder = HMWorld(disc_folder)
+    shards.export_shards(folder, folder.ids("all"), tmp_path / "out", form)  # type: ignore[arg-type]
+    data = shards.Shards(tmp_path / "out")
+    assert [data.ids(name) for name in ("test", "odd")] == [(second,), (first,)]
+    with pytest.raises(UserError, match="has no split 'train'"):
+        data.ids("train")
+    assert data.revision(data.ids("all")) == folder.revision(folder.ids("all"))
+    assert [sample.prompt.caption for sample in data.stream()] == [folder.caption(first), folder.caption(second)]
+    (path,) = (tmp_path / "out").glob("0*")
+    path.unlink()
+    with pytest.raises(UserError, match=r"shard .* is missing"):
+        next(data.stream())
+
+
 def test_the_command(disc_folder: Path, tmp_path: Path) -> None:
     run = CliRunner().invoke(app, ["data", "export", str(disc_folder), str(tmp_path / "o"), "--format", "parquet"])
     assert run.exit_code == 0 and "as parquet" in run.output and (tmp_path / "o" / "00000.parquet").is_file()
