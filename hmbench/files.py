@@ -14,6 +14,7 @@ import math
 import re
 import stat
 import sys
+import unicodedata
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -121,6 +122,16 @@ def parse_json(text: str, source: str, *, kind: type | tuple[type, ...] = object
     return content
 
 
+def ascii_name(name: str) -> str:
+    """A name without accents, as ids have it; letters of other scripts stay as they are.
+
+    >>> ascii_name("Café Größe")
+    'Cafe Grosse'
+    """
+    parts = unicodedata.normalize("NFKD", name.replace("ß", "ss"))
+    return "".join(letter for letter in parts if not unicodedata.combining(letter))
+
+
 def file_name(name: Any) -> str:
     """A name that comes from elsewhere (a sample's id), if it is a plain file name and nothing more.
 
@@ -170,7 +181,7 @@ def read_text_within(path: Path, most: int, what: str = "JSON") -> str:
                 f"{path} has {found.st_size >> 20} MiB; {what} of more than {most >> 20} MiB is not read.",
                 "Check that it is the file that was meant.",
             )
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")  # editors of Windows begin a file with a mark
     except FileNotFoundError as error:
         raise UserError(f"There is no file {path}.", "Check the path.") from error
     except UnicodeDecodeError as error:

@@ -31,7 +31,11 @@ def _say(text: str, *, err: bool = False, nl: bool = True) -> None:
     typer.echo(harmless(text), err=err, nl=nl)
 
 
-app = typer.Typer(help="Accept runs, check entries, print tables, write the site, publish.", no_args_is_help=True)
+app = typer.Typer(
+    help="Accept runs, check entries, print tables, write the site, publish.",
+    no_args_is_help=True,
+    add_completion=False,
+)
 
 
 class Format(StrEnum):

@@ -70,7 +70,7 @@ def prompts_command(
     data: Annotated[str, typer.Argument(help="'mini', or a folder in HM-World's layout.")],
     out: Annotated[Path, typer.Argument(help="Folder to write, one folder a sample.")],
     split: Annotated[str, typer.Option(help="Split of the data.")] = "all",
-    limit: Annotated[int | None, typer.Option(min=1, help="The first so many samples.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="The first so many samples only.")] = None,
     cameras: Annotated[
         str, typer.Option(help="Convention: opencv, opencv-w2c, opengl, unreal, ...; -cm or -m after it.")
     ] = "opencv",

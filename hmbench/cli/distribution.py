@@ -9,7 +9,7 @@ import typer
 
 RunFolderArgument = Annotated[Path, typer.Argument(help="A run folder with its predictions.")]
 Weights = Annotated[Path | None, typer.Option(help="Folder of the networks (`hmbench weights pull DIR`).")]
-Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:N or auto.")]
+Device = Annotated[str, typer.Option(help="Torch device: cpu, cuda, cuda:1; auto takes a GPU if there is one.")]
 Data = Annotated[str | None, typer.Option("--data", "-d", help="Where the clips are, if they moved.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of KID's subsets.")]
 
@@ -20,7 +20,7 @@ def register(app: typer.Typer) -> None:
 
 
 def distribution(
-    run: RunFolderArgument, weights: Weights = None, data: Data = None, device: Device = "cpu", seed: Seed = 0
+    run: RunFolderArgument, weights: Weights = None, data: Data = None, device: Device = "auto", seed: Seed = 0
 ) -> None:
     """FID, KID and FVD of a run's videos against the real ones, or why there are too few of them.
 

@@ -38,7 +38,9 @@ def register(app: typer.Typer) -> None:
 def download_command(
     out: Out,
     split: Annotated[str, typer.Option(help="test, train or all (see docs/hm-world/download.md).")] = "test",
-    samples: Annotated[int | None, typer.Option(min=1, help="How many; by default all of the split.")] = None,
+    samples: Annotated[
+        int | None, typer.Option("--samples", "--limit", min=1, help="How many; by default all of the split.")
+    ] = None,
     repo: Annotated[str, typer.Option(help="Dataset repository on the Hub.")] = REPO,
     revision: Annotated[str, typer.Option(help="Branch, tag or commit; the commit is recorded.")] = "main",
     prefix: Annotated[
@@ -157,7 +159,7 @@ def splits_command(
 
 def inspect_command(
     what: Annotated[str, typer.Argument(help="Folder of samples, folder of parts, or a repository (owner/name).")],
-    samples: Annotated[int, typer.Option(min=1, help="How many samples to read.")] = 20,
+    samples: Annotated[int, typer.Option("--samples", "--limit", min=1, help="How many samples to read.")] = 20,
     revision: Annotated[str, typer.Option(help="Revision of the repository.")] = "main",
 ) -> None:
     """Tell what a folder or stream really holds, against what is known of HM-World."""
@@ -216,7 +218,9 @@ def cameras_command(
 def caption_command(
     folder: Folder,
     model: Annotated[str, typer.Option("--model", "-m", help="Image-text-to-text model of the Hub, or its folder.")],
-    device: Annotated[str, typer.Option(help="Torch device.")] = "cpu",
+    device: Annotated[
+        str, typer.Option(help="Torch device: cpu, cuda, cuda:1; auto takes a GPU if there is one.")
+    ] = "auto",
     revision: Annotated[str | None, typer.Option(help="Revision of the model.")] = None,
     frames: Annotated[int, typer.Option(min=1, help="Frames of each context that the model is shown.")] = 4,
     overwrite: Annotated[bool, typer.Option("--overwrite/--keep", help="Replace captions that are there.")] = False,
@@ -225,9 +229,10 @@ def caption_command(
     from hmbench.cli.console import out, progress_bar
     from hmbench.data.captions import TransformersCaptioner, caption_folder
     from hmbench.data.hm_world import HMWorld
+    from hmbench.run.request import checked_device
 
     total = len(HMWorld(folder).ids("all"))
-    captioner = TransformersCaptioner(model, device=device, revision=revision)
+    captioner = TransformersCaptioner(model, device=checked_device(device), revision=revision)
     with progress_bar() as progress:
         task = progress.add_task("caption", total=total, note="")
         report = caption_folder(

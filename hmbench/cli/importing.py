@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from hmbench.data.importing import Imported
 
 SHOWN = 30
+SAMPLE = "This sample only, by its id or a beginning that no other has; repeatable."
+DEVICE = "Torch device: cpu, cuda, cuda:1; auto takes a GPU if there is one."
 
 
 def register(app: typer.Typer) -> None:
@@ -57,8 +59,9 @@ def import_command(
         cameras=cameras,
         fov=fov,
     )
+    videos = find_videos(source)
     with progress_bar() as progress:
-        task = progress.add_task("import", total=len(find_videos(source)), note="")
+        task = progress.add_task("import", total=len(videos), note="")
 
         def heard(one: Imported) -> None:
             progress.update(task, advance=1, note=one.name)
@@ -86,11 +89,9 @@ def masks_command(
     weights: Annotated[Path | None, typer.Option(help="Folder of networks (`hmbench weights pull DIR`).")] = None,
     tracker: Annotated[str, typer.Option(help="botsort, bytetrack, or package.module:NAME.")] = "botsort",
     any_class: Annotated[bool, typer.Option("--any-class", help="Whatever the detector finds is a subject.")] = False,
-    device: Annotated[str, typer.Option(help="Torch device; auto takes a GPU if there is one.")] = "auto",
+    device: Annotated[str, typer.Option(help=DEVICE)] = "auto",
     replace: Annotated[bool, typer.Option("--replace", help="Also where there are masks already.")] = False,
-    sample: Annotated[
-        list[str] | None, typer.Option("--sample", help="This sample only, by the beginning of its id; repeatable.")
-    ] = None,
+    sample: Annotated[list[str] | None, typer.Option("--sample", help=SAMPLE)] = None,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="The first so many samples only.")] = None,
 ) -> None:
     """Make masks by following subjects in the real clips: every track is a subject, its boxes are filled.

@@ -18,7 +18,9 @@ Strengths = Annotated[str, typer.Option("--strengths", help="Strengths of faults
 Seed = Annotated[int, typer.Option("--seed", help="Seed of the split's clips.")]
 Oracle = Annotated[bool, typer.Option("--oracle", help="Take tracks from the true masks instead of the tracker.")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for validity.json, .md and .svg.")]
-Workers = Annotated[int, typer.Option("--processes", min=1, help="Processes that clips are shared out over.")]
+Workers = Annotated[
+    int, typer.Option("--processes", "--workers", min=1, help="Processes that clips are shared out over.")
+]
 Cache = Annotated[Path | None, typer.Option("--cache", help="Folder that keeps rendered clips between studies.")]
 
 

@@ -31,7 +31,7 @@ from hmbench.data.captions_file import read_captions
 from hmbench.data.label_files import Labels, label_path, read_label_maps
 from hmbench.data.own_video import covering
 from hmbench.errors import SampleError, UserError
-from hmbench.files import file_name, read_json, read_text_within, write_json, write_text
+from hmbench.files import ascii_name, file_name, read_json, read_text_within, write_json, write_text
 from hmbench.types import LabelMaps, Poses, Video
 from hmbench.video.decode import Header, shown_at_ticks
 from hmbench.video.files import check_picture, write_labels, write_lossless
@@ -103,7 +103,8 @@ def find_videos(source: Path) -> dict[str, Path]:
         UserError: If there is no such folder, or no video in it.
     """
     if not source.is_dir():
-        raise UserError(f"There is no folder {source}.", "Give the folder that holds the videos.")
+        what = f"{source} is a file." if source.is_file() else f"There is no folder {source}."
+        raise UserError(what, "Give the folder that holds the videos.")
     found: dict[str, Path] = {}
     for path in sorted(source.iterdir()):
         if path.name.startswith(".") or path.stem.endswith(("_masks", ".masks")):
@@ -300,5 +301,5 @@ def _nearest(labels: LabelMaps, size: tuple[int, int]) -> LabelMaps:
 
 
 def _sample_id(name: str) -> str:
-    clean = re.sub(r"[^A-Za-z0-9_.+-]+", "-", name).strip("-.")[:150] or "clip"
+    clean = re.sub(r"[^A-Za-z0-9_.+-]+", "-", ascii_name(name)).strip("-.")[:150] or "clip"
     return file_name(clean if clean[0] not in "+" else f"clip{clean}")

@@ -22,7 +22,7 @@ from hmbench.data.camera_evidence import held_against_pictures
 from hmbench.data.camera_presets import PRESETS, preset_poses
 from hmbench.data.cameras import FOCAL_PER_WIDTH, parse_cameras
 from hmbench.errors import SampleError, UserError, did_you_mean
-from hmbench.files import read_json
+from hmbench.files import ascii_name, read_json
 from hmbench.types import Intrinsics, Meta, Poses, Prompt, Sample, Video
 from hmbench.video.decode import Header, pictures, read_header, shown_at_ticks
 from hmbench.video.files import check_picture, resize_video
@@ -295,5 +295,5 @@ def _lens(taken: _Taken, config: OwnVideoConfig, width: int, height: int) -> tup
 
 def _id_of(video: Path, camera: str | Path) -> str:
     name = Path(camera).stem if str(camera).endswith(".json") else str(camera)
-    clean = re.sub(r"[^A-Za-z0-9_.+-]+", "-", f"{video.stem}_{name}").strip("-.")
+    clean = re.sub(r"[^A-Za-z0-9_.+-]+", "-", ascii_name(f"{video.stem}_{name}")).strip("-.")
     return clean[:150] or "own-video"

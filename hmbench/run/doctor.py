@@ -75,7 +75,7 @@ def _memory() -> Check:
     free, needed = psutil.virtual_memory().available / GIB, 2.0
     verdict: Verdict = "ok" if free >= needed else "problem"
     return Check(
-        name="memory",
+        name="RAM",
         verdict=verdict,
         found=f"{free:.1f} GiB free; evaluating one 832x480 clip takes about {needed:.0f} GiB",
     )

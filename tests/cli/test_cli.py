@@ -158,7 +158,7 @@ def test_data_show(hmbench, disc_folder: Path) -> None:
 
 def test_doctor(hmbench) -> None:
     code, text = hmbench("doctor")
-    assert code == 0 and "codecs" in text and "memory" in text and "problem" not in text
+    assert code == 0 and "codecs" in text and "RAM" in text and "problem" not in text
 
 
 def test_the_commands_are_these() -> None:

@@ -86,6 +86,28 @@ def test_metrics_are_named_in_one_way_everywhere() -> None:
         assert {"--metric", "--metrics"} <= found, command
 
 
+def test_one_option_means_one_thing_everywhere() -> None:
+    """Help and default of `--device`, `--sample`, `--limit`; other words for how many are taken beside `--limit`."""
+    found: dict[str, dict[str, set[tuple[str, object]]]] = {}
+    names: dict[str, set[str]] = {}
+    for words in LEAVES:
+        command = typer.main.get_command(app)
+        for word in words.split():
+            command = command.commands[word]
+        names[words] = {option for one in command.params for option in one.opts}
+        for one in command.params:
+            said = (one.help or "", one.default) if one.param_type_name == "option" else ("", None)
+            found.setdefault(one.opts[0], {}).setdefault(words, set()).add(said)
+    device = {words: said for words, said in found["--device"].items() if words not in ("train-reference", "models")}
+    assert set.union(*device.values()) == {
+        ("Torch device: cpu, cuda, cuda:1; auto takes a GPU if there is one.", "auto")
+    }
+    assert len({help for words, said in found["--sample"].items() if words != "retrieval" for help, _ in said}) == 1
+    assert {help for said in found["--limit"].values() for help, _ in said} == {"The first so many samples only."}
+    assert all("--limit" in names[words] for words in ("data download", "data inspect"))
+    assert "--workers" in names["validate-metrics"]
+
+
 TYPOS = {
     "eval --model hydraa --data mini": "There is no model 'hydraa'",
     "eval --model own_modle:Last --data mini": "The module 'own_modle', needed by model 'own_modle:Last'",

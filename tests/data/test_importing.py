@@ -54,6 +54,17 @@ def test_a_caption_that_is_no_text_costs_its_own_clip(source: Path, tmp_path: Pa
     assert "whole.txt is no valid text" in done["whole"] and done["bare clip"] is None
 
 
+def test_names_with_accents_and_captions_of_windows(source: Path, tmp_path: Path) -> None:
+    """A file with a byte-order mark had it in its caption; accents became dashes."""
+    (source / "bare clip.mp4").rename(source / "Café Größe.MP4")
+    (source / "Café Größe.txt").write_bytes("\ufeffEin Ball.\r\nNoch einer.\r\n".encode())
+    import_folder(source, tmp_path / "data", ImportConfig(context=9, target=9, cameras="opencv"))
+    data = HMWorld(tmp_path / "data")
+    assert data.ids("all")[0] == "Cafe-Grosse" and data.caption("Cafe-Grosse") == "Ein Ball. Noch einer."
+    with pytest.raises(UserError, match=r"Café Größe\.MP4 is a file\. Give the folder that holds the videos"):
+        find_videos(source / "Café Größe.MP4")
+
+
 def test_a_folder_becomes_samples(source: Path, tmp_path: Path) -> None:
     done = {
         one.name: one
