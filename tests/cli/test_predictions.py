@@ -226,3 +226,28 @@ def test_a_gif_of_the_nearest_rate_is_taken_frame_by_frame() -> None:
         else:
             with pytest.raises(UserError, match=f"is {fps:g} fps, the clip 15 fps"):
                 plan_reading(Path("a.gif"), header, expected)
+
+
+def test_a_folder_of_webm_and_one_of_pictures_under_other_names(hmbench, tmp_path: Path) -> None:
+    import av
+    from PIL import Image
+
+    world = DiscWorld()
+    for sample in world.ids("all")[:1]:
+        video = world.load(sample).truth.target
+        head = sample.partition("_")[0]
+        (tmp_path / "web m").mkdir()
+        with av.open(str(tmp_path / "web m" / f"mine-{head}-v2.WEBM"), "w", format="webm") as file:
+            stream = file.add_stream("libvpx", rate=15)
+            stream.height, stream.width, stream.pix_fmt, stream.bit_rate = *video.shape[1:3], "yuv420p", 2_000_000
+            for frame in [*(av.VideoFrame.from_ndarray(one, format="rgb24") for one in video), None]:
+                file.mux(stream.encode(frame))
+        (tmp_path / "png" / head).mkdir(parents=True)
+        for t, one in enumerate(video):
+            Image.fromarray(one).save(tmp_path / "png" / head / f"frame {t}.PNG")
+    means = {}
+    for folder, extra in (("web m", ("--match", "mine-{id}-v2.webm")), ("png", ())):
+        code, text = hmbench("score", "--predictions", folder, *SCORE, "--limit", "1", "--out", f"r-{folder}", *extra)
+        assert code == 0, text
+        means[folder] = json.loads((tmp_path / f"r-{folder}" / "summary.json").read_text())["metrics"]["psnr"]["mean"]
+    assert means["png"] == 100 and 30 < means["web m"] < 60
