@@ -45,9 +45,11 @@ def main() -> None:
     parser.add_argument("--models", nargs="*", default=["nearest-view", "hydra"])
     asked = parser.parse_args()
     judge = Judge(asked.models)
-    for folder in sorted(path.parent for path in asked.data.glob("[!.]*/cond.mp4"))[: asked.limit]:
-        judge.clip(folder, asked.truth)
-    judge.report()
+    try:
+        for folder in sorted(path.parent for path in asked.data.glob("[!.]*/cond.mp4"))[: asked.limit]:
+            judge.clip(folder, asked.truth)
+    finally:  # a long run that is stopped says what it has
+        judge.report()
 
 
 class Judge:

@@ -18,21 +18,23 @@ MOST = 6
 def apart_facts(folders: Sequence[Path]) -> list[Fact]:
     """Facts about some samples, read as a benchmark would read them."""
     chosen = folders[:: max(1, len(folders) // MOST)][:MOST]
-    told, problems = list[ToldApart](), list[str]()
+    told, problems, doubts = list[ToldApart](), list[str](), list[str]()
     for folder in chosen:
         try:
-            truth = read_sample(folder, "").truth
+            sample = read_sample(folder, "")
         except SampleError as error:
             problems.append(f"{error.what} {error.hint}")
             continue
+        truth = sample.truth
+        doubts += [w for w in sample.meta.warnings if "do not say what the matrices mean" in w][:1]
         if truth is not None and truth.told_apart is not None:
             told.append(truth.told_apart)
     facts = [
         checked(
             "samples read whole",
             "cameras agree with the pictures, masks with check.json",
-            f"{len(chosen) - len(problems)} of {len(chosen)}" + "".join(f"; {text}" for text in problems[:2]),
-            not problems,
+            "; ".join([f"{len(chosen) - len(problems)} of {len(chosen)}", *problems[:2], *doubts[:1]]),
+            not problems,  # what is only doubted is told, and does not differ
         )
     ]
     if not told:

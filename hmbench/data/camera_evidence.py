@@ -72,6 +72,8 @@ class CameraVerdict:
     """Median depth of the background in metres as expected; None without parallax."""
     rolls: bool = False
     """The camera would lie on its side as expected, and would not under `best`."""
+    upright: Convention | None = None
+    """A convention under which the camera would stand upright, where it would not as expected."""
 
     @property
     def refuted(self) -> bool:
@@ -93,6 +95,14 @@ class CameraVerdict:
             return "centimetres"
         close = self.depth is not None and self.depth < DEPTHS[0]
         return "metres" if close and 100 * self.path <= FAST_PATH else None
+
+    @property
+    def doubt(self) -> str | None:
+        """What to tell where the pictures say nothing, and the matrices alone speak against the expected convention."""
+        told = self.expected is not None and self.best is not None and self.best.error <= GOOD
+        if told or self.upright is None:
+            return None
+        return f"so read, the camera lies on its side, and as {self.upright.name} it would stand upright"
 
     def sentence(self) -> str:
         """For ``data inspect`` and for errors."""
@@ -122,11 +132,14 @@ def camera_verdict(
     path = float(np.linalg.norm(np.diff(expected.poses(matrices)[:, :3, 3], axis=0), axis=1).sum())
     pairs = _pairs(matrices)
     matches = [m for pair in pairs if (m := _match(video, mask, *pair)) is not None]
+    kinds = [c for c in CONVENTIONS if c.metres == (0.01 if c.axes == "unreal" else 1.0)]
+    upright = (
+        None if _roll(expected, matrices) < LEVEL else next((c for c in kinds if _roll(c, matrices) < LEVEL), None)
+    )
     if not matches:
-        return CameraVerdict(expected=None, best=None, path=path)
+        return CameraVerdict(expected=None, best=None, path=path, upright=upright)
     scale = WIDTH / lens.width
     small = (lens.focal * scale, WIDTH / 2, lens.height * scale / 2)
-    kinds = [c for c in CONVENTIONS if c.metres == (0.01 if c.axes == "unreal" else 1.0)]
     errors = [
         Candidate(c, float(np.median([_stray(c.poses(matrices), m, small).error for m in matches]))) for c in kinds
     ]
@@ -139,13 +152,16 @@ def camera_verdict(
     strays = [_stray(expected.poses(matrices), m, small) for m in matches]
     depths = [s.depth for s in strays if s.pure - s.error > PARALLAX and s.error < GOOD]
     depth = float(np.median(depths)) if depths else None
-    return CameraVerdict(expected=mine, best=best, path=path, rolls=rolls, depth=depth)
+    return CameraVerdict(expected=mine, best=best, path=path, rolls=rolls, depth=depth, upright=upright)
 
 
 def held_against_pictures(
     poses: Poses, video: Video, lens: Intrinsics, where: str, expected: Convention, hint: str
-) -> None:
+) -> str | None:
     """Refuses cameras whose pictures fit another convention or unit.
+
+    Where the pictures say nothing (the camera hardly turns, the clip is tiny), cameras that would lie on their side are
+    not refused: there are such cameras. They are warned of.
 
     Args:
         poses: As they were read, OpenCV camera-to-world in metres, ``[T, 4, 4]``.
@@ -154,6 +170,9 @@ def held_against_pictures(
         where: The file, for messages.
         expected: The convention by which they were read.
         hint: What the user can do; ``{}`` stands for the convention that fits.
+
+    Returns:
+        A warning, or None.
 
     Raises:
         SampleError: With the convention that fits.
@@ -172,6 +191,10 @@ def held_against_pictures(
             f"they seem to be in {unit}.",
             hint.format(other.name),
         )
+    if verdict.doubt is None:
+        return None
+    name = verdict.upright.name if verdict.upright is not None else ""
+    return f"{where}: the pictures do not say what the matrices mean; {verdict.doubt}. {hint.format(name)}"
 
 
 def _roll(found: Convention, matrices: Poses) -> float:

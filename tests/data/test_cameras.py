@@ -1,11 +1,14 @@
 import json
+import re
 
 import numpy as np
 import pytest
 
-from hmbench.data.camera_evidence import CameraVerdict
+from hmbench.data.camera_conventions import HM_WORLD, NAMES, convention
+from hmbench.data.camera_evidence import CameraVerdict, held_against_pictures
 from hmbench.data.cameras import from_unreal, parse_cameras, point_from_unreal, to_unreal
 from hmbench.errors import SampleError
+from hmbench.types import Intrinsics
 from hmbench.video.geometry import pose_problem, relative_to
 
 
@@ -153,3 +156,22 @@ def test_real_cameras_are_proper(real_clips) -> None:
 )
 def test_another_unit_is_asked_for_only_if_it_is_plausible_itself(path, depth, unit):
     assert CameraVerdict(expected=None, best=None, path=path, depth=depth).other_unit == unit
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if convention(name)[:2] != HM_WORLD[:2]])
+def test_cameras_on_their_side_are_warned_of_where_pictures_say_nothing(name):
+    video = np.full((12, 32, 48, 3), 90, np.uint8)
+    lens = Intrinsics(focal=60.0, width=48, height=32)
+    poses = from_unreal(unreal_path(12))
+    assert held_against_pictures(poses, video, lens, "camera.json", HM_WORLD, "Say {}.") is None
+    wrong = HM_WORLD.poses(convention(name).matrices(poses))
+    said = held_against_pictures(wrong, video, lens, "camera.json", HM_WORLD, "Say {}.")
+    if name.startswith("unreal-w2c"):  # it turns the other way, as upright as the right one
+        assert said is None
+        return
+    assert said is not None
+    assert re.fullmatch(
+        r"camera.json: the pictures do not say what the matrices mean; so read, the camera lies on its side, and as "
+        r"(\S+) it would stand upright\. Say \1\.",
+        said,
+    )
