@@ -231,7 +231,7 @@ def read_sample(folder: Path, caption: str | None, card: DataCard | None = None)
     if not (folder / "truth.json").is_file() and (notes is None or notes.cameras != "none"):
         hint = f"If that is right, say so for the data set: `hmbench data card {folder.parent} --cameras {{}}`."
         doubt = held_against_pictures(clip.poses, clip.video, lens, str(folder / "camera.json"), card.convention, hint)
-        warnings += [doubt] if doubt else []
+        warnings += [doubt] if doubt and notes is None else []  # an imported clip has axes of its own
     found = _labels(folder, known, clip, card, warnings)
     truth, known = (_no_labels(target), known) if found is None else _truth(clip, found, warnings)
     return Sample(
