@@ -194,7 +194,9 @@ def held_against_pictures(
     if verdict.doubt is None:
         return None
     name = verdict.upright.name if verdict.upright is not None else ""
-    return f"{where}: the pictures do not say what the matrices mean; {verdict.doubt}. {hint.format(name)}"
+    # kept in records of runs: no path, which a shard's temporary folder would make another each time
+    remedy = f"If that is right, say so for the data set: `hmbench data card DATA --cameras {name}`."
+    return f"camera.json: the pictures do not say what the matrices mean; {verdict.doubt}. {remedy}"
 
 
 def _roll(found: Convention, matrices: Poses) -> float:

@@ -165,13 +165,14 @@ def test_cameras_on_their_side_are_warned_of_where_pictures_say_nothing(name):
     poses = from_unreal(unreal_path(12))
     assert held_against_pictures(poses, video, lens, "camera.json", HM_WORLD, "Say {}.") is None
     wrong = HM_WORLD.poses(convention(name).matrices(poses))
-    said = held_against_pictures(wrong, video, lens, "camera.json", HM_WORLD, "Say {}.")
+    said = held_against_pictures(wrong, video, lens, "folder/camera.json", HM_WORLD, "Say {}.")
     if name.startswith("unreal-w2c"):  # it turns the other way, as upright as the right one
         assert said is None
         return
     assert said is not None
     assert re.fullmatch(
         r"camera.json: the pictures do not say what the matrices mean; so read, the camera lies on its side, and as "
-        r"(\S+) it would stand upright\. Say \1\.",
+        r"(\S+) it would stand upright\. If that is right, say so for the data set: "
+        r"`hmbench data card DATA --cameras \1`\.",
         said,
     )
