@@ -283,7 +283,7 @@ def _checked(name: str, model: Any) -> AnyModel:
     told_truth = hasattr(model, "generate_from_truth")
     asked = model.generate_from_truth if told_truth else model.generate
     if not takes(asked, *([None, None] if told_truth else [None]), seed=0):
-        shown = f"{asked.__name__}{inspect.signature(asked)}"
+        shown = f"{'generate_from_truth' if told_truth else 'generate'}{inspect.signature(asked)}"
         wanted = (
             "generate_from_truth(self, prompt, truth, *, seed)" if told_truth else "generate(self, prompt, *, seed)"
         )

@@ -165,6 +165,8 @@ def test_the_same_frames_in_other_containers_are_taken() -> None:
         (VIDEO[..., :1], "uint8 (5, 4, 6, 1)", "RGB"),
         (None, "NoneType", "generate() must return uint8 frames"),
         ([VIDEO[0], VIDEO[0][:2]], "2 things of other shapes", "generate() must return uint8 frames"),
+        ([[[1, 2], [3]], [[1]]], "2 things of other shapes", "generate() must return uint8 frames"),
+        (torch.zeros(2, dtype=torch.bfloat16), "Tensor", "generate() must return uint8 frames"),  # NumPy has no such
         ([], "nothing", "generate() must return uint8 frames"),
         (SimpleNamespace(frames=VIDEO), "SimpleNamespace", "generate() must return uint8 frames"),
     ],

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from hmbench.data.camera_evidence import UNTOLD
 from hmbench.data.facts import Fact, checked, news
 from hmbench.data.hm_world import read_sample
 from hmbench.errors import SampleError
@@ -26,7 +27,7 @@ def apart_facts(folders: Sequence[Path]) -> list[Fact]:
             problems.append(f"{error.what} {error.hint}")
             continue
         truth = sample.truth
-        doubts += [w for w in sample.meta.warnings if "do not say what the matrices mean" in w][:1]
+        doubts += [w for w in sample.meta.warnings if UNTOLD in w][:1]
         if truth is not None and truth.told_apart is not None:
             told.append(truth.told_apart)
     facts = [

@@ -58,6 +58,10 @@ class Candidate(NamedTuple):
     """Median pixels at `WIDTH`."""
 
 
+UNTOLD = "the pictures do not say what the matrices mean"
+"""By this a warning about cameras is known."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class CameraVerdict:
     """What the pictures say of a convention."""
@@ -196,7 +200,7 @@ def held_against_pictures(
     name = verdict.upright.name if verdict.upright is not None else ""
     # kept in records of runs: no path, which a shard's temporary folder would make another each time
     remedy = f"If that is right, say so for the data set: `hmbench data card DATA --cameras {name}`."
-    return f"camera.json: the pictures do not say what the matrices mean; {verdict.doubt}. {remedy}"
+    return f"camera.json: {UNTOLD}; {verdict.doubt}. {remedy}"
 
 
 def _roll(found: Convention, matrices: Poses) -> float:

@@ -135,8 +135,9 @@ def _guess(name: str, ids: Sequence[str]) -> str | None:
     for sample in ids:
         short = sample.partition("_")[0]
         for known in (sample, short):
-            if len(known) > 2 and re.search(rf"(?<![A-Za-z0-9]){re.escape(known)}(?![A-Za-z0-9])", name):
-                return re.sub(r"(seed[_-]?)\d+", r"\1" + SEED, name.replace(known, "{id}", 1), count=1)
+            alone = rf"(?<![A-Za-z0-9]){re.escape(known)}(?![A-Za-z0-9])"
+            if len(known) > 2 and re.search(alone, name):
+                return re.sub(r"(seed[_-]?)\d+", r"\1" + SEED, re.sub(alone, "{id}", name, count=1), count=1)
     return None
 
 

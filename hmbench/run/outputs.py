@@ -33,15 +33,19 @@ def frames_of(given: Any, want: tuple[int, int, int, int], context: int, name: s
 
 def _array(given: Any) -> np.ndarray[Any, Any] | None:
     """What was given as one array; None if it is none."""
-    if isinstance(given, np.ndarray):
-        return given
-    if hasattr(given, "detach"):  # a tensor, perhaps on a GPU; torch itself need not be imported
-        return np.asarray(given.detach().cpu())
-    if isinstance(given, list | tuple) and given:
-        frames = [_array(one) if hasattr(one, "detach") else np.asarray(one) for one in given]
-        shapes = {frame.shape for frame in frames if frame is not None}
-        return np.stack([f for f in frames if f is not None]) if len(shapes) == 1 and frames[0].ndim else None  # type: ignore[union-attr]
+    try:
+        if isinstance(given, np.ndarray) or hasattr(given, "detach"):
+            return _plain(given)
+        if isinstance(given, list | tuple) and given:
+            return np.stack([_plain(one) for one in given])
+    except (ValueError, TypeError):  # frames of several shapes; a number format that NumPy lacks
+        pass
     return None
+
+
+def _plain(given: Any) -> np.ndarray[Any, Any]:
+    """An array, also of a tensor, perhaps on a GPU; torch itself need not be imported."""
+    return np.asarray(given.detach().cpu() if hasattr(given, "detach") else given)
 
 
 def _remedy(found: np.ndarray[Any, Any] | None, want: tuple[int, int, int, int], context: int) -> str:

@@ -25,7 +25,7 @@ from hmbench.data.mini_world.as_hm_world import (
 )
 from hmbench.data.mini_world.generate import GenerateConfig, make_slot
 from hmbench.data.told_apart.bodies import Places
-from hmbench.data.told_apart.cast import contradicted, never_alone
+from hmbench.data.told_apart.cast import _about, contradicted, never_alone
 from hmbench.data.told_apart.evidence import mask_evidence
 from hmbench.data.told_apart.quality import clear_events, judge
 from hmbench.data.told_apart.readings import UNREAL, Fit
@@ -415,3 +415,9 @@ def test_names_are_given_only_where_flags_tell_who_is_who() -> None:
     assert {k: n.name for k, n in _named_by_flags(labels, known).notes.items()} == {1: "Cat", 2: "Wolf"}
     alike = Annotations(actors=(Actor(name="Wolf", flags=both), Actor(name="Cat", flags=both)))
     assert {k: n.name for k, n in _named_by_flags(labels, alike).notes.items()} == {1: "subject-1", 2: "subject-2"}
+
+
+def test_frames_about_a_flag_are_as_many_as_the_flags_however_short_the_clip() -> None:
+
+    assert _about(np.array([True, False, False, False, False])).tolist() == [True, True, True, True, False]
+    assert _about(np.array([False] * 9 + [True])).tolist() == [False] * 6 + [True] * 4

@@ -32,8 +32,6 @@ CONTRADICTED = 0.25
 """Share of a subject's visible frames in which ``check.json`` may have it out of frame."""
 BEYOND_DOUBT = 0.95
 """Fit from which on positions are believed against the flags."""
-
-
 BODY = 1.0
 """Metres from the middle of a body within which some of it may be."""
 
@@ -130,14 +128,12 @@ def contradicted(labels: LabelMaps, places: Places, actors: tuple[Actor, ...], s
     if score >= BEYOND_DOUBT:
         return None
     least = VISIBLE_SHARE * labels[0].size
-    edge = np.ones(2 * AGREEMENT + 1)  # exits and entries differ by some frames
     size = np.array(labels.shape[:0:-1], np.float64)
     for k, actor in enumerate(actors):
         if actor.flags is None or not actor.flags.any():
             continue
         seen = (labels == k + 1).sum(axis=(1, 2)) >= least
-        never = ~(np.convolve(actor.flags, edge, "same") > 0)
-        always = ~(np.convolve(~actor.flags, edge, "same") > 0)
+        never, always = ~_about(actor.flags), ~_about(~actor.flags)
         slack = BODY * places.scale[k][:, None]
         with np.errstate(invalid="ignore"):
             near = ((places.centre[k] > -slack) & (places.centre[k] < size + slack)).all(axis=-1)
@@ -148,3 +144,9 @@ def contradicted(labels: LabelMaps, places: Places, actors: tuple[Actor, ...], s
             if wrong.sum() > CONTRADICTED * max(int(of.sum()), 1):
                 return f"the best reading of the positions of {actor.name} {what}, in {int(wrong.sum())} frames"
     return None
+
+
+def _about(flags: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Frames within `AGREEMENT` of a true one, ``[T]``: exits and entries differ by some frames."""
+    wide = np.convolve(flags, np.ones(2 * AGREEMENT + 1))
+    return wide[AGREEMENT : AGREEMENT + len(flags)] > 0

@@ -223,7 +223,7 @@ def fit_reading(
                     fits[i], pictures[i] = again, pixels
         if fits and (outcome.best is None or best > outcome.best.score + ALIKE):
             outcome = _decided(fits, pictures, evidence, only)
-        if outcome.best is not None and outcome.best.score >= LEAST_FIT:
+        if outcome.best is not None and outcome.best.score >= _least(outcome.best.reading, only):
             break
     return outcome
 
@@ -241,6 +241,11 @@ def _placed_fit(
     return replace(fit, steady=steady, offset=far, placing=placing), pixels
 
 
+def _least(reading: Reading, only: Reading | None) -> float:
+    """Fit that a reading must reach to be taken."""
+    return LEAST_FIT if reading in (UNREAL, only) else LEAST_ODD_FIT
+
+
 def _decided(fits: list[Fit], pictures: list[Floats], evidence: MaskEvidence, only: Reading | None) -> Fitted:
     """The best fit, or why it cannot be taken; of readings that put everybody at the same places the first."""
     top = max(range(len(fits)), key=lambda i: (fits[i].score, -i))
@@ -250,7 +255,7 @@ def _decided(fits: list[Fit], pictures: list[Floats], evidence: MaskEvidence, on
     other = max(rest, key=lambda i: fits[i].score, default=None)
     best, second = fits[chosen], None if other is None else fits[other]
     problem = None
-    least = LEAST_FIT if best.reading in (UNREAL, only) else LEAST_ODD_FIT
+    least = _least(best.reading, only)
     if best.score < least:
         problem = f"no reading of the positions fits the masks (at least {least} is needed)"
     elif second is not None and best.score - second.score < _alike(best.score):
