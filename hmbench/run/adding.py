@@ -60,18 +60,6 @@ def add_up(before: RunManifest, after: RunManifest, asked: Mapping[str, MetricRe
     return Added({**kept, **asked}, kept, dropped)
 
 
-def makes_tracks(manifest: RunManifest, asked: Mapping[str, MetricRecord], tracks: str) -> bool:
-    """Whether a command makes tracks: not if it needs none and the run has scores that rest on another tracker's.
-
-    Args:
-        manifest: The run as it is.
-        asked: Metric to its record.
-        tracks: Digest of what would decide this command's tracks.
-    """
-    others = [record.tracks for name, record in manifest.metrics.items() if name not in asked]
-    return any(record.tracks is not None for record in asked.values()) or all(one in (None, tracks) for one in others)
-
-
 def said_of_dropped(dropped: Mapping[str, str]) -> str | None:
     """A sentence that names what leaves the run; None if nothing does."""
     if not dropped:

@@ -13,7 +13,7 @@ from hmbench.protocols import Metric, SubjectTracker
 from hmbench.registry import TRACKERS
 from hmbench.results.metric_record import MetricRecord
 from hmbench.results.records import RunManifest
-from hmbench.run.adding import add_up, makes_tracks, said_of_dropped, stamp_of
+from hmbench.run.adding import add_up, said_of_dropped, stamp_of
 from hmbench.run.request import EvalRequest, Reporter
 from hmbench.run.stages import RowTags, Scorer
 
@@ -37,7 +37,7 @@ def make_scorer(
     whole = metrics
     if metrics is None:
         whole, metrics = _known_metrics(request)
-        if tracker is None:
+        if tracker is None and any("tracks" in metric.info.needs for metric in metrics):
             tracker, no_tracker = _default_tracker(request, manifest.samples, notices)
     for text in notices:
         reporter.notice(text)
@@ -57,7 +57,7 @@ def make_scorer(
         metric.info.name: _record(metric, places[metric.info.name], asked_of, request, weights, tracks)
         for metric in metrics
     }
-    follows = makes_tracks(manifest, asked, tracks)
+    follows = any(record.tracks is not None for record in asked.values())  # `--metric psnr` needs no detector
     if not follows:
         asked_of = replace(
             asked_of, tracker=manifest.tracker, tracker_settings=manifest.tracker_settings, notices=manifest.notices

@@ -23,7 +23,7 @@ from hmbench.errors import SampleError, StorageError, UserError
 from hmbench.files import read_sealed, write_sealed
 from hmbench.metrics.needs import EVENTS, SEPARATE, unmet_need
 from hmbench.metrics.plugins import as_score
-from hmbench.metrics.reentry.metrics import event_rows
+from hmbench.metrics.reentry.metrics import event_rows, judged
 from hmbench.protocols import Batches, Metric, SubjectTracker, TruthModel, WorldModel
 from hmbench.results.metric_record import MetricRecord
 from hmbench.results.prediction_record import check_unchanged, write_record
@@ -178,7 +178,7 @@ def score_sample(sample: Sample, prediction: Path, run: RunFolder, scorer: Score
     else:
         case = Case(sample, video, *tracked, no_tracks=scorer.no_tracker)
     answers = [(m, attempt(m.info.name, functools.partial(_row, m, case, scorer.tags))) for m in todo]
-    events = old.events if keep_events and old else _events(case)
+    events = old.events if keep_events and old and not judged(case) else _events(case)
     failures = [part for part in (tracked, *(answer for _, answer in answers), events) if isinstance(part, Failure)]
     broken = {failure.part for failure in failures} | {m.info.name for m in todo if isinstance(tracked, Failure)}
     rows = [

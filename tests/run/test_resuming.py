@@ -316,3 +316,34 @@ def test_generating_again_makes_only_what_is_not_whole(copy: Path) -> None:
     changed = [p.stem for p, t in times.items() if p.stat().st_mtime_ns != t]
     assert changed == [SAMPLE]
     assert np.isfinite(json.loads((copy / FILES["record of a prediction"]).read_text())["seconds"])
+
+
+class Counting(Follower):
+    """Counts the videos that it follows."""
+
+    asked = 0
+
+    def track(self, video):
+        self.asked += 1
+        return super().track(video)
+
+
+@pytest.mark.parametrize("first", ["psnr", "hota"])
+def test_verdicts_come_with_the_first_metric_that_judges_returns(tmp_path: Path, first: str) -> None:
+    """Whatever was scored before: `hota` follows subjects and judges nobody, `psnr` does not even follow them."""
+    request = EvalRequest(model="toys:toy", data="disc", out=tmp_path / "run", metrics=(first,))
+    follower = Counting()
+    evaluate(request, tracker=follower)
+    events = read_events(tmp_path / "run")
+    assert len(events) == 6 and {event["verdict"] for event in events} == {None}
+    assert bool(follower.asked) == (first == "hota")
+    evaluate(replace(request, metrics=("reentry_success",)), tracker=follower)
+    judged = read_events(tmp_path / "run")
+    assert [event["verdict"] for event in judged] == ["not judged"] * 6  # nobody follows the real ones either
+    asked = follower.asked
+    evaluate(replace(request, metrics=("psnr_background",)), tracker=follower)
+    assert read_events(tmp_path / "run") == judged and follower.asked == asked
+
+
+def read_events(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from toys import Follower, MeanError
+from toys import Followed, Follower, MeanError
 
 from hmbench.errors import UserError
 from hmbench.results.records import RunManifest, read_rows
@@ -43,7 +43,7 @@ def manifest_of(data: str) -> RunManifest:
 
 
 def made(data: str = "mini", reporter: Silent | None = None, **changes) -> tuple[Scorer, RunManifest]:
-    request = EvalRequest(**{"out": Path("unused"), "data": data, "metrics": ("psnr",), **changes})
+    request = EvalRequest(**{"out": Path("unused"), "data": data, "metrics": ("hota",), **changes})
     return make_scorer(request, manifest_of(data), None, None, reporter or Silent())
 
 
@@ -61,6 +61,7 @@ def test_the_mini_detector_on_other_subjects_is_announced(tmp_path, inside, hear
         (folder / inside).write_text("{}")
     assert said(str(tmp_path)) == said(str(tmp_path / "above")) == heard
     assert said(str(tmp_path), tracking=False) == []
+    assert said(str(tmp_path), metrics=("psnr",)) == [], "nothing is tracked for it"
 
 
 def test_the_embedded_world_is_known_and_somebodys_video_is_not():
@@ -106,7 +107,7 @@ def test_the_trackers_settings_are_recorded_and_make_scores_stale():
 
 
 def test_a_setting_that_no_name_shows_makes_scores_stale():
-    metrics, request = [MeanError()], EvalRequest(out=Path("unused"), data="disc")
+    metrics, request = [Followed()], EvalRequest(out=Path("unused"), data="disc")
     found = {
         make_scorer(request, manifest_of("disc"), metrics, Follower(settings={"high": high}), Silent())[0].fingerprint
         for high in (0.15, 0.15, 0.3)

@@ -89,6 +89,11 @@ def records_of(case: Case, encoder: CropEncoder) -> tuple[EventRecord, ...]:
     return event_records(case, encoder)
 
 
+def judged(case: Case) -> bool:
+    """Whether a metric of the family has scored this case, so that its events can have verdicts."""
+    return bool(case.memo(_ENCODER, list))
+
+
 def event_rows(case: Case, encoder: CropEncoder | None = None) -> list[dict[str, Any]]:
     """Rows for ``events.jsonl``: sample, subject, times, verdict and every number behind it; JSON types, null for NaN.
 
