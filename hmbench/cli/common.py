@@ -12,7 +12,12 @@ from typer.models import CommandInfo
 
 from hmbench.cli.console import MODE
 
-JSON = frozenset({"eval", "score", "compare", "models", "doctor", "check-predictions"})
+JSON = frozenset(
+    {
+        *("eval", "score", "compare", "models", "doctor", "check-predictions", "inspect", "distribution"),
+        *("data check", "data inspect", "data splits", "study agreement", "study ordering", "weights list"),
+    }
+)
 """Commands that print their result as JSON when asked."""
 EXAMPLES = {
     "eval": "hmbench eval --model hydra --data mini --limit 4",

@@ -23,6 +23,11 @@ def register(app: typer.Typer) -> None:
 
 Folder = Annotated[str, typer.Argument(help="'mini', or a folder in HM-World's layout.", autocompletion=sources)]
 Split = Annotated[str, typer.Option(help="Split of the data.")]
+Samples = Annotated[
+    list[str] | None,
+    typer.Option("--sample", help="This sample only, by its id or a beginning that no other has; repeatable."),
+]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, help="The first so many samples only.")]
 
 
 def import_examples_command(
@@ -53,15 +58,18 @@ def export_command(
     folder: Annotated[Path, typer.Argument(help="Folder of samples in HM-World's layout.")],
     out: Annotated[Path, typer.Argument(help="Folder of the shards.")],
     form: Annotated[str, typer.Option("--format", help="webdataset (tars) or parquet.")] = "webdataset",
-    split: Annotated[str, typer.Option(help="Split of the data.")] = "all",
+    split: Split = "all",
+    sample: Samples = None,
+    limit: Limit = None,
 ) -> None:
     """Write samples as WebDataset or Parquet shards, which --data reads as it reads the folder."""
     from hmbench.cli.console import out as screen
+    from hmbench.data.dataset import chosen_ids
     from hmbench.data.hm_world import HMWorld
     from hmbench.data.shards import export_shards
 
     source = HMWorld(folder)
-    ids = source.ids(split)
+    ids = chosen_ids(source, split, sample or (), limit)
     index = export_shards(source, ids, out, cast(Any, form))
     screen.print(f"{len(ids)} samples as {form} in {out}; {index.name} names their files.", highlight=False)
 
@@ -69,8 +77,9 @@ def export_command(
 def prompts_command(
     data: Annotated[str, typer.Argument(help="'mini', or a folder in HM-World's layout.")],
     out: Annotated[Path, typer.Argument(help="Folder to write, one folder a sample.")],
-    split: Annotated[str, typer.Option(help="Split of the data.")] = "all",
-    limit: Annotated[int | None, typer.Option(min=1, help="The first so many samples only.")] = None,
+    split: Split = "all",
+    sample: Samples = None,
+    limit: Limit = None,
     cameras: Annotated[
         str, typer.Option(help="Convention: opencv, opencv-w2c, opengl, unreal, ...; -cm or -m after it.")
     ] = "opencv",
@@ -84,7 +93,7 @@ def prompts_command(
     """Write what a model that lives elsewhere is given: context, caption and cameras of each sample, and no target."""
     from hmbench.cli.console import open_shown
     from hmbench.cli.console import out as screen
-    from hmbench.data.dataset import Wanted
+    from hmbench.data.dataset import Wanted, chosen_ids
     from hmbench.data.prompts import CameraFile, Origin, PromptForm, write_prompts
     from hmbench.errors import UserError, did_you_mean
 
@@ -95,8 +104,9 @@ def prompts_command(
         if value not in known:
             raise UserError(f"--{name} cannot be {value!r}.", did_you_mean(value, known))
     form = PromptForm(cameras=cameras, origin=cast(Any, origin), file=cast(Any, camera_file), fps=fps, frames=frames)
-    source = open_shown(data, Wanted(split, limit=limit))
-    ids = source.ids(split)[:limit]
+    wanted = Wanted(split, sample or (), limit)
+    source = open_shown(data, wanted)
+    ids = chosen_ids(source, *wanted)
     done = write_prompts(source, ids, out, form)
     screen.print(
         f"{len(done)} new prompts of {len(ids)} in {out}; README.txt there says what to do with them.", highlight=False
@@ -158,21 +168,30 @@ def check_command(
     data: Folder,
     split: Split = "all",
     report: Annotated[Path | None, typer.Option(help="Also write the findings here, an object a line.")] = None,
+    sample: Samples = None,
+    limit: Limit = None,
 ) -> None:
     """Read every sample and tell which cannot be used and what deviates; exits 1 if any cannot be used."""
-    from hmbench.cli.console import errors, open_shown, out, progress_bar
+    from dataclasses import asdict
+
+    from hmbench.cli.console import MODE, errors, open_shown, out, progress_bar, show_json
+    from hmbench.data.dataset import Wanted, chosen_ids
     from hmbench.data.overview import check_sample, findings_table, write_findings
     from hmbench.errors import UserError
 
-    source = open_shown(data)
-    ids = source.ids(split)
+    wanted = Wanted(split, sample or (), limit)
+    source = open_shown(data, wanted)
+    ids = chosen_ids(source, *wanted)
     with progress_bar() as progress:
         task = progress.add_task("check", total=len(ids), note="")
         findings = []
         for sample_id in ids:
             findings.append(check_sample(source, sample_id))
             progress.update(task, advance=1, note=sample_id)
-    out.print(findings_table(findings))
+    if MODE.json:
+        show_json([asdict(finding) for finding in findings])
+    else:
+        out.print(findings_table(findings))
     if report is not None:
         try:
             write_findings(report, findings)

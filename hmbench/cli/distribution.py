@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -30,8 +31,8 @@ def distribution(
     from hmbench.results.run_folder import RunFolder
 
     RunFolder(run).read_manifest()  # before anything heavy: a name may be wrong
+    from hmbench.cli.console import MODE, progress_bar, show_json
     from hmbench.cli.console import out as screen
-    from hmbench.cli.console import progress_bar
     from hmbench.report.text_table import TextTable, number
     from hmbench.run.distribution import distribution_networks, measure_distribution
     from hmbench.run.request import checked_device
@@ -46,6 +47,9 @@ def distribution(
             seed=seed,
             on_clip=lambda name, total: bar.update(task, advance=1, total=total, note=name),
         )
+    if MODE.json:
+        show_json([asdict(d) for d in found])
+        return
     told = [d for d in found if d.reason is None]
     table = TextTable(
         title=f"Distribution of {run.name}",

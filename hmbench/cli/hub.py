@@ -128,6 +128,7 @@ def splits_command(
     source: Annotated[str, typer.Option(help="Where the ids come from, for whoever cites the file.")] = "",
 ) -> None:
     """Write hmworld-test-v1.json and hmworld-train-v1.json: ids, rule and digests, to publish and cite."""
+    from hmbench.cli.console import MODE, show_json
     from hmbench.cli.console import out as console
     from hmbench.data.hm_world import HMWorld
     from hmbench.data.splits import TEST_CLIPS, write_split
@@ -140,16 +141,23 @@ def splits_command(
         everything = tuple(line.strip() for line in lines if line.strip())
     else:
         raise UserError(f"There is no folder or file {ids}.", "Give a folder of samples or a list of ids.")
-    for name in ("test", "train"):
-        path = out / f"hmworld-{name}-v1.json"
-        content = write_split(path, everything, name, source or str(ids))
+    written = {
+        out / f"hmworld-{name}-v1.json": write_split(
+            out / f"hmworld-{name}-v1.json", everything, name, source or str(ids)
+        )
+        for name in ("test", "train")
+    }
+    if MODE.json:
+        show_json([{"file": str(path), **content} for path, content in written.items()])
+        return
+    for path, content in written.items():
         cells = ", ".join(f"{count} {cell}" for cell, count in content["cells"].items())
         console.print(
             f"{path}: {content['count']} ids ({cells}), sha256 {content['sha256'][:12]}",
             highlight=False,
             soft_wrap=True,
         )
-        if name == "test" and content["count"] < TEST_CLIPS:
+        if "test" in path.name and content["count"] < TEST_CLIPS:
             console.print(
                 f"These ids give fewer than {TEST_CLIPS} test clips: the list is part of the release, or short."
             )
@@ -164,11 +172,12 @@ def inspect_command(
 ) -> None:
     """Tell what a folder or stream really holds, against what is known of HM-World."""
     import tempfile
+    from dataclasses import asdict
 
     from rich.markup import escape
     from rich.table import Table
 
-    from hmbench.cli.console import out
+    from hmbench.cli.console import MODE, out, show_json
     from hmbench.data.hub.download import DownloadRequest
     from hmbench.data.hub.extract import complete_samples
     from hmbench.data.inspection import inspect_folder, inspect_stream
@@ -188,6 +197,9 @@ def inspect_command(
                 parts=folder if folder.is_dir() else None,
             )
             facts = inspect_stream(request, watcher)
+    if MODE.json:
+        show_json([asdict(fact) for fact in facts])
+        return
     table = Table("about", "expected", "found", "", title=f"{what} against what is known of HM-World")
     for fact in facts:
         style = "bold red" if fact.verdict == "DIFFERS" else None

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hmbench.cli.data import Limit, Samples
+
 if TYPE_CHECKING:
     from hmbench.data.importing import Imported
 
 SHOWN = 30
-SAMPLE = "This sample only, by its id or a beginning that no other has; repeatable."
 DEVICE = "Torch device: cpu, cuda, cuda:1; auto takes a GPU if there is one."
 
 
@@ -91,8 +92,8 @@ def masks_command(
     any_class: Annotated[bool, typer.Option("--any-class", help="Whatever the detector finds is a subject.")] = False,
     device: Annotated[str, typer.Option(help=DEVICE)] = "auto",
     replace: Annotated[bool, typer.Option("--replace", help="Also where there are masks already.")] = False,
-    sample: Annotated[list[str] | None, typer.Option("--sample", help=SAMPLE)] = None,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="The first so many samples only.")] = None,
+    sample: Samples = None,
+    limit: Limit = None,
 ) -> None:
     """Make masks by following subjects in the real clips: every track is a subject, its boxes are filled.
 

@@ -49,6 +49,7 @@ def inspect_command(run: Run, sample: SampleId, out: Out = None, data: Data = No
     import cv2
     from rich.table import Table
 
+    from hmbench.cli.console import MODE, show_json
     from hmbench.cli.console import out as screen
     from hmbench.data.dataset import Wanted, open_dataset, open_recorded
     from hmbench.durable import make_folder, write_bytes
@@ -77,6 +78,9 @@ def inspect_command(run: Run, sample: SampleId, out: Out = None, data: Data = No
         strip = film_strip(clip, prediction, tracks, row)
         write_bytes(target / f"event-{number}.png", cv2.imencode(".png", strip[..., ::-1])[1].tobytes())
     trajectory_plot(target / "trajectories.png", clip, tracks, list(scores.events))
+    if MODE.json:
+        show_json({"sample": sample, "tracked": tracked is not None, "events": scores.events, "pictures": str(target)})
+        return
     screen.print(table if scores.events else f"{sample}: no subject leaves and returns in this clip.")
     if scores.events and tracked is None:
         text = f"No verdicts: subjects were not followed (--no-tracking). `hmbench score --run {run}` follows them."

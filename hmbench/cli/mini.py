@@ -89,7 +89,7 @@ def make_mini_command(
 def sheet_command(
     folder: Annotated[str, typer.Argument(help="'mini', or a folder in HM-World's layout.")],
     out: Annotated[Path, typer.Option(help="Picture to write, .png or .jpg.")] = Path("sheet.png"),
-    clips: Annotated[int, typer.Option(min=1, help="Rows at most.")] = 12,
+    clips: Annotated[int, typer.Option("--clips", "--limit", min=1, help="Rows at most.")] = 12,
     columns: Annotated[int, typer.Option(min=1, help="Moments a clip.")] = 8,
     outlines: Annotated[bool, typer.Option(help="Draw the subjects' edges.")] = True,
 ) -> None:

@@ -85,6 +85,7 @@ def page(
 def agreement(targets: ChoicesAndRuns, out: AgreementOut = None) -> None:
     """How far each metric agrees with people: accuracy and Kendall's tau, with intervals."""
     from hmbench.cli.compare import screen_table
+    from hmbench.cli.console import MODE, show_json
     from hmbench.cli.console import out as screen
     from hmbench.files import write_json, write_text
     from hmbench.study.agreement import agreement as measure
@@ -93,8 +94,11 @@ def agreement(targets: ChoicesAndRuns, out: AgreementOut = None) -> None:
     folders = [path for path in targets if path.is_dir()]
     found = measure([path for path in targets if not path.is_dir()], folders)
     tables = [agreement_table(found), words_table(found)]
-    for table in tables:
-        screen.print(screen_table(table))
+    if MODE.json:
+        show_json(agreement_record(found))
+    else:
+        for table in tables:
+            screen.print(screen_table(table))
     if out is not None:
         write_json(out / "agreement.json", agreement_record(found))
         write_text(out / "agreement.md", "\n".join(table.markdown() for table in tables))
@@ -103,6 +107,7 @@ def agreement(targets: ChoicesAndRuns, out: AgreementOut = None) -> None:
 def ordering(runs: SomeRuns, out: OrderingOut = None) -> None:
     """Whether the score is in order: tricks at nothing, the truth at the top, what remembers above every trick."""
     from hmbench.cli.compare import screen_table
+    from hmbench.cli.console import MODE, show_json
     from hmbench.cli.console import out as screen
     from hmbench.files import write_json, write_text
     from hmbench.study.ordering import demands, ordering_record, ordering_table, read_placed
@@ -110,8 +115,11 @@ def ordering(runs: SomeRuns, out: OrderingOut = None) -> None:
     placed = read_placed(runs)
     asked, table = demands(placed), ordering_table(placed)
     lines = [f"{'met' if d.met else 'NOT met'}: {d.text} ({d.worst})" for d in asked]
-    screen.print(screen_table(table))
-    screen.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
+    if MODE.json:
+        show_json(ordering_record(placed, asked))
+    else:
+        screen.print(screen_table(table))
+        screen.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
     if out is not None:
         write_json(out / "ordering.json", ordering_record(placed, asked))
         write_text(out / "ordering.md", table.markdown() + "\n" + "\n".join(f"* {line}" for line in lines) + "\n")

@@ -52,7 +52,7 @@ def list_command(folder: MaybeFolder = None, verify: Verify = False) -> None:
     """Show every network, what needs it, its licence, and whether a folder has it."""
     from rich.table import Table
 
-    from hmbench.cli.console import out
+    from hmbench.cli.console import MODE, out, show_json
     from hmbench.errors import UserError
     from hmbench.networks.files import shipped
     from hmbench.networks.pull import statuses
@@ -60,19 +60,26 @@ def list_command(folder: MaybeFolder = None, verify: Verify = False) -> None:
 
     if verify and folder is None:
         raise UserError("--verify needs a folder to look into.", "Run: hmbench weights list DIR --verify")
-    table = Table("name", "from", "needed by", "licence", "state")
+    columns = ("name", "from", "needed by", "licence", "state")
+    rows: list[tuple[str, ...]] = []
     # ultralytics holds that models of its architectures, trained with its code, fall under its own licence
     for name, use, licence in (
         ("detector", "tracking (mini)", "AGPL-3.0"),
         ("reid", "identity, linking, DSC (mini)", "Apache-2.0"),
     ):
         state = "shipped" if shipped(name).is_file() else "missing"
-        table.add_row(name, "this package", use, licence, state)
+        rows.append((name, "this package", use, licence, state))
     for status in statuses(folder):
         source, state = status.source, status.state
         if verify and folder is not None and state in ("locked", "damaged"):
             check(folder, source.name)
             state = "verified"
         where = source.repo or "download.pytorch.org"
-        table.add_row(source.name, where, source.used_for, source.licence, state)
+        rows.append((source.name, where, source.used_for, source.licence, state))
+    if MODE.json:
+        show_json([dict(zip(columns, row, strict=True)) for row in rows])
+        return
+    table = Table(*columns)
+    for row in rows:
+        table.add_row(*row)
     out.print(table)

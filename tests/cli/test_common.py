@@ -235,6 +235,52 @@ def test_json_and_quiet(tmp_path) -> None:
     assert "Pictures: runs/copy-last-disc-seed0/inspect/00000_Dawn" in " ".join(shown.stdout.split())
 
 
+JSON_OF = {
+    "inspect runs/copy-last-disc-seed0 00000": lambda found: (
+        found["tracked"] is False and [event["label"] for event in found["events"]] == [1]
+    ),
+    "distribution runs/copy-last-disc-seed0": lambda found: (
+        [one["metric"] for one in found] == ["fid", "kid", "fvd_r3d18"] and all(one["value"] is None for one in found)
+    ),
+    "data check discs --limit 2": lambda found: (
+        [one["sample"][:5] for one in found] == ["00000", "00001"] and not any(one["error"] for one in found)
+    ),
+    "data check discs --sample 00001": lambda found: [one["sample"][:5] for one in found] == ["00001"],
+    "data inspect discs": lambda found: {"topic", "expected", "found", "verdict"} == set(found[0]) and len(found) > 5,
+    "data splits discs --out splits": lambda found: [one["count"] for one in found] == [0, 2],
+    "weights list": lambda found: (
+        {"detector": "shipped", "raft": "missing"}.items() <= {one["name"]: one["state"] for one in found}.items()
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def scored(tmp_path_factory) -> Path:
+    """A folder with data and a scored run of theirs."""
+    from hmbench.run.evaluate import EvalRequest, evaluate
+
+    folder = tmp_path_factory.mktemp("scored")
+    run = folder / "runs" / "copy-last-disc-seed0"
+    evaluate(EvalRequest(model="copy-last", data="disc", limit=1, out=run, metrics=("psnr",)))
+    return folder
+
+
+@pytest.mark.parametrize("line", JSON_OF)
+def test_results_as_json(line: str, scored, disc_folder, monkeypatch) -> None:
+    monkeypatch.chdir(scored)
+    (scored / "discs").is_symlink() or (scored / "discs").symlink_to(disc_folder)
+    done = CliRunner().invoke(app, [*line.split(), "--json", "--quiet"])
+    assert done.exit_code == 0, done.output
+    assert JSON_OF[line](json.loads(done.stdout)), done.stdout
+
+
+def test_every_command_that_prints_json_was_asked_for_it() -> None:
+    elsewhere = {"eval", "score", "compare", "models", "doctor", "check-predictions"} | {
+        *("study agreement", "study ordering")  # tests/study
+    }
+    assert set(JSON) - elsewhere == {words for words in JSON if any(line.startswith(words) for line in JSON_OF)}
+
+
 def test_metric_names_are_those_of_the_metrics() -> None:
     from hmbench.metrics.names import current_names, metric_names
 
