@@ -160,3 +160,5 @@ def test_the_command_prints_and_writes(tmp_path) -> None:
     record = json.loads((tmp_path / "out" / "agreement.json").read_text())
     assert record["metrics"][0]["metric"] == "sees_it"
     assert "Agreement with 4 people on 36 clips" in (tmp_path / "out" / "agreement.md").read_text()
+    asked = CliRunner().invoke(app, ["study", "agreement", *map(str, files), *map(str, runs), "--json"])
+    assert json.loads(asked.stdout)["metrics"] == record["metrics"]

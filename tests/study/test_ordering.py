@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
+from typer.testing import CliRunner
 
+from hmbench.cli import app
 from hmbench.study.ordering import Placed, demands, ordering_record, ordering_table
 
 
@@ -48,3 +50,9 @@ def test_each_demand_fails_by_itself(wrong, broken):
 def test_a_bound_that_is_too_low_is_told():
     low = [placed("oracle", "bound", 0.96), placed("codec", "bound", 0.84)]
     assert [(d.met, d.worst) for d in demands(low)] == [(False, "oracle 0.960"), (False, "codec 0.840")]
+
+
+def test_the_command_as_json(monkeypatch):
+    monkeypatch.setattr("hmbench.study.ordering.read_placed", lambda runs: RIGHT[: len(runs)])
+    done = CliRunner().invoke(app, ["study", "ordering", *"abcde", "--json"])
+    assert json.loads(done.stdout) == json.loads(json.dumps(ordering_record(RIGHT, demands(RIGHT))))
