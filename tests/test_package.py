@@ -19,6 +19,8 @@ NEEDED = (
     "hmbench/py.typed",
     "leaderboard/results/nearest-view.json",
 )
+READ = ("CHANGELOG.md", "constraints.txt", "docs/api.md", "docs/site.py", "examples/own_model.py")
+"""What a stranger or a packager looks for in a source archive, and a wheel does without."""
 pytestmark = pytest.mark.slow
 
 
@@ -45,7 +47,8 @@ def test_contents(built: Path) -> None:
         assert module.relative_to(ROOT).as_posix() in names
     with tarfile.open(source) as content:
         inside = {name.partition("/")[2] for name in content.getnames()}
-    assert {"README.md", "LICENSE", "pyproject.toml", *NEEDED} <= inside
+    assert {"README.md", "LICENSE", "pyproject.toml", *NEEDED, *READ} <= inside
+    assert {path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("*.py")} <= inside
 
 
 def test_descriptions_can_be_shown(built: Path) -> None:
