@@ -27,7 +27,10 @@ from hmbench.errors import UserError
 from hmbench.streams import harmless
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
+
+    from rich.console import RenderableType
 
     from hmbench.data.dataset import Dataset, Wanted
     from hmbench.results.records import RunManifest
@@ -92,17 +95,41 @@ class _Note(TextColumn):
     """A column for names of strangers: control characters are shown, and it stays one line."""
 
     def render(self, task: Task) -> Text:
-        """The note, harmless."""
-        text = super().render(task)
-        text.plain = harmless(text.plain).replace("\n", "\\n")
-        return text
+        """The pace and the note, harmless; the pace alone where both have no room beside the bar."""
+        whole = "  ".join(filter(None, _words(task)))
+        return Text(whole if _fits(task) else _words(task)[0])
+
+
+def _words(task: Task) -> tuple[str, str]:
+    """Pace and note of a bar, each a line of harmless text."""
+    pace, note = (harmless(str(task.fields.get(key, ""))).replace("\n", "\\n") for key in ("pace", "note"))
+    return pace, note
+
+
+def _fits(task: Task) -> bool:
+    counts = 2 * len(f"{task.total or 0:.0f}") + 1
+    beside = len(task.description) + _BAR + counts + len("0:00:00left0:00:00") + 6  # a blank between two columns
+    return beside + len("  ".join(filter(None, _words(task)))) <= errors.width
+
+
+_BAR = 16
+
+
+class _Bars(Progress):
+    """Bars; on a narrow screen a long name stands whole on a line of its own: a cut one cannot be copied."""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """The table of bars, and what the last one's note says if it has no room beside it."""
+        yield from super().get_renderables()
+        if self.tasks and not _fits(self.tasks[-1]):
+            yield Text(f"  {_words(self.tasks[-1])[1]}", no_wrap=True, overflow="ellipsis")
 
 
 def progress_bar() -> Progress:
-    """A bar with count, elapsed and remaining time, on stderr; where the screen is narrow, the note is cut first."""
-    return Progress(
+    """A bar with count, elapsed and remaining time, on stderr, and a note beside or below it."""
+    return _Bars(
         TextColumn("[bold]{task.description}"),
-        BarColumn(bar_width=16),
+        BarColumn(bar_width=_BAR),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TextColumn("left"),
@@ -188,7 +215,7 @@ class RichReporter:
         self._stage = (name, done + 1, total)
         pace = self._pace.words(done + 1, total)
         speed = pace.partition(",")[0]  # the bar says what is left by itself
-        self._progress.update(self._task, advance=1, note=f"{speed}  {harmless(sample_id)}".strip())
+        self._progress.update(self._task, advance=1, pace=speed, note=sample_id)
         if not (errors.is_terminal or MODE.quiet) and self._pace.due():
             errors.print(f"{name}: {done + 1} of {total}, {pace}", highlight=False, soft_wrap=True)
 

@@ -10,17 +10,26 @@ from rich.console import Console
 from hmbench.cli import console
 
 
-def test_on_a_narrow_screen_the_note_is_cut_and_nothing_else(monkeypatch) -> None:
-    """Sample names are long: they squeezed count and times down to their first figures."""
+def test_on_a_narrow_screen_a_long_name_stands_whole_below_its_bar(monkeypatch) -> None:
+    """Sample names are long: they squeezed count and times down to their first figures, or were cut themselves."""
+    name = "00032_FountainPlaza_loc2_SCurve_OrbitLeftEarly_990731"
     screen = Console(file=io.StringIO(), width=80, force_terminal=False)
     monkeypatch.setattr(console, "errors", screen)
     bar = console.progress_bar()
-    bar.add_task("generate", total=32, completed=31, note="00032_FountainPlaza_loc2_SCurve_OrbitLeftEarly_990731")
+    bar.add_task("generate", total=32, completed=31, pace="12.5 clips a minute", note=name)
     screen.print(bar.get_renderable())
     shown = screen.file.getvalue()
-    assert "31/32" in shown and "left" in shown and "00032_" in shown
+    assert "31/32" in shown and "left" in shown and "12.5 clips a minute" in shown
+    assert shown.splitlines()[1:] == [f"  {name}"]
     assert shown.count(":") == 4  # h:mm:ss or -:--:-- twice
     assert max(len(line) for line in shown.splitlines()) <= 80
+    bar.update(bar.task_ids[0], note="00032")
+    screen.file = io.StringIO()
+    screen.print(bar.get_renderable())
+    assert (
+        screen.file.getvalue().rstrip().endswith("12.5 clips a minute  00032")
+        and screen.file.getvalue().count("\n") == 1
+    )
 
 
 def test_a_command_that_is_refused_shows_no_bar(monkeypatch) -> None:
