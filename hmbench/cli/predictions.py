@@ -102,7 +102,7 @@ def show(checked: Checked, known: Sequence[str]) -> None:
     for look in checked.looks:
         kinds.setdefault(kind_of(look), []).append(look.sample)
     table = Table(header_style="bold")
-    for name in ("predictions", "frames", "rate", "size", "lasts", "stored as", "verdict"):
+    for name in ("samples", "frames", "rate", "size", "lasts", "stored as", "verdict"):
         table.add_column(name, overflow="fold", min_width=len(name))
     said: dict[str, int] = {}
     for kind, samples in list(kinds.items())[:SHOWN]:

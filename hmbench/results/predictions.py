@@ -140,7 +140,7 @@ def _rate(
             changes["rate"] = round(header.fps, 4)
             notes.append(f"predictions are GIFs of {header.fps:.4g} fps, as near to {expected.fps:g} as a GIF can be")
             return header.frames, False
-    found = f"{header.fps:.4g} fps" if header.steady else f"unevenly spaced in time, {header.fps:.4g} fps on average"
+    found = f"{header.fps:.4g} fps" if header.steady else f"unevenly spaced in time ({header.fps:.4g} fps on average)"
     if reading.align is None:
         raise SampleError(
             f"{path} is {found}, the clip {expected.fps:g} fps: its {header.frames} frames last {header.seconds:.2f} "
@@ -149,9 +149,11 @@ def _rate(
         )
     changes["rate"], changes["align"] = round(header.fps, 4), reading.align
     if reading.align == "first-frames":
-        notes.append(f"predictions say {found}; their frames were taken one by one as {expected.fps:g} fps")
+        says = f"say {found}" if header.steady else f"are {found}"
+        notes.append(f"predictions {says}; their frames were taken one by one as {expected.fps:g} fps")
         return header.frames, False
-    notes.append(f"predictions of {found} were resampled to {expected.fps:g} fps (what a player shows at each tick)")
+    which = f"of {found}" if header.steady else found
+    notes.append(f"predictions {which} were resampled to {expected.fps:g} fps (what a player shows at each tick)")
     return _ticks(header, expected), True
 
 

@@ -123,7 +123,7 @@ def kind_of(look: Look) -> tuple[str, ...]:
     if look.file is None:
         return "-", "-", "-", "-", "-", "missing"
     if look.header is None:
-        return "-", "-", "-", "-", "-", look.problem or ""
+        return "-", "-", "-", "-", "-", _verdict(look)
     header = look.header
     rate = "none" if math.isnan(header.fps) else f"{header.fps:.4g} fps" + ("" if header.steady else ", uneven")
     seconds = "-" if math.isnan(header.seconds) else f"{header.seconds:.2f} s"
@@ -143,7 +143,7 @@ def _verdict(look: Look) -> str:
         text = look.problem or ""
         return text.removeprefix(f"{look.file} ").rstrip(".")
     done = [f"{look.plan.dropped} context frames dropped"] if look.plan.dropped else []
-    return "; ".join(["fits", *done, *(note.removeprefix("predictions ") for note in look.plan.notes)])
+    return "; ".join(["fits", *done, *look.plan.notes])
 
 
 def _look(data: Dataset, sample: str, matched: Matched, reading: Reading) -> Look:

@@ -170,6 +170,10 @@ def _array(path: Path) -> NDArray[np.uint8]:
     right = isinstance(array, np.ndarray) and array.dtype == np.uint8 and array.ndim == 4 and array.shape[3] == 3
     if not right or not array.size:
         found = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
-        raise SampleError(f"{path} holds {found}, expected uint8 [T, H, W, 3].", "Save RGB frames of 0 to 255.")
+        raise SampleError(
+            f"{path} holds {found}, expected uint8 [T, H, W, 3].",
+            "Save RGB frames of 0 to 255: floats in [0, 1] as (x * 255).round().astype('uint8'), [T, 3, H, W] as "
+            "x.transpose(0, 2, 3, 1).",
+        )
     frames: NDArray[np.uint8] = array
     return frames

@@ -206,10 +206,44 @@ def test_a_look_at_predictions_keeps_to_80_columns(hmbench, tmp_path: Path, monk
     text = hmbench("check-predictions", "p", "disc")[1]
     table = [line for line in text.splitlines() if line and line[0] in "┏┃┡│└"]
     assert max(map(len, table)) <= 80 and [cell.strip() for cell in table[1].strip("┃").split("┃")] == [
-        "predictions", "frames", "rate", "size", "lasts", "stored as", "verdict",
+        "samples", "frames", "rate", "size", "lasts", "stored as", "verdict",
     ]  # fmt: skip
     assert "no, see 1" in " ".join(text.split())
     assert "1: is 30 fps, the clip 15 fps: its 42 frames last 1.40 s, the target's 21 last 1.40 s." in text.splitlines()
+
+
+def test_arrays_of_a_wrong_kind_are_one_line_with_a_remedy(hmbench, tmp_path: Path) -> None:
+    """Each file had a line and a sentence of its own, which ended in two full stops."""
+    world = DiscWorld()
+    (tmp_path / "p").mkdir()
+    for sample in world.ids("all"):
+        np.save(tmp_path / "p" / f"{sample}.npy", world.load(sample).truth.target / np.float32(255))
+    text = hmbench("check-predictions", "p", "disc")[1]
+    assert "1: holds float32 (21, 48, 80, 3), expected uint8 [T, H, W, 3].\n" in text and "\n2:" not in text
+    assert "floats in [0, 1] as (x * 255).round().astype('uint8')" in text
+
+
+def test_gifs_of_uneven_times_keep_to_80_columns(hmbench, tmp_path: Path, monkeypatch) -> None:
+    """A GIF's writer merges equal pictures: the table of four kinds lost its last border."""
+    from PIL import Image
+
+    world, monotonous = DiscWorld(), range(0, 21, 3)
+    (tmp_path / "p").mkdir()
+    for place, sample in enumerate(world.ids("all")):
+        video = world.load(sample).truth.target.copy()
+        video[:, :8, :8] = np.arange(21)[:, None, None, None] * 10  # no picture is like its neighbour ...
+        for start in monotonous if place else ():
+            video[start + 1] = video[start]  # ... but these
+        frames = [Image.fromarray(frame) for frame in video]
+        frames[0].save(tmp_path / "p" / f"{sample}.gif", save_all=True, append_images=frames[1:], duration=70)
+    monkeypatch.setenv("COLUMNS", "80")
+    text = hmbench("check-predictions", "p", "disc")[1]
+    table = [line for line in text.splitlines() if line and line[0] in "┏┃┡│└"]
+    assert {len(line) for line in table} <= set(range(81)) and all(line[-1] in "┓┃┩│┘" for line in table)
+    assert "fits; predictions are GIFs of 14.29 fps, as near to 15 as a GIF can be." in text
+    code, text = hmbench("score", "--predictions", "p", *SCORE, "--align", "resample", "--frames", "first")
+    assert code == 0, text
+    assert "predictions unevenly spaced in time (10 fps on average) were resampled to 15 fps" in text
 
 
 def test_a_gif_of_the_nearest_rate_is_taken_frame_by_frame() -> None:
