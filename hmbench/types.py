@@ -9,7 +9,7 @@ half-open, with NaN rows where the subject is absent; time is counted in frames,
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 import numpy as np
@@ -25,6 +25,17 @@ Boxes = NDArray[np.float32]
 """Boxes, float32 ``[T, 4]``, xyxy in pixels, half-open; a row of NaN where there is none."""
 
 Category = Literal["person", "robot", "animal", "other", "unknown"]
+
+
+def _brief(noun: Any) -> str:
+    """A noun on a few lines: of arrays the kind and shape, since a sample's pixels fill thousands of lines."""
+    return f"{type(noun).__name__}({', '.join(f'{f.name}={_shown(getattr(noun, f.name))}' for f in fields(noun))})"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return f"<{value.dtype} {list(value.shape)}>"
+    return f"<{', '.join(map(str, value))}>" if isinstance(value, dict) and value else repr(value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +57,8 @@ class Intrinsics:
 @dataclass(frozen=True, kw_only=True)
 class Prompt:
     """Everything that a world model is given, and nothing else: no truth can leak through this type."""
+
+    __repr__ = _brief
 
     context: Video
     """Past frames, uint8 ``[Tc, H, W, 3]``."""
@@ -74,6 +87,8 @@ class Prompt:
 @dataclass(frozen=True, kw_only=True)
 class SubjectTruth:
     """What is known of one subject over all Tc + Tt frames; the first Tc entries are the context."""
+
+    __repr__ = _brief
 
     label: int
     """Its value in the label maps (from 1)."""
@@ -134,6 +149,8 @@ class ToldApart:
 class Truth:
     """What really happened; never shown to a model."""
 
+    __repr__ = _brief
+
     target: Video
     """The real continuation, uint8 ``[Tt, H, W, 3]``."""
     context_labels: LabelMaps | None
@@ -154,6 +171,8 @@ class Truth:
 class Meta:
     """Where a sample comes from, as far as its id and files tell."""
 
+    __repr__ = _brief
+
     scene: str | None = None
     """Scene name; statistics are clustered by it."""
     subject_path: str | None = None
@@ -171,6 +190,8 @@ class Meta:
 @dataclass(frozen=True, kw_only=True)
 class Sample:
     """One clip of a benchmark: what a model gets, what really happened, where it comes from."""
+
+    __repr__ = _brief
 
     id: str
     """Unique name, a valid file name."""
@@ -190,6 +211,8 @@ class Sample:
 @dataclass(frozen=True, kw_only=True)
 class Track:
     """One subject followed through a video by a tracker."""
+
+    __repr__ = _brief
 
     id: int
     """Number within its video, from 1."""

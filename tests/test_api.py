@@ -77,6 +77,16 @@ def test_data_are_a_sequence(data: hmbench.Data) -> None:
         hmbench.open_data("mimi")
 
 
+def test_a_sample_at_a_prompt_is_a_few_lines(data: hmbench.Data) -> None:
+    """Its arrays filled a thousand lines of a notebook."""
+    shown = repr(data[0])
+    assert len(shown) < 2500 and shown.startswith(
+        f"Sample(id='{data[0].id}', prompt=Prompt(context=<uint8 [21, 48, 80, 3]>"
+    )
+    assert "boxes=<float32 [42, 4]>" in shown and f"caption={data[0].prompt.caption!r}" in shown
+    assert f"events=({data[0].truth.events[0]!r}," in shown and "array(" not in shown
+
+
 def test_an_object_is_evaluated(runs: tuple[hmbench.Run, hmbench.Run], data: hmbench.Data) -> None:
     run = runs[1]
     assert run.model == "Fade" and run.manifest.model.endswith(":Fade")

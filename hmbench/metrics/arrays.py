@@ -142,7 +142,7 @@ def dsc(
 
     Raises:
         UserError: If the network's weights are missing.
-        ValueError: If a video is not uint8, or has another number of frames than its boxes.
+        ValueError: If a video is not uint8 or has another number of frames than its boxes, or these are not xyxy.
     """
     from hmbench.errors import UserError
     from hmbench.networks.backbones import find_backbones
@@ -169,7 +169,7 @@ def hota(references: Tracks, predictions: Tracks) -> Hota:
         predictions: Predicted tracks over the same frames; may be empty.
 
     Raises:
-        ValueError: If there is no reference, or the numbers of frames differ.
+        ValueError: If there is no reference box, the numbers of frames differ, or boxes are not xyxy.
     """
     return _hota(_overlaps(references, predictions))
 
@@ -194,8 +194,12 @@ def reentry(boxes: ArrayLike, true_boxes: ArrayLike, size: tuple[int, int], *, f
         One `Return` for each exit and re-entry, in order; empty if the subject never leaves and comes back.
 
     Raises:
-        ValueError: If the clip is no longer than the prediction.
+        ValueError: If the clip is no longer than the prediction, or boxes, size or fps are none.
     """
+    if len(size) != 2 or min(size) < 1:
+        raise ValueError(f"size is (height, width) of the frame in pixels, got {tuple(size)}")
+    if not 0 < fps < math.inf:
+        raise ValueError(f"fps is a positive number of frames a second, got {fps}")
     shown, truth = _boxes(boxes), _boxes(true_boxes)
     num_context = len(truth) - len(shown)
     if num_context < 1:
@@ -232,8 +236,10 @@ def _return(
 
 def _overlaps(references: Tracks, predictions: Tracks) -> Overlaps:
     real, found = [_boxes(t) for t in _list(references)], [_boxes(t) for t in _list(predictions)]
-    if not real:
-        raise ValueError("there is no reference track, so that there is nothing to compare with")
+    if not any(present(track).any() for track in real):
+        raise ValueError("there is no reference box in any frame, so that there is nothing to compare with")
+    if len(lengths := {len(track) for track in (*real, *found)}) > 1:
+        raise ValueError(f"all tracks must cover the same frames, got {' and '.join(map(str, sorted(lengths)))}")
     return overlaps(real, found, len(real[0]))
 
 
@@ -247,6 +253,15 @@ def _boxes(boxes: Any) -> Boxes:
     found = np.asarray(boxes, np.float32)
     if found.ndim != 2 or found.shape[1] != 4:
         raise ValueError(f"boxes are [T, 4], got {found.shape}")
+    missing = np.isnan(found)
+    half = missing.any(axis=1) & ~missing.all(axis=1)
+    turned = ~missing.any(axis=1) & ~((found[:, 2:] >= found[:, :2]).all(axis=1) & np.isfinite(found).all(axis=1))
+    if (half | turned).any():
+        place = int(np.argmax(half | turned))
+        raise ValueError(
+            f"boxes are xyxy (left, top, right, bottom) in pixels, or NaN in all four, got {found[place].tolist()} at "
+            f"{place}; x, y, width, height become it by adding x to width and y to height"
+        )
     return found
 
 
@@ -257,6 +272,8 @@ def _clip(video: Any) -> Video:
             f"a video is uint8 [T, H, W, 3], got {found.dtype} {list(found.shape)}; "
             "floats in [0, 1] become it by (x * 255).round().astype('uint8'), [T, 3, H, W] by moving the channels last"
         )
+    if not found.size:
+        raise ValueError(f"a video has at least one frame and pixel, got {list(found.shape)}")
     return found if found.ndim == 4 else found[None]
 
 

@@ -84,6 +84,43 @@ def test_hota_by_hand() -> None:
         hmbench.metrics.hota([], [truth])
 
 
+def test_boxes_that_are_none_are_refused() -> None:
+    """Boxes as x, y, width, height had no area: equal tracks had a HOTA of 0."""
+    box = np.tile([50.0, 40, 60, 70], (5, 1))
+    assert hmbench.metrics.hota([box], [box]).hota == 1.0
+    bad = {
+        "x, y, width, height": box - [0, 0, 50, 40],
+        "infinite": box * np.inf,
+        "half": np.where(box == 60, np.nan, box),
+    }
+    for boxes in bad.values():
+        for call in (
+            lambda b: hmbench.metrics.hota([b], [box]),
+            lambda b: hmbench.metrics.idf1([box], [b]),
+            lambda b: hmbench.metrics.reentry(b[1:], box, (96, 160)),
+        ):
+            with pytest.raises(ValueError, match=r"boxes are xyxy .*NaN in all four, got \[.*\] at 0"):
+                call(boxes)
+    with pytest.raises(ValueError, match="all tracks must cover the same frames, got 3 and 5"):
+        hmbench.metrics.hota([box, box[:3]], [box])
+    with pytest.raises(ValueError, match="no reference box in any frame"):
+        hmbench.metrics.hota([box * np.nan], [box])
+
+
+def test_sizes_rates_and_lengths_that_are_none_are_refused() -> None:
+    box = np.tile([5.0, 5, 20, 25], (8, 1))
+    for size in ((0, 0), (96, 160, 3), (96,)):
+        with pytest.raises(ValueError, match=r"size is \(height, width\) of the frame"):
+            hmbench.metrics.reentry(box[4:], box, size)
+    for fps in (0, -15, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="fps is a positive number"):
+            hmbench.metrics.reentry(box[4:], box, (96, 160), fps=fps)
+    empty = np.zeros((0, 32, 32, 3), np.uint8)
+    for metric in (hmbench.metrics.psnr, hmbench.metrics.ssim):
+        with pytest.raises(ValueError, match="at least one frame"):
+            metric(empty, empty)
+
+
 def test_reentry_by_hand() -> None:
     truth = boxes((10, 30.0), (10, None), (10, 30.0))  # 12 frames of context: hidden 10 .. 19, back at 20
     late = boxes((11, None), (7, 33.0))  # the target's frames 12 .. 29: back at 23, three pixels beside
