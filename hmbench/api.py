@@ -297,7 +297,13 @@ def _settings(
     if isinstance(tracker, str):
         fields["tracker"] = tracker
     made: tuple[Any, ...] = tuple(one() if inspect.isclass(one) else one for one in objects)
-    return _Settings(fields, made or None, None if isinstance(tracker, str) else tracker)
+    return _Settings(fields, made or None, None if tracker is None or isinstance(tracker, str) else _tracker(tracker))
+
+
+def _tracker(thing: Any) -> SubjectTracker:
+    from hmbench.subjects.create import as_tracker
+
+    return as_tracker(thing, (thing if inspect.isclass(thing) else type(thing)).__name__)
 
 
 def _several(samples: Sequence[str]) -> tuple[str, ...]:

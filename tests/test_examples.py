@@ -65,6 +65,16 @@ def test_own_data(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("here")
+def test_own_tracker(tmp_path: Path) -> None:
+    data = hmbench.open_data("own_data:Squares", limit=1)
+    asked = {"tracker": "own_tracker:Red", "metrics": ["hota", "return_recall"], "progress": False}
+    run = hmbench.evaluate("oracle", data, out=tmp_path / "run", **asked)
+    assert run.manifest.tracker == "own_tracker:Red" and run.manifest.notices == ()
+    found = run.rows().set_index("metric").value
+    assert found["hota"] == pytest.approx(1, abs=0.05) and found["return_recall"] == 1
+
+
+@pytest.mark.usefixtures("here")
 def test_http_model(tmp_path: Path) -> None:
     import importlib
 

@@ -125,16 +125,16 @@ def hmbench(place: Path, *arguments: str, path: Path | None = None) -> subproces
 
 def test_one_of_each_by_name(package, tmp_path) -> None:
     arguments = ("eval", "--model", "dim", "--option", "divisor=4", "--data", "own-discs", "--limit", "2")
-    named = ("--metric", "brightness", "--metric", "psnr", "--tracker", "nobody", "--out", "run")
+    named = ("--metric", "brightness", "--metric", "hota", "--tracker", "nobody", "--out", "run")
     done = hmbench(tmp_path, *arguments, *named, path=package)
     assert done.returncode == 0, done.stdout + done.stderr
     manifest = json.loads((tmp_path / "run" / "run.json").read_text())
     assert manifest["model_info"]["name"] == "dim"
     assert manifest["model_info"]["description"] == "Repeats the last frame, darker."
     assert manifest["tracker"] == "nobody"
-    assert set(manifest["metrics"]) == {"psnr", "brightness"}
+    assert set(manifest["metrics"]) == {"hota", "brightness"}
     rows = [json.loads(line) for line in (tmp_path / "run" / "rows.jsonl").read_text().splitlines()]
-    assert {row["metric"] for row in rows} == {"psnr", "brightness"}
+    assert {row["metric"] for row in rows} == {"hota", "brightness"}
     assert all(row["value"] is not None for row in rows)
     assert hmbench(tmp_path, "hello", "--name", "Ada", path=package).stdout == "hello Ada\n"
     listed = hmbench(tmp_path, "models", "whole", path=package)

@@ -10,7 +10,6 @@ from typing import Any
 from hmbench.errors import UserError, did_you_mean
 from hmbench.networks.identity import weights_identity, weights_of
 from hmbench.protocols import Metric, SubjectTracker
-from hmbench.registry import TRACKERS
 from hmbench.results.metric_record import MetricRecord
 from hmbench.results.records import RunManifest
 from hmbench.run.adding import add_up, said_of_dropped, stamp_of
@@ -109,15 +108,17 @@ def check_scoring(request: EvalRequest) -> None:
     Raises:
         UserError: If there is no such metric, profile, tracker or weights folder.
     """
+    from hmbench.subjects.create import check_tracker
+
     _default_metrics(request)
-    TRACKERS.find(request.tracker)
+    check_tracker(request.tracker)
 
 
 def _default_tracker(
     request: EvalRequest, samples: Sequence[str], notices: list[str]
 ) -> tuple[SubjectTracker | None, str | None]:
     """The profile's tracker, or why there is none; what readers must know of it goes to `notices`."""
-    from hmbench.subjects import create_tracker, tracker_missing
+    from hmbench.subjects.create import SHIPPED, create_tracker, tracker_missing
 
     if not request.tracking:
         return None, "--no-tracking was given"
@@ -132,7 +133,7 @@ def _default_tracker(
         why = tracker_missing(profile=request.profile, weights=request.weights) or f"{request.tracker} gave no tracker"
         notices.append(f"Subjects are not tracked: {why}")
         return None, why
-    if request.profile == "mini" and not _mini_world(request.data, samples):
+    if request.profile == "mini" and request.tracker in SHIPPED and not _mini_world(request.data, samples):
         notices.append(STRANGERS)
     return tracker, None
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import inspect
+import typing
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 from hmbench.errors import UserError
 from hmbench.own_code import called, made_by
 from hmbench.protocols import SubjectTracker
 from hmbench.registry import TRACKERS
+from hmbench.subjects.own import OwnTracker
 
 Method = Literal["botsort", "bytetrack"]
+SHIPPED = typing.get_args(Method)
+"""Those that look through the profile's detector."""
 
 
 def create_tracker(
@@ -39,12 +43,44 @@ def create_tracker(
     offered = {"profile": profile, "weights": weights, "device": device, "any_class": any_class}
     accepted = inspect.signature(factory).parameters
     found = called("tracker", method, factory, **{name: value for name, value in offered.items() if name in accepted})
-    if found is not None and not callable(getattr(found, "track", None)):
-        raise UserError(
-            f"What {method!r} gives is no tracker: {type(found).__name__} has no method track.",
-            "Give it name and track(video) -> tuple of Track (see `hmbench.protocols.SubjectTracker`).",
-        )
-    return cast("SubjectTracker | None", found)
+    return found if found is None else as_tracker(found, method)
+
+
+def as_tracker(found: Any, name: str) -> SubjectTracker:
+    """A tracker: hmbench's own as it is, somebody's with a name, and looked at.
+
+    Args:
+        found: An object, or a class that is made without arguments.
+        name: What it was asked for by.
+
+    Raises:
+        UserError: If it has no method ``track``.
+    """
+    if inspect.isclass(found):
+        found = called("tracker", name, found)
+    if type(found).__module__.startswith("hmbench."):
+        return cast("SubjectTracker", found)
+    if not callable(getattr(found, "track", None)):
+        raise _no_tracker(name, type(found))
+    return OwnTracker(found, name)
+
+
+def check_tracker(method: str) -> None:
+    """Refuses what cannot be a tracker, as far as can be told without making it.
+
+    Raises:
+        UserError: If there is none of that name, or its class has no method ``track``.
+    """
+    found = TRACKERS.find(method)
+    if inspect.isclass(found) and not hasattr(found, "track"):
+        raise _no_tracker(method, found)
+
+
+def _no_tracker(name: str, kind: type) -> UserError:
+    return UserError(
+        f"What {name!r} gives is no tracker: {kind.__name__} has no method track.",
+        "Give it track(video) -> tuple of Track (see examples/own_tracker.py).",
+    )
 
 
 def botsort(*, profile: str, weights: Path | None, device: str, any_class: bool = False) -> SubjectTracker | None:

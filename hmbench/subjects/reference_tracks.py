@@ -29,6 +29,7 @@ from hmbench.errors import UserError
 from hmbench.files import read_json, write_json
 from hmbench.protocols import SubjectTracker
 from hmbench.subjects.files import tracks_from_json, tracks_to_json
+from hmbench.subjects.own import OwnTracker
 from hmbench.types import Sample, Track, Video
 
 log = logging.getLogger(__name__)
@@ -49,14 +50,15 @@ def reference_tracks(tracker: SubjectTracker, sample: Sample, weights: Mapping[s
     """Tracks of the whole real clip, ``Tc + Tt`` frames, from the cache where it has them; None without a truth.
 
     Args:
-        tracker: Who finds them. One that is not `Described` (tracks from masks) is asked every time.
+        tracker: Who finds them. One that does not say what decides its tracks is asked every time.
         sample: The clip.
         weights: Weight file to digest (`hmbench.networks.identity.weights_identity`).
     """
     if sample.truth is None:
         return None
-    if not isinstance(tracker, Described):
+    if not _kept(tracker):
         return _find(tracker, sample)
+    assert isinstance(tracker, Described)
     key = track_key(tracker, sample, weights)
     path = cache_folder() / "tracks" / key[:2] / f"{key}.json"
     frames = sample.num_context_frames + len(sample.truth.target)
@@ -72,10 +74,16 @@ def kept_tracks(tracker: SubjectTracker, video: Video, weights: Mapping[str, str
         weights: Weight file to digest (`hmbench.networks.identity.weights_identity`).
         folder: Where they are kept.
     """
-    if not isinstance(tracker, Described):
+    if not _kept(tracker):
         return tracker.track(video)
+    assert isinstance(tracker, Described)
     key = _key(tracker, weights, "", video)
     return _once(folder / f"{key}.json", key, len(video), lambda: tracker.track(video))
+
+
+def _kept(tracker: SubjectTracker) -> bool:
+    """Whether all that decides its tracks is known: of somebody's own, only its author can say."""
+    return tracker.kept if isinstance(tracker, OwnTracker) else isinstance(tracker, Described)
 
 
 def _once(path: Path, key: str, frames: int, find: Callable[[], tuple[Track, ...]]) -> tuple[Track, ...]:
