@@ -166,5 +166,5 @@ def stickers() -> Stickers:
 
 
 def gated_stickers() -> Stickers:
-    """The same, hidden while the camera looks elsewhere."""
+    """Stickers, hidden while the camera looks elsewhere."""
     return Stickers(gated=True)

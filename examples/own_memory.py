@@ -1,7 +1,7 @@
 """A memory of your own for the reference model: what does the present see of the past?
 
 hmbench train-reference --preset nano --memory own_memory:EVERY_OTHER --data mini --out every-other
-hmbench eval --model own_memory:EVERY_OTHER --option checkpoint=every-other
+hmbench eval --model own_memory:EVERY_OTHER --option checkpoint=every-other --out runs/every-other
 """
 
 from dataclasses import dataclass

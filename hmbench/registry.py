@@ -90,6 +90,8 @@ class Kind:
 
     def unknown(self, name: str, others: Mapping[str, Any] | None = None, more: str = "") -> UserError:
         """The error for a name that nobody offers."""
+        if name.isidentifier() and Path(f"{name}.py").is_file():
+            return UserError(f"There is no {self.what} {name!r}.", f"{name}.py lies here: say what in it, {name}:NAME.")
         hint = did_you_mean(name, {**self.points(), **(others or {})})
         return UserError(f"There is no {self.what} {name!r}.", f"{hint} Or give {more}module:NAME.")
 

@@ -162,7 +162,8 @@ def test_weights_of_ones_own_memory_are_evaluated_by_its_name(package, monkeypat
     monkeypatch.setattr(sys, "argv", ["hmbench", "train-reference", *arguments])
     with pytest.raises(SystemExit):
         main()
-    assert f"hmbench eval --model own_things:WHOLE --option checkpoint={tmp_path}\n" in capsys.readouterr().out
+    said = f"hmbench eval --model own_things:WHOLE --option checkpoint={tmp_path} --out runs/{tmp_path.name}\n"
+    assert said in capsys.readouterr().out
     (tmp_path / "hmbench_model.json").write_text(json.dumps({"model": "whole of mine"}))
     with pytest.raises(UserError, match=rf"if it is yours, give --model module:NAME --option checkpoint={tmp_path}"):
         create_model(str(tmp_path), profile="mini", device="cpu")
@@ -203,7 +204,9 @@ def test_a_thing_of_another_kind_is_a_users_mistake(arguments, words, tmp_path, 
 
 
 def test_names_that_nobody_offers_are_answered_without_torch(tmp_path) -> None:
+    (tmp_path / "mine_here.py").touch()
     for arguments, words in (
+        (("--model", "mine_here"), "no model 'mine_here'. mine_here.py lies here: say what in it, mine_here:NAME."),
         (("--model", "hydrra"), "There is no model 'hydrra'. Did you mean 'hydra' or 'hydra-fov'?"),
         (("--model", "hydra", "--data", "minni"), "There is no data folder 'minni'. Did you mean 'mini'?"),
     ):

@@ -111,7 +111,7 @@ def masks_command(
     from hmbench.data.own_notes import add_notes
     from hmbench.errors import UserError
     from hmbench.run.request import checked_device
-    from hmbench.subjects.create import create_tracker, tracker_missing
+    from hmbench.subjects.create import SHIPPED, create_tracker, tracker_missing
     from hmbench.subjects.masks_from_tracks import masks_from_tracker
     from hmbench.video.files import read_video, write_labels
 
@@ -134,6 +134,12 @@ def masks_command(
             write_labels(folder / "masks.mkv", found.labels, fps=15)
             add_notes(folder, found.names, f"masks are the boxes of the tracker {made.name}, not outlines")
             progress.update(task, advance=1, note=f"{folder.name}: subjects {len(found.names)}")
+    if todo and profile == "mini" and tracker in SHIPPED:
+        out.print(
+            "The mini profile's detector knows the mini world's subjects only: elsewhere it finds pieces of bodies. "
+            "Look at these masks before you use them, or make them anew with --replace --profile paper --weights DIR.",
+            soft_wrap=True,
+        )
     out.print(f"Masks of {len(todo)} of {len(chosen)} samples in {source.folder}", highlight=False)
     if len(todo) < len(chosen):
         out.print("The others have masks already; --replace makes them anew.")

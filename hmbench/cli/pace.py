@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 EVERY = 30.0
 """Seconds between two plain lines where the output is no terminal."""
+SHORTEST = 0.05
+"""Seconds that tell a speed: a bar that begins with its first clip done would show millions a minute."""
 
 
 class Pace:
@@ -24,7 +26,7 @@ class Pace:
     def words(self, done: int, total: int) -> str:
         """For example ``12.0 clips a minute, 3 min left``; empty before the first clip is done."""
         minutes = (self._clock() - self._start) / 60
-        if done <= self._before or minutes <= 0:
+        if done <= self._before or minutes < SHORTEST / 60:
             return ""
         rate = (done - self._before) / minutes
         return f"{rate:.3g} clip{'' if f'{rate:.3g}' == '1' else 's'} a minute, {_span((total - done) / rate)} left"

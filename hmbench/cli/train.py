@@ -111,9 +111,9 @@ def train_command(
     with _Bars() as bars:
         folder = called("trainer", trainer, train, {**options, "command": command}, bars)
     # code that a folder names is never run, so that a memory of one's own is named beside its weights
-    model = (
-        shlex.quote(str(folder)) if ":" not in memory else f"{memory} --option checkpoint={shlex.quote(str(folder))}"
-    )
+    place = shlex.quote(str(folder))
+    run = shlex.quote(str(Path("runs") / Path(folder).resolve().name))  # the untrained memory's run has the usual name
+    model = place if ":" not in memory else f"{memory} --option checkpoint={place} --out {run}"
     screen.print(f"Trained: {folder}\nEvaluate it: hmbench eval --model {model}", highlight=False, soft_wrap=True)
 
 

@@ -285,7 +285,7 @@ def _lens(taken: _Taken, config: OwnVideoConfig, width: int, height: int) -> tup
         # 832x480 is HM-World's 16:9 with its sides cropped off, so its focal length belongs to a wider frame
         uncropped = source_height * 16 / 9
         focal = FOCAL_PER_WIDTH * (uncropped if source_width < uncropped < 1.05 * source_width else source_width)
-        note = "the lens is taken as HM-World's (37 degrees); a phone's main camera sees about 65 (fov)"
+        note = "the lens is taken as HM-World's (37 degrees); a phone's main camera sees about 65 (--fov)"
     else:
         focal = source_width / 2 / np.tan(np.radians(config.fov) / 2)
         note = f"the lens is taken as {config.fov:g} degrees, as given"

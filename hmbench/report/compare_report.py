@@ -126,13 +126,13 @@ def pair_table(comparison: Comparison) -> TextTable:
         rows.append([_metric_name(m), *means, _estimate(estimate), p_value(d.p_holm)])
         bold |= {(i, 3)} if d.p_holm is not None and d.p_holm < SIGNIFICANT else set()
     clips = {m.clips for m in shown}
-    counted = f"{clips.pop()} clips" if len(clips) == 1 else f"up to {len(comparison.samples)} clips"
+    counted = _several(clips.pop(), "clip") if len(clips) == 1 else f"up to {len(comparison.samples)} clips"
     scenes = max((d.test.scenes for d in comparison.differences if d.test), default=0)
     return TextTable(
         title=f"{names[1]} − {names[0]}",
         header=["metric", *names, "difference [95 %]", "p (Holm)"],
         rows=rows,
-        notes=[f"On {counted} of {scenes} scenes; bold: corrected p < {SIGNIFICANT}.", *_notes(comparison)],
+        notes=[f"On {counted} of {_several(scenes, 'scene')}; bold: corrected p < {SIGNIFICANT}.", *_notes(comparison)],
         bold=frozenset(bold),
     )
 
@@ -234,6 +234,10 @@ def _second(comparison: Comparison, means: MetricMeans) -> set[int]:
     """Places of the second-best ranked runs."""
     ranked = [e.mean if run.ranked and e else None for run, e in zip(comparison.runs, means.runs, strict=True)]
     return first_and_second(ranked, higher_is_better=means.higher_is_better)[1]
+
+
+def _several(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _metric_name(means: MetricMeans) -> str:

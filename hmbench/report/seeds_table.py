@@ -32,7 +32,7 @@ def seeds_table(
     """
     shown = [s for s in summary.values() if not headline_only or (manifest.metrics[s.metric].headline and s.scored)]
     return TextTable(
-        title=f"{run_title(manifest, summary)}, {len(seeds)} seeds",
+        title=f"{run_title(manifest, summary)}, {len(seeds)} seed{'s' if len(seeds) > 1 else ''}",
         header=HEADER,
         rows=[_line(manifest, s, spread[s.metric]) for s in sorted(shown, key=lambda s: s.mean is None)],
         notes=[

@@ -9,6 +9,7 @@ rows and summary, bit for bit; so does a run whose samples were shared among pro
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -116,6 +117,7 @@ def _generate(
     model: AnyModel | None = None,
     data: Dataset | None = None,
 ) -> RunManifest:
+    _refuse_other_options(request)
     data = data or open_data(request, reporter)
     ids = select_samples(data, request)
     bench = Bench(request, data, reporter, model=model)
@@ -282,15 +284,27 @@ def _same_or_new(run: RunFolder, manifest: RunManifest) -> RunManifest:
         ours, theirs = manifest.identity(), there.identity()
         differing = [key for key in ours if ours[key] != theirs[key]]
         if differing:
-            names = " and ".join(_what_differs(key, ours[key], theirs[key]) for key in differing)
-            raise UserError(
-                f"{run.path} holds another run: its {names} differ.", "Choose another --out, or delete that folder."
-            )
+            raise _another_run(run.path, [_what_differs(key, ours[key], theirs[key]) for key in differing])
         return there
     if not (run.path / "run.json").is_file() and run.path.is_dir() and any(map(_foreign, run.path.iterdir())):
         raise UserError(f"{run.path} is not empty and holds no run.", "Choose a new --out folder.")
     run.write_manifest(manifest)
     return manifest
+
+
+def _another_run(folder: Path, differing: Sequence[str]) -> UserError:
+    free = next(path for n in itertools.count(2) if not (path := folder.with_name(f"{folder.name}-{n}")).exists())
+    return UserError(
+        f"{folder} holds another run: its {' and '.join(differing)} differ{'s' if len(differing) == 1 else ''}.",
+        f"Choose another --out, for example {free}, or delete that folder.",
+    )
+
+
+def _refuse_other_options(request: EvalRequest) -> None:
+    """Says at once that the folder is a run of other options: the model and its data take their time."""
+    there = _manifest_there(RunFolder(request.out))
+    if there is not None and dict(there.options) != dict(request.options):
+        raise _another_run(request.out, ["options"])
 
 
 def _what_differs(key: str, ours: Any, theirs: Any) -> str:

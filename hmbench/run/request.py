@@ -284,7 +284,8 @@ class EvalRequest:
 def default_out(model: str, data: str, seed: int) -> Path:
     """``runs/<model>-<data>-seed<n>``: the same request finds its folder again and resumes."""
     parts = (Path(model).name.replace(":", "."), Path(data).resolve().name if Path(data).exists() else data)
-    return Path("runs") / f"{parts[0]}-{parts[1].replace(':', '.')}-seed{seed}"
+    name = f"{parts[0]}-{parts[1].replace(':', '.')}-seed{seed}"
+    return Path("runs") / "-".join(name.split())  # without blanks it can be copied into the next command
 
 
 class Reporter(Protocol):

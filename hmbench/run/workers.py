@@ -35,7 +35,7 @@ from hmbench.run.stages import Scorer
 from hmbench.run.workers_request import Progress, ShowsWorkers, Workers
 from hmbench.workers.crew import Came, Crew, Finished, GivenUp, Joined, News, Passed, Returned
 from hmbench.workers.engine import Role, Task, no_room
-from hmbench.workers.on_ray import RayEngine
+from hmbench.workers.on_ray import RayEngine, check_ray
 
 MAY_DIFFER = ("platform", "git")
 """Entries of the environment in which machines of one cluster may differ."""
@@ -96,6 +96,7 @@ def run_on_workers(
         Stopped: If it was stopped by a signal; clips that were complete are kept.
     """
     reporter = reporter or Silent()
+    check_ray()
     if request.workers.address is None and request.device != "auto":
         checked_device(request.device)
     if SCORE in stages and metrics is None:

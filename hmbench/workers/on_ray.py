@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Any
 
 import psutil
@@ -204,10 +205,24 @@ def _import_ray() -> Any:
         import ray.exceptions
         import ray.util.state
     except ImportError as error:
-        raise UserError(
-            "Workers run on Ray, which is not installed.", "pip install 'hmbench[cluster]', or share with --shard."
-        ) from error
+        raise _no_ray() from error
     return ray
+
+
+def check_ray() -> None:
+    """Refuses at once where there is no Ray, before data are made for it.
+
+    Raises:
+        UserError: If Ray is not installed.
+    """
+    if find_spec("ray") is None:
+        raise _no_ray()
+
+
+def _no_ray() -> UserError:
+    return UserError(
+        "Workers run on Ray, which is not installed.", "pip install 'hmbench[cluster]', or share with --shard."
+    )
 
 
 def _start(ray: Any, address: str | None, cpus: float) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import time
 
 import pytest
 from rich.console import Console
 
 from hmbench.cli import console
+from hmbench.cli.pace import SHORTEST, Pace
 
 
 def test_on_a_narrow_screen_a_long_name_stands_whole_below_its_bar(monkeypatch) -> None:
@@ -41,9 +43,17 @@ def test_a_command_that_is_refused_shows_no_bar(monkeypatch) -> None:
     assert screen.file.getvalue() == ""
     with console.RichReporter() as reporter:
         reporter.stage("score", 2, 0)
+        time.sleep(2 * SHORTEST)
         reporter.advance("00001_City_loc2_TightLeft_StaticLeftLate_489397")
     line = screen.file.getvalue().strip()
     assert "1/2" in line and "a minute" in line and line.count("left") == 1
+
+
+def test_a_bar_that_begins_with_its_first_clip_done_tells_no_speed() -> None:
+    """Nine million clips a minute."""
+    clock = iter([0.0, 1e-5, 3.0])
+    pace = Pace(0, lambda: next(clock))
+    assert pace.words(1, 4) == "" and pace.words(2, 4) == "40 clips a minute, 3 s left"
 
 
 def test_a_name_on_a_progress_bar_is_text_on_one_line(monkeypatch) -> None:

@@ -65,6 +65,7 @@ def test_a_folder_that_is_held_and_joining_it(hmbench, tmp_path: Path) -> None:
 def test_nothing_of_ray_is_imported_without_being_asked(hmbench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     assert hmbench("eval", *QUICK, "--out", "run", "--limit", "1")[0] == 0
+    monkeypatch.setattr("hmbench.run.workers.open_data", None)  # it is said before data are made
     code, text = hmbench("eval", *QUICK, "--out", "other", "--workers", "2")
     assert code == 2 and "Ray, which is not installed" in text and "hmbench[cluster]" in text, text
 

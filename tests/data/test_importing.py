@@ -187,3 +187,15 @@ def test_command(source: Path, tmp_path: Path) -> None:
     said = " ".join(done.stdout.split())
     assert "3 of 4 videos are samples in data" in said and "not imported: short.webm.mp4 gives 7 frames" in said
     assert "whole_poses.npy" in said and "whole_masks.npz" in said
+
+
+def test_masks_of_the_small_detector_are_to_be_looked_at(source: Path, tmp_path: Path, monkeypatch) -> None:
+    """They became truth without a word of what that detector knows."""
+    monkeypatch.chdir(tmp_path)
+    import_folder(source, tmp_path / "data", SMALL)
+    made = CliRunner().invoke(app, ["data", "masks", "data", "--device", "cpu", "--limit", "2", "--replace"])
+    assert made.exit_code == 0, made.output
+    said = "detector knows the mini world's subjects only: elsewhere it finds pieces of bodies"
+    assert said in " ".join(made.output.split()) and "Masks of 2 of 2 samples" in made.output
+    again = CliRunner().invoke(app, ["data", "masks", "data", "--device", "cpu", "--limit", "2"])
+    assert again.exit_code == 0 and "detector knows" not in again.output  # nothing was made

@@ -18,7 +18,7 @@ from hmbench.results.prediction_record import record_path
 from hmbench.results.records import read_rows
 from hmbench.results.run_folder import RunFolder
 from hmbench.run.evaluate import EvalRequest, EvalResult, evaluate, generate, score
-from hmbench.run.request import Silent
+from hmbench.run.request import Silent, default_out
 from hmbench.run.stages import sample_seed
 from hmbench.types import Score
 from hmbench.video.files import write_lossless
@@ -164,9 +164,22 @@ def test_a_model_of_the_wrong_length_is_told(tmp_path: Path) -> None:
     assert "returned uint8 (18, 48, 80, 3)" in text and "expected uint8 (21, 48, 80, 3)" in text
 
 
+def test_other_options_are_refused_before_data_and_model_are_made(tmp_path: Path, monkeypatch) -> None:
+    """A memory that is tried untrained and then trained has one usual folder: that was said after a minute."""
+    run(tmp_path / "one", limit=1)
+    (tmp_path / "one-2").mkdir()
+    monkeypatch.setattr("hmbench.run.evaluate.open_data", None)
+    with pytest.raises(UserError, match=r"its options differs\..*for example .*one-3, or delete"):
+        run(tmp_path / "one", options={"fail_at": "Noon"}, limit=1)
+
+
+def test_usual_folders_have_no_blanks() -> None:
+    assert default_out("my model", "my holiday-pan-left:40", 3) == Path("runs/my-model-my-holiday-pan-left.40-seed3")
+
+
 def test_another_run_is_never_mixed_in(tmp_path: Path) -> None:
     run(tmp_path, seed=1)
-    with pytest.raises(UserError, match="holds another run: its seed differ"):
+    with pytest.raises(UserError, match=r"holds another run: its seed differs\..*for example .*-2, or delete"):
         run(tmp_path, seed=2)
     shutil.rmtree(tmp_path / "predictions")
     (tmp_path / "run.json").unlink()
