@@ -1,45 +1,97 @@
 """What telling the subjects of one mask apart costs a clip, and how often it is right.
 
     hmbench data make-mini out --as-hm-world --clips 12 --size 832x480
-    python benchmarks/told_apart.py out --truth out-truth
+    python benchmarks/told_apart.py out --truth out-truth [--without-positions]
 
-CPU seconds of this process, so that a busy machine does not count; decoding is reported apart.
+Prints a line a clip, then a table by number of subjects. A *subject frame* is a frame in which a subject shows the
+least area that counts as seen. It is right if the box of its pixels overlaps that of the exact ones by half (IoU). It
+is clear if its certainty is at least `SURE`. Events are those that a sample has, held against the exact ones of the
+same subject. One whose return is seen `SAME_FRAMES` sooner or later is found. Costs are CPU seconds of this process,
+so that a busy machine does not count; decoding is reported apart.
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
+import tempfile
 import time
+from collections import Counter
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from hmbench.data.annotations import read_annotations
 from hmbench.data.cameras import FOCAL_PER_WIDTH, parse_cameras
 from hmbench.data.card import DataCard
-from hmbench.data.hm_world import ASPECT
+from hmbench.data.hm_world import ASPECT, read_sample
 from hmbench.data.masks import find_palette, subject_pixels
-from hmbench.data.told_apart.stage import Clip, tell_apart
+from hmbench.data.told_apart.quality import SURE
+from hmbench.data.told_apart.stage import Clip, Outcome, tell_apart
 from hmbench.files import read_json
-from hmbench.types import Intrinsics
+from hmbench.subjects.boxes import framewise_iou, label_boxes
+from hmbench.types import Intrinsics, LabelMaps
+from hmbench.video.events import VISIBLE_SHARE
 from hmbench.video.files import read_labels, read_video
+
+SAME_FRAMES = 4
+"""Frames by which a return may be seen sooner or later: masks of H.264 are not exact."""
+COLUMNS = {
+    "clips": "clips",
+    "refused": "not told apart",
+    "pixels": "pixels right",
+    "frames": "subject frames",
+    "boxes": "right",
+    "unclear": "unclear",
+    "wrong but clear": "wrong but clear",
+    "events": "events",
+    "found": "found",
+    "left out": "left out",
+    "invented": "invented",
+}
+
+
+class Cost(NamedTuple):
+    """CPU seconds of one clip."""
+
+    decode: float
+    palette: float
+    apart: float
 
 
 def main() -> None:
-    """Prints a line a clip and the medians."""
+    """Prints a line a clip, the table and the medians."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("data", type=Path)
     parser.add_argument("--truth", type=Path)
-    parser.add_argument("--limit", type=int, default=12)
+    parser.add_argument("--limit", type=int, default=1000)
+    parser.add_argument("--without-positions", action="store_true", help="as if there were no character.json")
     asked = parser.parse_args()
-    costs = []
-    for folder in sorted(asked.data.glob("[!.]*/cond.mp4"))[: asked.limit]:
-        costs.append(_one(folder.parent, asked.truth))
-    decode, palette, apart = np.median(np.array(costs), axis=0)
-    print(f"median CPU seconds: decode {decode:.2f}, mask colours {palette:.2f}, tell apart {apart:.2f}")
+    costs: list[Cost] = []
+    sums: dict[int, Counter[str]] = {}
+    folders = sorted(path.parent for path in asked.data.glob("[!.]*/cond.mp4"))[: asked.limit]
+    with tempfile.TemporaryDirectory() as scratch:
+        for folder in folders:
+            if asked.without_positions:
+                folder = _without_positions(folder, Path(scratch))
+            costs.append(_one(folder, asked.truth, sums))
+    if sums:
+        _table(sums)
+    median = Cost(*np.median(np.array(costs), axis=0))
+    print(
+        f"median CPU seconds: decode {median.decode:.2f}, mask colours {median.palette:.2f}, tell apart "
+        f"{median.apart:.2f} (worst {max(cost.apart for cost in costs):.2f})"
+    )
 
 
-def _one(folder: Path, truth: Path | None) -> tuple[float, float, float]:
+def _without_positions(folder: Path, scratch: Path) -> Path:
+    poor = scratch / folder.name
+    shutil.copytree(folder, poor, ignore=shutil.ignore_patterns("character.json"))
+    return poor
+
+
+def _one(folder: Path, truth: Path | None, sums: dict[int, Counter[str]]) -> Cost:
     marks = [time.process_time()]
     halves = [read_video(folder / f"{side}.mp4") for side in ("cond", "tgt")]
     masks = [read_video(folder / f"{side}_mask.mp4") for side in ("cond", "tgt")]
@@ -52,20 +104,74 @@ def _one(folder: Path, truth: Path | None) -> tuple[float, float, float]:
     lens = Intrinsics(focal=FOCAL_PER_WIDTH * max(width, height * ASPECT), width=width, height=height)
     poses = np.concatenate(parse_cameras(read_json(folder / "camera.json"), *counts, folder.name))
     clip = Clip(video=np.concatenate(halves), poses=poses, lens=lens, num_context=counts[0], name=folder.name)
-    outcome = tell_apart(mask, None, read_annotations(folder, *counts), clip, DataCard(tracker="none"))
+    outcome = tell_apart(mask, None, read_annotations(folder, *counts), clip, DataCard())
     marks.append(time.process_time())
-    line = f"{folder.name[:40]}: {outcome.told.way}, {marks[3] - marks[2]:.2f} s"
-    if truth is not None and outcome.told.way != "none":
+    cost = Cost(*np.diff(marks).tolist())
+    line = f"{folder.name[:40]}: {outcome.told.way}, {cost.apart:.2f} s"
+    if truth is not None:
         exact = read_labels(truth / folder.name / "masks.mkv")
-        names = {s["name"]: s["label"] for s in read_json(truth / folder.name / "truth.json")["subjects"]}
-        both = (exact > 0) & (outcome.labels > 0)
-        right = sum(
-            int(((outcome.labels == label) & (exact == names[note.name]))[both].sum())
-            for label, note in outcome.known.notes.items()
-        )
-        line += f", {right / both.sum():.2%} of pixels right"
-    print(line)
-    return marks[1] - marks[0], marks[2] - marks[1], marks[3] - marks[2]
+        names = {s["name"]: int(s["label"]) for s in read_json(truth / folder.name / "truth.json")["subjects"]}
+        mine = Counter(_compared(outcome, exact, names))
+        mine += Counter(_events(folder, truth / folder.name))
+        sums.setdefault(len(names), Counter()).update(mine)
+        if mine["both"]:
+            line += f", pixels {mine['pixels'] / mine['both']:.2%}, boxes {mine['boxes']} of {mine['frames']}"
+        line += f", events {mine['found']} of {mine['events']}"
+    print(line, flush=True)
+    return cost
+
+
+def _compared(outcome: Outcome, exact: LabelMaps, names: dict[str, int]) -> dict[str, int]:
+    """Pixels and subject frames of one clip, and how many of them are right."""
+    if outcome.told.way == "none":
+        return {"clips": 1}
+    found: Counter[str] = Counter(clips=1)
+    both = (exact > 0) & (outcome.labels > 0)
+    found["both"] = int(both.sum())
+    ours = {note.name: label for label, note in outcome.known.notes.items()}
+    for name, number in names.items():
+        label = ours.get(name, 0)
+        true, given = exact == number, (outcome.labels == label) & bool(label)
+        found["pixels"] += int((true & given)[both].sum())
+        seen = true.sum(axis=(1, 2)) >= VISIBLE_SHARE * true[0].size
+        right = np.nan_to_num(framewise_iou(label_boxes(true), label_boxes(given))) >= 0.5
+        sure = np.ones(len(seen), np.bool_)
+        if outcome.certainty is not None and label:
+            sure = np.nan_to_num(outcome.certainty[label - 1]) >= SURE
+        found["frames"] += int(seen.sum())
+        found["boxes"] += int((seen & right).sum())
+        found["unclear"] += int((seen & ~sure).sum())
+        found["wrong but clear"] += int((seen & ~right & sure).sum())
+    return found
+
+
+def _events(poor: Path, rich: Path) -> dict[str, int]:
+    """Events of the sample as a user reads it, held against the exact ones."""
+    exact, sample = read_sample(rich, ""), read_sample(poor, "")
+    assert exact.truth is not None and sample.truth is not None, "both have labels"
+    told = sample.truth.told_apart
+    found: Counter[str] = Counter(events=len(exact.truth.events))
+    if told is not None and told.way == "none":
+        return found + Counter(refused=1)
+    names = [{s.label: s.name for s in one.truth.subjects} for one in (exact, sample) if one.truth]
+    taken = [(names[1][event.label], event.reentry) for event in sample.truth.events]
+    for event in exact.truth.events:
+        for name, reentry in taken:
+            if name == names[0][event.label] and abs(reentry - event.reentry) <= SAME_FRAMES:
+                found["found"] += 1
+                taken.remove((name, reentry))
+                break
+    left = 0 if told is None else len(told.left_out)
+    return found + Counter({"left out": left, "invented": len(taken)})
+
+
+def _table(sums: dict[int, Counter[str]]) -> None:
+    print("| subjects | " + " | ".join(COLUMNS.values()) + " |\n|" + "---|" * (len(COLUMNS) + 1))
+    for count, found in sorted(sums.items()):
+        cells = {key: str(found[key]) for key in COLUMNS}
+        cells["pixels"] = f"{found['pixels'] / found['both']:.2%}" if found["both"] else "-"
+        cells["boxes"] = f"{found['boxes'] / found['frames']:.2%}" if found["frames"] else "-"
+        print(f"| {count} | " + " | ".join(cells.values()) + " |")
 
 
 if __name__ == "__main__":
