@@ -179,6 +179,8 @@ def prediction_commands(folder: Path, changed: Path, rng: Random) -> Sequence[Co
 
 def own_video(folder: Path) -> None:
     """Somebody's video and camera file."""
+    from fuzz_run import call
+
     from hmbench.data.cameras import to_unreal
     from hmbench.video.files import write_video
 
@@ -188,6 +190,16 @@ def own_video(folder: Path) -> None:
     still = to_unreal(np.tile(np.eye(4), (9, 1, 1))).tolist()
     half = {str(i): m for i, m in enumerate(still)}
     (folder / "camera.json").write_text(json.dumps({"cond_cam": half, "tgt_cam": half}))
+    for camera in ("static", str(folder / "camera.json")):
+        done = call(_continued(folder, camera))
+        assert done.code == 0, done.text
+        shutil.rmtree(folder / "out")
+
+
+def _continued(folder: Path, camera: str, *odd: str) -> Command:
+    base = ("eval", "-m", "copy-last", "--video", str(folder / "my.mp4"), "--camera", camera, "--video-frames", "9")
+    size = ("--video-size", "80x48")
+    return (*base, *size, *odd, "--no-tracking", *CPU, "--out", str(folder / "out" / "run"))
 
 
 def own_commands(folder: Path, changed: Path, rng: Random) -> Sequence[Command]:
@@ -201,10 +213,7 @@ def own_commands(folder: Path, changed: Path, rng: Random) -> Sequence[Command]:
         ("--video-size", "16x4096"),
         ("--caption", "\x1b[1m"),
     ]
-    base = ("eval", "-m", "copy-last", "--video", str(folder / "my.mp4"), "--camera", camera, "--video-frames", "9")
-    size = ("--video-size", "80x48")
-    rest = odd[int(rng.integers(len(odd)))]
-    return [(*base, *size, *rest, "--no-tracking", *CPU, "--out", str(folder / "out" / "run"))]
+    return [_continued(folder, camera, *odd[int(rng.integers(len(odd)))])]
 
 
 RUN = ("--metric", "psnr", "--metric", "psnr_subject")
@@ -504,6 +513,7 @@ def targets() -> list[Target]:
             files=lambda f: [f / "my.mp4", f / "camera.json"],
             commands=own_commands,
             light=take_context,
+            right=False,  # some options are odd; its preparation tries the others
         ),
         Target(
             name="runs",
