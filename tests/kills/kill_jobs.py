@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import sys
@@ -109,6 +110,7 @@ def _score(out: Path) -> None:
 def _made(maker: Callable[[Path], object]) -> Path:
     """A folder that is made once a process."""
     folder = Path(tempfile.mkdtemp(prefix="hmbench-kills-")) / "made"
+    atexit.register(shutil.rmtree, folder.parent, ignore_errors=True)
     maker(folder)
     return folder
 
