@@ -15,6 +15,7 @@ from hmbench.prefixes import whole_id
 if TYPE_CHECKING:
     from hmbench.results.run_folder import RunFolder
     from hmbench.results.sample_scores import SampleScores
+    from hmbench.types import Sample
 
 Run = Annotated[Path, typer.Argument(help="Folder of a scored run.", autocompletion=runs)]
 SampleId = Annotated[str, typer.Argument(help="Id of a sample of that run, or its beginning.", autocompletion=samples)]
@@ -67,6 +68,7 @@ def inspect_command(run: Run, sample: SampleId, out: Out = None, data: Data = No
         else open_recorded(manifest.data, options=manifest.data_options, wanted=wanted)
     )
     clip = source.load(sample)
+    _check_events(scores, clip, folder.scores(sample))
     path = stored_prediction(folder, manifest, sample)
     prediction, _ = read_prediction(path, clip, reading_of(manifest.reading))
     tracks = tracks_from_json(tracked["prediction"]) if tracked else ()
@@ -105,6 +107,19 @@ def _records(folder: RunFolder, sample: str) -> tuple[SampleScores, dict[str, An
         if part in broken:
             raise UserError(f"{sample} could not be evaluated: {broken[part]}", "Mend that, and evaluate again.")
     return scores, read_sealed(tracks, required=False) if tracks.is_file() else None
+
+
+def _check_events(scores: SampleScores, clip: Sample, path: Path) -> None:
+    """Refuses events that the clip cannot have had: nothing could be drawn of them."""
+    labels = {subject.label for subject in clip.truth.subjects} if clip.truth else set()
+    frames = clip.num_context_frames + clip.prompt.num_target_frames
+    for event in scores.events:
+        times = (event["exit"], event["reentry"], *(event.get("window") or ()))
+        if event["label"] not in labels or not all(0 <= time <= frames for time in times) or times[1] >= frames:
+            raise UserError(
+                f"{path} is damaged: {clip.id} has no event of subject {event['label']} at the frames {times}.",
+                "It was damaged or edited; score again.",
+            )
 
 
 def _shown(value: object) -> str:

@@ -52,6 +52,9 @@ def _check_metric(record: Any, source: str, where: str) -> None:
     for key, kind in kinds.items():
         if not isinstance(record.get(key), kind) or (type(record.get(key)) is bool and bool not in kind):
             raise _wrong(source, f"{where}, {key}", record.get(key), kind[0].__name__)
+    for need in record.get("needs") or ():
+        if not isinstance(need, str):
+            raise _wrong(source, f"{where}, needs", need, "text")
     if "higher_is_better" not in record:
         raise _wrong(source, f"{where}, higher_is_better", None, "true, false or null")
     bounds = record.get("bounds")

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from hmbench.errors import UserError
 from hmbench.files import read_json, read_sealed, unsealed, write_sealed
-from hmbench.results.records import Row, check_fields
+from hmbench.results.records import EventRow, Row, check_fields
 
 _ROW = tuple(one.name for one in fields(Row))
 
@@ -108,8 +108,8 @@ def _check_kinds(content: Mapping[str, Any], path: Path) -> None:
     texts += [text for one in content["failures"] for text in one.values()]
     if not all(text is None or isinstance(text, str) for text in texts):
         raise TypeError("stamps and failures are texts")
-    if not all(isinstance(event, dict) for event in content["events"]):
-        raise TypeError("events are objects")
+    for event in content["events"]:
+        EventRow.from_line(event, str(path))
     if {content["sample"]["id"], *(row["sample"] for row in content["rows"])} != {path.stem}:
         raise TypeError("the sample is another one")
 
@@ -128,7 +128,8 @@ def read_scores(path: Path) -> SampleScores:
         check_fields(Row, row, str(path))
     try:
         if "failures" in content:
-            return SampleScores.from_content(content)
+            events = [EventRow.from_line(event, str(path)).line() for event in content["events"]]
+            return SampleScores.from_content({**content, "events": events})
         stamp = content.get("stamp")
         rows = tuple(row_of(row) for row in content["rows"])
         return SampleScores(rows=rows, sample={}, stamp=stamp if isinstance(stamp, str) else None)

@@ -363,7 +363,7 @@ def in_a_sentence(folder: Path, load: Callable[[], HydraPipeline]) -> HydraPipel
         raise
     except (
         OSError, ValueError, TypeError, AttributeError, LookupError, RuntimeError, ImportError, MemoryError,
-        struct.error, SafetensorError,
+        ArithmeticError, struct.error, SafetensorError,
     ) as error:  # fmt: skip
         said = " ".join(str(error).split())[:500] or type(error).__name__
         raise UserError(

@@ -226,6 +226,13 @@ def test_a_tensor_too_many_or_too_few_refuses_it(model: Path, tmp_path: Path) ->
         hydra(checkpoint=model)
 
 
+def test_a_number_beyond_all_floats_in_a_config_is_a_sentence(model: Path) -> None:
+    path = model / "scheduler" / "scheduler_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "shift": 10**30}))
+    with pytest.raises(UserError, match="no usable pipeline: int too big to convert"):
+        hydra(checkpoint=model)
+
+
 def test_a_flipped_bit_in_trained_weights_refuses_them(model: Path) -> None:
     path = next((model / "transformer").glob("*.safetensors"))
     content = bytearray(path.read_bytes())

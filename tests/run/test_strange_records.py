@@ -81,3 +81,54 @@ def test_whoever_types_it_is_obeyed(tmp_path: Path, monkeypatch) -> None:
     (tmp_path / "mine.py").write_text("class Data:\n    ids = load = staticmethod(lambda *a: ())\n")
     monkeypatch.chdir(tmp_path)
     assert open_dataset("mine:Data").ids("all") == ()
+
+
+EVENTS: dict[str, Callable[[dict], object]] = {
+    "a text": lambda event: "text",
+    "empty": lambda event: {},
+    "no label": lambda event: {k: v for k, v in event.items() if k != "label"},
+    "a label of nobody": lambda event: {**event, "label": 9},
+    "label as text": lambda event: {**event, "label": "1"},
+    "back in a million frames": lambda event: {**event, "reentry": 10**6},
+    "a number as an object": lambda event: {**event, "success": {}},
+    "an exit before all": lambda event: {**event, "exit": -4},
+}
+
+
+@pytest.mark.parametrize("change", EVENTS)
+@pytest.mark.parametrize("reader", ["inspect", "leaderboard add"])
+def test_strange_events_end_in_a_sentence(made, tmp_path: Path, change: str, reader: str) -> None:
+    """Whoever makes a digest anew may write any event; `hmbench score` makes it again, as for a damaged file."""
+    for path in made:
+        shutil.copytree(path, tmp_path / path.name)
+    run = tmp_path / "a"
+    sample = read_json(run / "run.json")["samples"][0]
+    content = read_json(run / "scores" / f"{sample}.json")
+    right = content["events"]
+    content.pop("digest")
+    write_sealed(run / "scores" / f"{sample}.json", {**content, "events": [EVENTS[change](event) for event in right]})
+    said = READERS[reader](run, tmp_path / "b")
+    if reader == "inspect":
+        assert "is damaged" in str(said) or "is no event" in str(said) or "was damaged" in str(said), said
+    evaluate(EvalRequest(model="copy-last", data="disc", metrics=("psnr",), tracking=False, out=run))
+    unreadable = change not in ("a label of nobody", "back in a million frames", "an exit before all")
+    assert (read_json(run / "scores" / f"{sample}.json")["events"] == right) == unreadable
+
+
+def test_an_event_without_a_verdict_has_none(made, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(made[0], tmp_path / "a"))
+    sample = read_json(run / "run.json")["samples"][0]
+    content = read_json(run / "scores" / f"{sample}.json")
+    content.pop("digest")
+    events = [{k: v for k, v in event.items() if k != "verdict"} for event in content["events"]]
+    write_sealed(run / "scores" / f"{sample}.json", {**content, "events": events})
+    assert "Pictures:" in cli("inspect", run, sample, "--out", tmp_path / "i")
+
+
+def test_needs_of_a_metric_are_texts(made, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(made[0], tmp_path / "a"))
+    content = read_json(run / "run.json")
+    content.pop("digest")
+    content["metrics"]["psnr"]["needs"] = [{}]
+    write_sealed(run / "run.json", content)
+    assert "its metric psnr, needs is '{}', expected text" in cli("leaderboard", "add", run, "--name", "x")
