@@ -157,7 +157,7 @@ def test_own_metric_object(tmp_path: Path, data: hmbench.Data) -> None:
 
 
 def test_changed_code_or_settings_are_another_run(runs: tuple[hmbench.Run, hmbench.Run], data: hmbench.Data) -> None:
-    with pytest.raises(hmbench.UserError, match=r"holds another run: its model_info \(by\) differ"):
+    with pytest.raises(hmbench.UserError, match=r"holds another run: it differs in model_info \(by\)"):
         hmbench.evaluate(Fade(3), data, out=runs[0].path, metrics=FAST, tracking=False, **QUIET)
 
 

@@ -138,7 +138,8 @@ class SiteProgress:
     def planned(self, board: Board, plan: Plan) -> None:
         """Says how many videos, and about how large."""
         if plan.videos:
-            text = f"{len(plan.clips)} clips, {plan.videos} videos, about {plan.bytes / 1e6:.1f} MB"
+            clips = f"{len(plan.clips)} clip{'' if len(plan.clips) == 1 else 's'}"
+            text = f"{clips}, {plan.videos} videos, about {plan.bytes / 1e6:.1f} MB"
             self._progress.console.print(text, markup=False, highlight=False)
             self._videos = self._progress.add_task("videos", total=plan.videos, note="")
 

@@ -295,7 +295,7 @@ def _same_or_new(run: RunFolder, manifest: RunManifest) -> RunManifest:
 def _another_run(folder: Path, differing: Sequence[str]) -> UserError:
     free = next(path for n in itertools.count(2) if not (path := folder.with_name(f"{folder.name}-{n}")).exists())
     return UserError(
-        f"{folder} holds another run: its {' and '.join(differing)} differ{'s' if len(differing) == 1 else ''}.",
+        f"{folder} holds another run: it differs in {' and '.join(differing)}.",
         f"Choose another --out, for example {free}, or delete that folder.",
     )
 

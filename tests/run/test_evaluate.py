@@ -169,7 +169,7 @@ def test_other_options_are_refused_before_data_and_model_are_made(tmp_path: Path
     run(tmp_path / "one", limit=1)
     (tmp_path / "one-2").mkdir()
     monkeypatch.setattr("hmbench.run.evaluate.open_data", None)
-    with pytest.raises(UserError, match=r"its options differs\..*for example .*one-3, or delete"):
+    with pytest.raises(UserError, match=r"it differs in options\..*for example .*one-3, or delete"):
         run(tmp_path / "one", options={"fail_at": "Noon"}, limit=1)
 
 
@@ -179,7 +179,7 @@ def test_usual_folders_have_no_blanks() -> None:
 
 def test_another_run_is_never_mixed_in(tmp_path: Path) -> None:
     run(tmp_path, seed=1)
-    with pytest.raises(UserError, match=r"holds another run: its seed differs\..*for example .*-2, or delete"):
+    with pytest.raises(UserError, match=r"holds another run: it differs in seed\..*for example .*-2, or delete"):
         run(tmp_path, seed=2)
     shutil.rmtree(tmp_path / "predictions")
     (tmp_path / "run.json").unlink()

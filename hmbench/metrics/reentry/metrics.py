@@ -29,6 +29,7 @@ from hmbench.subjects.boxes import centres
 from hmbench.types import Boxes, Score
 
 _ENCODER = "re-entry encoder"
+UNASKED = "not measurable in any of the clip's events"
 
 
 class ReentryMetric:
@@ -75,9 +76,8 @@ class ReentryMetric:
             "given_return": math.fsum(given) / len(given) if given else None,
         }
         if not values:
-            unasked = f"{self.reading.what}: not measurable in any event"
-            why = "no subject came back" if worst is None and not measured else unasked
-            return Score(math.nan, why, details)
+            nobody = worst is None and not measured
+            return Score(math.nan, "no subject came back" if nobody else UNASKED, details)
         return Score(math.fsum(values) / len(values), details=details)
 
 
