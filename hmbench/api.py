@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from hmbench.data.dataset import Dataset, Wanted, no_code, open_dataset
+from hmbench.data.dataset import Dataset, Wanted, as_dataset, no_code, open_dataset
 from hmbench.data.opened import Data
 from hmbench.errors import UserError, did_you_mean
 from hmbench.prefixes import whole_id
@@ -71,7 +71,7 @@ def _opened(
 ) -> Data:
     """Data of a split, of which those that are wanted will be read."""
     if not isinstance(data, str | Path):
-        return Data(data, _named(data), {}, wanted.split, limit)
+        return Data(as_dataset(data, _named(data)), _named(data), {}, wanted.split, limit)
     check_names(model=None, data=str(data), profile=None)
     with _shown(progress) as reporter:
         found = open_dataset(str(data), _on_clip(reporter), options, wanted)

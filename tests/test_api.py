@@ -156,6 +156,49 @@ def test_own_metric_object(tmp_path: Path, data: hmbench.Data) -> None:
         hmbench.evaluate(Fade, data, metrics=["psnr", Brightness], out=tmp_path, **QUIET)
 
 
+def test_a_metric_of_changed_code_or_settings_is_scored_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The former code's values stood under the new one's name: nobody raises a version while trying."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    text = "def light(case):\n    return {} * case.prediction.mean()\n"
+    values = []
+    for factor in ("1", "10"):
+        (tmp_path / "light_of_mine.py").write_text(text.format(factor))
+        monkeypatch.delitem(sys.modules, "light_of_mine", raising=False)
+        run = hmbench.evaluate(
+            "copy-last", "disc", limit=1, metrics=["light_of_mine:light", "psnr"], out="run", **QUIET
+        )
+        values.append(run.scores().iloc[0])
+    assert values[1]["light"] == pytest.approx(10 * values[0]["light"]) and values[0]["psnr"] == values[1]["psnr"]
+
+    class Above:
+        info = hmbench.MetricInfo(name="above", version=1, higher_is_better=None)
+
+        def __init__(self, level: int) -> None:
+            self.level = level
+
+        def __call__(self, case: hmbench.Case) -> hmbench.Score:
+            return hmbench.Score(float((case.prediction > self.level).mean()))
+
+    asked = {"limit": 1, "out": "other", **QUIET}
+    runs = (hmbench.evaluate("copy-last", "disc", metrics=[Above(level)], **asked) for level in (0, 255))
+    shares = [run.rows().value.iloc[0] for run in runs]
+    assert shares[0] > 0.5 and shares[1] == 0
+
+
+def test_data_without_a_name_have_that_of_their_class_and_lack_nothing_else() -> None:
+    """A class with the four methods that the documents ask for ended in a traceback."""
+    inner = hmbench.open_data("disc", limit=1).source
+
+    class Mine:
+        ids, load, caption, revision = inner.ids, inner.load, inner.caption, inner.revision
+
+    assert hmbench.open_data(Mine()).name == "Mine"
+    lame = type("Lame", (), {"ids": inner.ids, "load": inner.load})
+    with pytest.raises(hmbench.UserError, match="gives is no data source: Lame has no caption and revision"):
+        hmbench.open_data(lame())
+
+
 def test_changed_code_or_settings_are_another_run(runs: tuple[hmbench.Run, hmbench.Run], data: hmbench.Data) -> None:
     with pytest.raises(hmbench.UserError, match=r"holds another run: it differs in model_info \(by\)"):
         hmbench.evaluate(Fade(3), data, out=runs[0].path, metrics=FAST, tracking=False, **QUIET)

@@ -42,6 +42,8 @@ class Dataset(Protocol):
         ...
 
 
+METHODS = ("ids", "load", "caption", "revision")
+"""What a source of data offers."""
 OnClip = Callable[[str, int], None]
 """Called with the id of a clip that was rendered and how many there will be."""
 
@@ -87,11 +89,27 @@ def open_dataset(
     if not anything and (unknown := sorted(set(given) - set(accepted))):
         raise UserError(f"The data source {spec!r} has no option {unknown[0]!r}.", did_you_mean(unknown[0], accepted))
     found = called("data source", spec, factory, **given)
-    if not (callable(getattr(found, "ids", None)) and callable(getattr(found, "load", None))):
+    return as_dataset(found, spec)
+
+
+def as_dataset(found: Any, spec: str) -> Dataset:
+    """A source of data; one without a ``name`` has that of its place.
+
+    Args:
+        found: An object.
+        spec: What it was asked for by.
+
+    Raises:
+        UserError: If it lacks a method.
+    """
+    if lacking := [name for name in METHODS if not callable(getattr(found, name, None))]:
         raise UserError(
-            f"What {spec!r} gives is no data source: {type(found).__name__} has no ids and load.",
-            "See `hmbench.data.dataset.Dataset`.",
+            f"What {spec!r} gives is no data source: {type(found).__name__} has no {' and '.join(lacking)}.",
+            "A data source has ids(split), load(sample_id), caption(sample_id) and revision(ids): see "
+            "examples/own_data.py.",
         )
+    if not isinstance(getattr(found, "name", None), str):
+        found.name = spec.replace(":", ".").rpartition(".")[2]
     return cast(Dataset, found)
 
 

@@ -17,7 +17,7 @@ from hmbench.case import Case
 from hmbench.errors import UserError
 from hmbench.metrics.needs import TRUTH
 from hmbench.networks.backbones import Backbones
-from hmbench.own_code import called, takes
+from hmbench.own_code import called, code_digest, takes
 from hmbench.protocols import Metric, MetricInfo
 from hmbench.registry import METRICS
 from hmbench.types import Score
@@ -130,6 +130,16 @@ def metrics_of(name: str, found: Any, setting: Setting) -> tuple[Metric, ...]:
             "Name a class with `info` (MetricInfo) and __call__(case) -> Score, or a function of `case`.",
         )
     return cast("tuple[Metric, ...]", metrics)
+
+
+def own_identity(metric: Metric) -> tuple[dict[str, Any], ...]:
+    """What else decides the values of somebody's own metric: its code and plain settings. Empty for hmbench's own."""
+    made = metric._function if isinstance(metric, FunctionMetric) else metric
+    code = made if inspect.isroutine(made) else type(made)
+    if str(code.__module__).startswith("hmbench."):
+        return ()
+    plain = {k: v for k, v in getattr(made, "__dict__", {}).items() if isinstance(v, str | int | float | bool | None)}
+    return ({**dict(sorted(plain.items())), "code": code_digest(code)},)
 
 
 def _is_setting(parameter: inspect.Parameter) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hmbench.errors import UserError, did_you_mean
+from hmbench.metrics.plugins import own_identity
 from hmbench.networks.identity import weights_identity, weights_of
 from hmbench.protocols import Metric, SubjectTracker
 from hmbench.results.metric_record import MetricRecord
@@ -98,7 +99,7 @@ def _record(
     """What ``run.json`` says of a metric: what it is, the weights that it looks through, its stamp, its place."""
     own, follows = weights_of(metric.info.needs, weights), "tracks" in metric.info.needs
     record = MetricRecord.of(metric.info, weights=own, tracks=tracks if follows else None)
-    decides = (request.profile, manifest.data_revision, request.reading.asked())
+    decides = (request.profile, manifest.data_revision, request.reading.asked(), *own_identity(metric))
     return replace(record, stamp=stamp_of(record.content(), *decides), order=place)
 
 
