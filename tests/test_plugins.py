@@ -91,7 +91,7 @@ dim = own_things:Dim
 [hmbench.memories]
 whole = own_things:WHOLE
 [hmbench.metrics]
-brightness = own_things:Brightness
+my-light = own_things:Brightness
 [hmbench.trackers]
 nobody = own_things:nobody
 [hmbench.data]
@@ -125,7 +125,7 @@ def hmbench(place: Path, *arguments: str, path: Path | None = None) -> subproces
 
 def test_one_of_each_by_name(package, tmp_path) -> None:
     arguments = ("eval", "--model", "dim", "--option", "divisor=4", "--data", "own-discs", "--limit", "2")
-    named = ("--metric", "brightness", "--metric", "hota", "--tracker", "nobody", "--out", "run")
+    named = ("--metric", "my-light", "--metric", "hota", "--tracker", "nobody", "--out", "run")
     done = hmbench(tmp_path, *arguments, *named, path=package)
     assert done.returncode == 0, done.stdout + done.stderr
     manifest = json.loads((tmp_path / "run" / "run.json").read_text())

@@ -11,6 +11,7 @@ from hmbench.errors import UserError, did_you_mean
 from hmbench.metrics.plugins import own_identity
 from hmbench.networks.identity import weights_identity, weights_of
 from hmbench.protocols import Metric, SubjectTracker
+from hmbench.registry import METRICS
 from hmbench.results.metric_record import MetricRecord
 from hmbench.results.records import RunManifest
 from hmbench.run.adding import add_up, said_of_dropped, stamp_of
@@ -166,6 +167,9 @@ def _known_metrics(request: EvalRequest) -> tuple[tuple[Metric, ...], tuple[Metr
     own = own_metrics([name for name in request.metrics if ":" in name], **where)
     names = {metric.info.name for metric in found}
     wanted = {name for name in request.metrics if name not in own}
+    if points := sorted((wanted - names) & METRICS.points().keys()):  # a package's own word for what it offers
+        wanted -= set(points)
+        wanted |= {metric.info.name for metrics in own_metrics(points, **where).values() for metric in metrics}
     for name in sorted(wanted - names):
         raise UserError(f"There is no metric {name!r}.", f"{did_you_mean(name, names)} Or give module:NAME.")
     added = [metric for metrics in own.values() for metric in metrics]
