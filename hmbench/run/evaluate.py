@@ -283,6 +283,8 @@ def _same_or_new(run: RunFolder, manifest: RunManifest) -> RunManifest:
     if there is not None:
         ours, theirs = manifest.identity(), there.identity()
         differing = [key for key in ours if ours[key] != theirs[key]]
+        if "samples" in differing:  # of other samples the revision is another, too
+            differing = [key for key in differing if key != "data_revision"]
         if differing:
             raise _another_run(run.path, [_what_differs(key, ours[key], theirs[key]) for key in differing])
         return there
@@ -309,6 +311,8 @@ def _refuse_other_options(request: EvalRequest) -> None:
 
 def _what_differs(key: str, ours: Any, theirs: Any) -> str:
     """The entry of a manifest, and what of the model's it is: its code, for example."""
+    if key == "samples":
+        return f"samples ({len(theirs)} there, {len(ours)} asked for: --limit, --sample)"
     if key != "model_info":
         return key
     ours, theirs = ({**info, **info.get("settings", {})} for info in (ours, theirs))

@@ -179,6 +179,8 @@ def test_usual_folders_have_no_blanks() -> None:
 
 def test_another_run_is_never_mixed_in(tmp_path: Path) -> None:
     run(tmp_path, seed=1)
+    with pytest.raises(UserError, match=r"it differs in samples \(4 there, 2 asked for: --limit, --sample\)\. Choose"):
+        run(tmp_path, seed=1, limit=2)
     with pytest.raises(UserError, match=r"holds another run: it differs in seed\..*for example .*-2, or delete"):
         run(tmp_path, seed=2)
     shutil.rmtree(tmp_path / "predictions")
