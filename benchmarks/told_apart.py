@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
 from hmbench.data.annotations import read_annotations
 from hmbench.data.cameras import FOCAL_PER_WIDTH, parse_cameras
@@ -111,8 +112,9 @@ def _one(folder: Path, truth: Path | None, sums: dict[int, Counter[str]]) -> Cos
     if truth is not None:
         exact = read_labels(truth / folder.name / "masks.mkv")
         names = {s["name"]: int(s["label"]) for s in read_json(truth / folder.name / "truth.json")["subjects"]}
-        mine = Counter(_compared(outcome, exact, names))
-        mine += Counter(_events(folder, truth / folder.name))
+        ours = _whose(outcome, exact, names)
+        mine = Counter(_compared(outcome, exact, names, ours))
+        mine += Counter(_events(folder, truth / folder.name, {label: name for name, label in ours.items()}))
         sums.setdefault(len(names), Counter()).update(mine)
         if mine["both"]:
             line += f", pixels {mine['pixels'] / mine['both']:.2%}, boxes {mine['boxes']} of {mine['frames']}"
@@ -121,14 +123,19 @@ def _one(folder: Path, truth: Path | None, sums: dict[int, Counter[str]]) -> Cos
     return cost
 
 
-def _compared(outcome: Outcome, exact: LabelMaps, names: dict[str, int]) -> dict[str, int]:
+def _whose(outcome: Outcome, exact: LabelMaps, names: dict[str, int]) -> dict[str, int]:
+    """Exact name to the label of the outcome; by pixels where nothing said who is who, and names were made up."""
+    ours = {note.name: label for label, note in outcome.known.notes.items()}
+    return ours if set(ours) & set(names) else _by_pixels(outcome.labels, exact, names)
+
+
+def _compared(outcome: Outcome, exact: LabelMaps, names: dict[str, int], ours: dict[str, int]) -> dict[str, int]:
     """Pixels and subject frames of one clip, and how many of them are right."""
     if outcome.told.way == "none":
         return {"clips": 1}
     found: Counter[str] = Counter(clips=1)
     both = (exact > 0) & (outcome.labels > 0)
     found["both"] = int(both.sum())
-    ours = {note.name: label for label, note in outcome.known.notes.items()}
     for name, number in names.items():
         label = ours.get(name, 0)
         true, given = exact == number, (outcome.labels == label) & bool(label)
@@ -145,7 +152,17 @@ def _compared(outcome: Outcome, exact: LabelMaps, names: dict[str, int]) -> dict
     return found
 
 
-def _events(poor: Path, rich: Path) -> dict[str, int]:
+def _by_pixels(labels: LabelMaps, exact: LabelMaps, names: dict[str, int]) -> dict[str, int]:
+    """Exact name to the label that shares most pixels with it, one to one."""
+    given = [label for label in np.unique(labels).tolist() if label]
+    shared = np.array(
+        [[int(((exact == number) & (labels == label)).sum()) for label in given] for number in names.values()]
+    )
+    rows, columns = linear_sum_assignment(-shared)
+    return {list(names)[row]: given[column] for row, column in zip(rows, columns, strict=True)}
+
+
+def _events(poor: Path, rich: Path, ours: dict[int, str]) -> dict[str, int]:
     """Events of the sample as a user reads it, held against the exact ones."""
     exact, sample = read_sample(rich, ""), read_sample(poor, "")
     assert exact.truth is not None and sample.truth is not None, "both have labels"
@@ -153,11 +170,11 @@ def _events(poor: Path, rich: Path) -> dict[str, int]:
     found: Counter[str] = Counter(events=len(exact.truth.events))
     if told is not None and told.way == "none":
         return found + Counter(refused=1)
-    names = [{s.label: s.name for s in one.truth.subjects} for one in (exact, sample) if one.truth]
-    taken = [(names[1][event.label], event.reentry) for event in sample.truth.events]
+    names = {s.label: s.name for s in exact.truth.subjects}
+    taken = [(ours.get(event.label, ""), event.reentry) for event in sample.truth.events]
     for event in exact.truth.events:
         for name, reentry in taken:
-            if name == names[0][event.label] and abs(reentry - event.reentry) <= SAME_FRAMES:
+            if name == names[event.label] and abs(reentry - event.reentry) <= SAME_FRAMES:
                 found["found"] += 1
                 taken.remove((name, reentry))
                 break

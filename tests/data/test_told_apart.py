@@ -226,6 +226,30 @@ def test_positions_of_something_else_are_refused(rich: Path, tmp_path: Path, wro
     assert truth.told_apart.reason
 
 
+OFF: dict[str, tuple[Callable[[np.ndarray], np.ndarray], str]] = {
+    "as they are": (lambda path: path, ""),
+    "40 frames late": (lambda path: np.concatenate([np.repeat(path[:1], 40, axis=0), path[:-40]]), "frames late"),
+    "a metre off": (lambda path: path + [-65.0, -76.0, 0.0], "where no position is"),
+    "standing still": (lambda path: np.repeat(path[:1], len(path), axis=0), ""),
+}
+"""Positions in centimetres, and what is said of them, where another rule does not come first."""
+
+
+@pytest.mark.parametrize("kind", OFF)
+def test_positions_that_lie_on_other_people_are_doubted(rich: Path, tmp_path: Path, kind: str) -> None:
+    """A fit of 0.9 may come from them: each falls on somebody, and somebody is left without one."""
+    change, said = OFF[kind]
+    sample = rewritten(
+        rich, THREE, tmp_path, lambda walkers: {w.actor: {w.character: change(w.points).tolist()} for w in walkers}
+    )
+    assert sample.truth is not None and sample.truth.told_apart is not None
+    if kind == "as they are":
+        assert agreement(sample, rich, THREE) > 0.98
+    else:
+        assert not sample.truth.separate_subjects
+        assert said in str(sample.truth.told_apart.reason)
+
+
 def test_flags_contradict_a_division_where_its_fit_leaves_doubt() -> None:
     labels = np.zeros((40, 20, 20), np.uint8)
     labels[:20, 5:15, 5:15] = 1

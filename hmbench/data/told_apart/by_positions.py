@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from hmbench.data.annotations import Actor
 from hmbench.data.told_apart.bodies import Places
 from hmbench.data.told_apart.cast import contradicted, never_alone
+from hmbench.data.told_apart.doubts import doubt
 from hmbench.data.told_apart.evidence import MaskEvidence
 from hmbench.data.told_apart.readings import Fitted, Reading, fit_reading
 from hmbench.data.told_apart.split import Division, divide, enlarged
@@ -75,13 +76,15 @@ def by_positions(
     fitted: Fitted = fit_reading(raw, poses, lens, evidence, num_context, only)
     if fitted.problem or fitted.best is None or fitted.best.placing is None:
         return nothing(len(mask), len(raw), fitted.sentence(), fitted.problem or "nothing to fit")
+    if said := doubt(fitted.best, poses, lens, evidence):
+        return nothing(len(mask), len(raw), fitted.sentence(), said)
     points = fitted.best.placing.points
     places = places_of(points, poses, lens, evidence)
     division: Division = divide(evidence, places, video)
     names = tuple(actor.name for actor in actors)
-    doubt = never_alone(fitted.best, division.certainty, division.shared, names)
-    if doubt := doubt or contradicted(division.labels, places, actors, fitted.best.score):
-        return nothing(len(mask), len(raw), fitted.sentence(), doubt)
+    unlikely = never_alone(fitted.best, division.certainty, division.shared, names)
+    if unlikely := unlikely or contradicted(division.labels, places, actors, fitted.best.score):
+        return nothing(len(mask), len(raw), fitted.sentence(), unlikely)
     return Separated(
         labels=enlarged(division.labels, mask, evidence.step),
         certainty=division.certainty,

@@ -241,6 +241,12 @@ def _placed_fit(
     return replace(fit, steady=steady, offset=far, placing=placing), pixels
 
 
+def fit_of(reading: Reading, points: Floats, poses: Poses, lens: Intrinsics, evidence: MaskEvidence) -> Fit | None:
+    """How well world points ``[K, T, 3]`` lie on the mask, as they are; None if they never do at a plausible size."""
+    pixels, depth = project(points, poses[None], lens)
+    return _fit(reading, pixels, depth, lens, evidence, np.arange(len(poses)), NEAR)
+
+
 def _least(reading: Reading, only: Reading | None) -> float:
     """Fit that a reading must reach to be taken."""
     return LEAST_FIT if reading in (UNREAL, only) else LEAST_ODD_FIT
