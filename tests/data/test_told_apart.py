@@ -229,7 +229,7 @@ def test_positions_of_something_else_are_refused(rich: Path, tmp_path: Path, wro
 OFF: dict[str, tuple[Callable[[np.ndarray], np.ndarray], str]] = {
     "as they are": (lambda path: path, ""),
     "40 frames late": (lambda path: np.concatenate([np.repeat(path[:1], 40, axis=0), path[:-40]]), "frames late"),
-    "a metre off": (lambda path: path + [-65.0, -76.0, 0.0], "where no position is"),
+    "a metre off": (lambda path: np.add(path, [-65.0, -76.0, 0.0]), "where no position is"),
     "standing still": (lambda path: np.repeat(path[:1], len(path), axis=0), ""),
 }
 """Positions in centimetres, and what is said of them, where another rule does not come first."""
