@@ -110,6 +110,16 @@ def takes(function: Callable[..., Any], *arguments: Any, **named: Any) -> bool:
     return True
 
 
+def settings_of(thing: Any) -> dict[str, Any]:
+    """Plain arguments of its class that an object kept under their names; what it counts while it works is none."""
+    try:
+        arguments = inspect.signature(type(thing)).parameters
+    except (TypeError, ValueError):  # written in C: it tells nothing of itself
+        return {}
+    kept = sorted(getattr(thing, "__dict__", {}).items())
+    return {k: v for k, v in kept if k.lstrip("_") in arguments and isinstance(v, str | int | float | bool | None)}
+
+
 def code_digest(thing: Any) -> str:
     """Digest of the code behind a class or function: of its module's file, or of itself if it was typed at a prompt."""
     module = sys.modules.get(thing.__module__)

@@ -15,6 +15,7 @@ from PIL import Image
 
 from hmbench.errors import SampleError, UserError
 from hmbench.metrics.plugins import Setting, as_score, metrics_of
+from hmbench.own_code import settings_of
 from hmbench.registry import METRICS, as_model, create_model
 from hmbench.run.outputs import frames_of
 from hmbench.types import Score
@@ -190,3 +191,16 @@ def test_a_remedy_does_what_it_says() -> None:
             read(given)
         code = error.value.hint.rpartition(": ")[2].rstrip(".").removeprefix("return ")
         np.testing.assert_array_equal(eval(code, {"frames": given}), VIDEO, err_msg=inspect.cleandoc(code))
+
+
+def test_settings_are_arguments_and_no_counters() -> None:
+    """A metric that counts its calls was another one after them, and everything was scored again."""
+
+    class Mine:
+        def __init__(self, level: int = 3, name: str = "mine", frames: Any = None) -> None:
+            self.level, self._name, self.frames, self.calls = level, name, frames, 0
+
+    mine = Mine(frames=np.zeros(2))
+    mine.calls += 1
+    assert settings_of(mine) == {"_name": "mine", "level": 3}
+    assert settings_of(len) == {} and settings_of(lambda case: 1) == {}

@@ -17,7 +17,7 @@ from hmbench.case import Case
 from hmbench.errors import UserError
 from hmbench.metrics.needs import TRUTH
 from hmbench.networks.backbones import Backbones
-from hmbench.own_code import called, code_digest, takes
+from hmbench.own_code import called, code_digest, settings_of, takes
 from hmbench.protocols import Metric, MetricInfo
 from hmbench.registry import METRICS
 from hmbench.types import Score
@@ -138,8 +138,7 @@ def own_identity(metric: Metric) -> tuple[dict[str, Any], ...]:
     code = made if inspect.isroutine(made) else type(made)
     if str(code.__module__).startswith("hmbench."):
         return ()
-    plain = {k: v for k, v in getattr(made, "__dict__", {}).items() if isinstance(v, str | int | float | bool | None)}
-    return ({**dict(sorted(plain.items())), "code": code_digest(code)},)
+    return ({**settings_of(made), "code": code_digest(code)},)
 
 
 def _is_setting(parameter: inspect.Parameter) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from hmbench.errors import UserError
-from hmbench.own_code import code_digest
+from hmbench.own_code import code_digest, settings_of
 from hmbench.types import Track, Video
 
 HOW = (
@@ -33,12 +33,10 @@ class OwnTracker:
         """Whether its tracks of real clips are kept: only if it says itself what decides them."""
 
     def settings(self) -> Mapping[str, Any]:
-        """What decides its tracks: what it says itself, else its code and plain attributes."""
+        """What decides its tracks: what it says itself, else its code and plain arguments."""
         if self.kept:
             return dict(self._tracker.settings())
-        own = getattr(self._tracker, "__dict__", {})
-        plain = {key: value for key, value in own.items() if isinstance(value, str | int | float | bool | None)}
-        return {**dict(sorted(plain.items())), "code": code_digest(type(self._tracker))}
+        return {**settings_of(self._tracker), "code": code_digest(type(self._tracker))}
 
     def track(self, video: Video) -> tuple[Track, ...]:
         """What it finds.
