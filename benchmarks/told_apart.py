@@ -113,12 +113,13 @@ def _one(folder: Path, truth: Path | None, sums: dict[int, Counter[str]]) -> Cos
         exact = read_labels(truth / folder.name / "masks.mkv")
         names = {s["name"]: int(s["label"]) for s in read_json(truth / folder.name / "truth.json")["subjects"]}
         ours = _whose(outcome, exact, names)
-        mine = Counter(_compared(outcome, exact, names, ours))
-        mine += Counter(_events(folder, truth / folder.name, {label: name for name, label in ours.items()}))
+        mine = _events(folder, truth / folder.name, {label: name for name, label in ours.items()})
+        if not mine["refused"]:  # what is not told apart is scored by nobody, and is counted as that alone
+            mine += Counter(_compared(outcome, exact, names, ours))
         sums.setdefault(len(names), Counter()).update(mine)
         if mine["both"]:
             line += f", pixels {mine['pixels'] / mine['both']:.2%}, boxes {mine['boxes']} of {mine['frames']}"
-        line += f", events {mine['found']} of {mine['events']}"
+        line += ", not told apart" if mine["refused"] else f", events {mine['found']} of {mine['events']}"
     print(line, flush=True)
     return cost
 
@@ -131,9 +132,7 @@ def _whose(outcome: Outcome, exact: LabelMaps, names: dict[str, int]) -> dict[st
 
 def _compared(outcome: Outcome, exact: LabelMaps, names: dict[str, int], ours: dict[str, int]) -> dict[str, int]:
     """Pixels and subject frames of one clip, and how many of them are right."""
-    if outcome.told.way == "none":
-        return {"clips": 1}
-    found: Counter[str] = Counter(clips=1)
+    found: Counter[str] = Counter()
     both = (exact > 0) & (outcome.labels > 0)
     found["both"] = int(both.sum())
     for name, number in names.items():
@@ -162,12 +161,12 @@ def _by_pixels(labels: LabelMaps, exact: LabelMaps, names: dict[str, int]) -> di
     return {list(names)[row]: given[column] for row, column in zip(rows, columns, strict=True)}
 
 
-def _events(poor: Path, rich: Path, ours: dict[int, str]) -> dict[str, int]:
+def _events(poor: Path, rich: Path, ours: dict[int, str]) -> Counter[str]:
     """Events of the sample as a user reads it, held against the exact ones."""
     exact, sample = read_sample(rich, ""), read_sample(poor, "")
     assert exact.truth is not None and sample.truth is not None, "both have labels"
     told = sample.truth.told_apart
-    found: Counter[str] = Counter(events=len(exact.truth.events))
+    found: Counter[str] = Counter(clips=1, events=len(exact.truth.events))
     if told is not None and told.way == "none":
         return found + Counter(refused=1)
     names = {s.label: s.name for s in exact.truth.subjects}
