@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from hmbench.data.dataset import Dataset
+from hmbench.data.told_apart.doubts import ASKED
 from hmbench.errors import SampleError, StorageError, UserError
 from hmbench.files import write_text
 from hmbench.types import Sample
@@ -47,7 +48,10 @@ def check_sample(data: Dataset, sample_id: str) -> Finding:
     except UserError as error:  # whatever is wrong with one clip, the others are looked at
         return Finding(sample=sample_id, error=str(error))
     told = sample.truth.told_apart if sample.truth else None
-    if told is not None and told.way == "none" and "reading" in (told.reason or ""):
+    doubted = (
+        told is not None and told.way == "none" and any(words in (told.reason or "") for words in ("reading", ASKED))
+    )
+    if told is not None and doubted:
         return Finding(sample=sample_id, error=f"its subjects cannot be told apart: {told.reason}")
     warnings = list(sample.meta.warnings)
     frames = (sample.num_context_frames, sample.prompt.num_target_frames)

@@ -4,7 +4,8 @@ import json
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from hmbench.data.mini_world.as_hm_world import (
     painted,
 )
 from hmbench.data.mini_world.generate import GenerateConfig, make_slot
+from hmbench.data.overview import check_sample
 from hmbench.data.told_apart.bodies import Places
 from hmbench.data.told_apart.cast import _about, contradicted, never_alone
 from hmbench.data.told_apart.evidence import mask_evidence
@@ -248,6 +250,9 @@ def test_positions_that_lie_on_other_people_are_doubted(rich: Path, tmp_path: Pa
     else:
         assert not sample.truth.separate_subjects
         assert said in str(sample.truth.told_apart.reason)
+        assert str(sample.truth.told_apart.reason) in str(
+            check_sample(cast(Any, SimpleNamespace(load=lambda _: sample)), sample.id).error
+        )
 
 
 def test_flags_contradict_a_division_where_its_fit_leaves_doubt() -> None:

@@ -19,6 +19,8 @@ from hmbench.types import Intrinsics, Poses
 from hmbench.video.geometry import project
 
 Floats = NDArray[np.float64]
+ASKED = "are the positions of this clip?"
+"""Ends what is said of positions that are not believed; `hmbench data check` fails such a clip."""
 LAGS = (10, 15, 20, 30, 45, 60, 77)
 """Frames, both ways, by which positions may be of another time; fewer are found and taken out (`placing`)."""
 BETTER = 0.03
@@ -61,7 +63,7 @@ def _of_another_time(fit: Fit, points: Floats, poses: Poses, lens: Intrinsics, e
     way = "late" if best > 0 else "early"
     return (
         f"the positions lie on the mask more often if they come some {abs(best)} frames {way} "
-        f"({found[best]:.0%} instead of {fit.on_mask:.0%}): are they of this clip?"
+        f"({found[best]:.0%} instead of {fit.on_mask:.0%}): {ASKED}"
     )
 
 
@@ -82,4 +84,4 @@ def _of_other_places(points: Floats, poses: Poses, lens: Intrinsics, evidence: M
         lonely += not over.all(axis=2).any(axis=0).all()
     if lonely <= NOBODYS * max(shown, 1):
         return None
-    return f"in {lonely} of {shown} frames the mask shows somebody where no position is"
+    return f"in {lonely} of {shown} frames the mask shows somebody where no position is: {ASKED}"
