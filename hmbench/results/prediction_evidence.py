@@ -29,6 +29,12 @@ LATE = (
 )
 PLAIN = "predictions are one plain colour throughout, as a filter or a failed decoder leaves them"
 AGAIN = "predictions show the context again, frame by frame: look whether they are the right files"
+NO_COLOUR = "predictions hold no colour"
+COLOURLESS = f"{NO_COLOUR}: red, green and blue are equal in every pixel, and not so in the context"
+GREY = 3
+"""Of 255: channels that differ by no more are equal; grey frames through a codec differ by 1."""
+COLOURED = 24
+"""Of 255: a pixel whose channels differ by more has a colour."""
 
 
 def context_likeness(frames: Video, context: Video) -> float:
@@ -62,8 +68,49 @@ def notes_on(video: Video, sample: Sample) -> list[str]:
     """Sentences on a prediction that was read as the target, ``[Tt, H, W, 3]``."""
     target = sample.truth.target if sample.truth is not None else None
     found = [PLAIN] if (video[:: max(1, len(video) // LOOKS)] == video[0, 0, 0]).all() else []
+    found += [COLOURLESS] if not found and lost_its_colour(video, sample.prompt.context) else []
     found += [LATE] if begins_late(video, sample.prompt.context, target) else []
-    return [*found, AGAIN] if is_context(video, sample.prompt.context, target) else found
+    if is_context(video, sample.prompt.context, target):
+        return [*found, AGAIN]
+    if late := frames_of_context(video, sample.prompt.context, target):
+        found.append(
+            f"predictions begin with the last {late} frames of the context, so that each frame is {late} late: "
+            "leave the frames out that the model was given"
+        )
+    return found
+
+
+def lost_its_colour(video: Video, context: Video) -> bool:
+    """Whether every pixel is grey, although some of the context's are not."""
+
+    def spread(frames: Video) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+        some = frames[:: max(1, len(frames) // LOOKS)]
+        return np.asarray(some.max(axis=3) - some.min(axis=3))
+
+    return bool(spread(video).max() <= GREY and (spread(context) > COLOURED).mean() > 0.01)
+
+
+def frames_of_context(video: Video, context: Video, target: Video | None) -> int:
+    """How many of the context's last frames a prediction begins with: two or more, 0 if none or if nobody can tell.
+
+    Models that go on in pieces return the frames that they were given before the new ones.
+
+    Args:
+        video: ``[T, H, W, 3]``, read as the target.
+        context: ``[Tc, H, W, 3]``.
+        target: The real target, if it is known.
+    """
+    late = len(context) - int(np.argmin(_errors(video[:1].repeat(len(context), axis=0), context)))
+    if not 2 <= late < min(len(video), len(context)):
+        return 0
+    given = context[-late:]
+    steps = [_errors(given[:-1], given[1:])]
+    if target is not None:
+        if len(target) < late:
+            return 0
+        steps.append(_errors(target[:late], given))
+    least = min(float(np.median(step)) for step in steps)
+    return late if least > MOVES and float(np.median(_errors(video[:late], given))) < STILL * least else 0
 
 
 def begins_late(video: Video, context: Video, target: Video | None) -> bool:

@@ -15,7 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmbench.errors import SampleError
-from hmbench.results.prediction_evidence import CONTEXT_PSNR, context_likeness, is_context, notes_on
+from hmbench.results.prediction_evidence import (
+    CONTEXT_PSNR,
+    NO_COLOUR,
+    context_likeness,
+    frames_of_context,
+    is_context,
+    notes_on,
+)
 from hmbench.results.reading import EXACT, Reading
 from hmbench.types import Sample, Video
 from hmbench.video.decode import Header, shown_at_ticks
@@ -68,7 +75,7 @@ def plan_reading(path: Path, header: Header, expected: Expected, reading: Readin
     """
     notes = [f"predictions: {note}" for note in header.notes]
     if header.pixels.startswith(("gray", "mono")):
-        notes.append(f"predictions hold no colour ({header.pixels})")
+        notes.append(f"{NO_COLOUR} ({header.pixels})")
     changes: dict[str, Any] = {}
     count, resample = _rate(path, header, expected, reading, notes, changes)
     dropped = _length(path, count, header, expected, reading, notes, changes)
@@ -118,9 +125,12 @@ def read_prediction(path: Path, sample: Sample, reading: Reading = EXACT) -> tup
     changes = dict(plan.changes)
     if plan.dropped and "fit" not in changes:  # a cropped context is another picture
         changes["context_psnr"] = _check_context(path, video[: plan.dropped], sample.prompt.context)
-    if "frames_left_out" in changes and header.frames >= expected.context + expected.target:
-        _refuse_context(path, video, sample.prompt.context)
-    if notes := [*plan.notes, *notes_on(video[plan.dropped :], sample)]:
+    if "frames_left_out" in changes:
+        _refuse_context(path, video, sample)
+    seen = notes_on(video[plan.dropped :], sample)
+    if any(note.startswith(NO_COLOUR) for note in plan.notes):
+        seen = [note for note in seen if not note.startswith(NO_COLOUR)]
+    if notes := [*plan.notes, *seen]:
         changes["notes"] = notes
     return video[plan.dropped :], changes
 
@@ -231,12 +241,19 @@ def _check_context(path: Path, frames: Video, context: Video) -> float | None:
     return None if math.isinf(likeness) else round(likeness, 2)
 
 
-def _refuse_context(path: Path, frames: Video, context: Video) -> None:
-    """The first frames that are to be scored must not be the context before the target.
+def _refuse_context(path: Path, frames: Video, sample: Sample) -> None:
+    """The first frames that are to be scored must not be the context before the target, nor its last ones.
 
     Raises:
         SampleError: If they are.
     """
+    context = sample.prompt.context
+    if late := frames_of_context(frames, context, None if sample.truth is None else sample.truth.target):
+        raise SampleError(
+            f"{path} begins with the last {late} frames of the context, which --frames first would score as the "
+            "target.",
+            f"Cut its first {late} frames off.",
+        )
     if is_context(frames, context):
         raise SampleError(
             f"{path} begins with the context, which --frames first would score as the target.",

@@ -148,6 +148,8 @@ def _pictures(path: Path, *, grey: bool = False, limits: Limits = LIMITS) -> Ite
                     f"{frame.width}x{frame.height}.",
                     "Write it again with one size.",
                 )
+            elif _coding(frame) != view.coding:  # spliced: an HDR scene after an ordinary one
+                _check_coding(path, frame)
             seconds = frame.time - start if frame.time is not None else number / fps
             if transparent and _alpha(convert, frame) < 255:
                 raise _transparent(path, f" (frame {number})")
@@ -204,19 +206,8 @@ class _View:
     def __init__(self, path: Path, stream: Any, frame: Any, limits: Limits) -> None:
         self.stored = (int(frame.height), int(frame.width))
         self.notes: list[str] = []
-        if (kind := int(frame.color_trc)) in _HDR:
-            raise SampleError(
-                f"{path} is an HDR video, {_HDR[kind]}: its colours cannot be taken for those of an ordinary video.",
-                "Tone-map it first, for example: ffmpeg -i IN -vf zscale=t=linear:npl=203,format=gbrpf32le,"
-                "zscale=p=bt709,tonemap=mobius,zscale=t=bt709:m=bt709:r=tv,format=yuv420p OUT.mp4",
-            )
-        if kind in _OTHER_CURVES:
-            raise SampleError(f"{path} holds {_OTHER_CURVES[kind]}, which players convert.", "Convert it to BT.709.")
-        if int(frame.colorspace) not in _MATRICES:
-            raise SampleError(
-                f"{path} codes its colours by a matrix that is not read here (number {int(frame.colorspace)}).",
-                "Write it again as BT.709.",
-            )
+        self.coding = _coding(frame)
+        _check_coding(path, frame)
         if (wide := _WIDE.get(int(frame.color_primaries))) is not None:
             self.notes.append(f"its colours are {wide}, shown as BT.709's: paler than a player that knows shows them")
         if frame.interlaced_frame:
@@ -241,6 +232,28 @@ class _View:
         if transposed:
             image = image.swapaxes(0, 1)
         return np.ascontiguousarray(image[:: -1 if up_down else 1, :: -1 if left_right else 1])
+
+
+def _coding(frame: Any) -> tuple[int, int]:
+    """Transfer curve and matrix that a picture names."""
+    return int(frame.color_trc), int(frame.colorspace)
+
+
+def _check_coding(path: Path, frame: Any) -> None:
+    """Raises SampleError for a picture whose numbers cannot be taken for those of an ordinary video."""
+    if (kind := int(frame.color_trc)) in _HDR:
+        raise SampleError(
+            f"{path} is an HDR video, {_HDR[kind]}: its colours cannot be taken for those of an ordinary video.",
+            "Tone-map it first, for example: ffmpeg -i IN -vf zscale=t=linear:npl=203,format=gbrpf32le,"
+            "zscale=p=bt709,tonemap=mobius,zscale=t=bt709:m=bt709:r=tv,format=yuv420p OUT.mp4",
+        )
+    if kind in _OTHER_CURVES:
+        raise SampleError(f"{path} holds {_OTHER_CURVES[kind]}, which players convert.", "Convert it to BT.709.")
+    if int(frame.colorspace) not in _MATRICES:
+        raise SampleError(
+            f"{path} codes its colours by a matrix that is not read here (number {int(frame.colorspace)}).",
+            "Write it again as BT.709.",
+        )
 
 
 def _check_size(size: tuple[int, int], path: Path, limits: Limits) -> None:

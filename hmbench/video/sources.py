@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import itertools
 import math
 import re
 from collections.abc import Iterator
@@ -91,7 +92,42 @@ def picture_files(folder: Path) -> list[Path]:
         raise SampleError(f"{folder} has {what}.", "A folder that stands for a video holds its frames as PNG or JPG.")
     if len(found) > LIMITS.frames:
         raise SampleError(f"{folder} has more than {LIMITS.frames:,} pictures.", "Cut it to the part that is meant.")
-    return sorted(found, key=lambda p: [int(s) if s.isdigit() else s for s in re.split(r"(\d+)", p.name)])
+    parts = {path: re.split(r"([0-9]+)", path.name.lower()) for path in found}
+    found.sort(key=lambda p: [int(s) if place % 2 else s for place, s in enumerate(parts[p])])
+    _check_numbers(folder, [parts[path] for path in found])
+    return found
+
+
+def _check_numbers(folder: Path, names: list[list[str]]) -> None:
+    """Pictures that lie in one folder must be one series: a gap, or a copy, moves every frame behind it.
+
+    Args:
+        folder: For messages.
+        names: Each name in parts: text, number, text, and so on.
+
+    Raises:
+        SampleError: If names differ in more than their numbers, one number comes twice, or one is missing.
+    """
+    shapes = {tuple(name[::2]) for name in names}
+    if len(shapes) > 1:
+        first, other = ("".join(next(n for n in names if tuple(n[::2]) == shape)) for shape in sorted(shapes)[:2])
+        raise SampleError(
+            f"{folder} has pictures of several series: {first} and {other}.",
+            "A folder that stands for a video holds its frames alone, which differ in their numbers.",
+        )
+    columns = [[int(number) for number in column] for column in zip(*(name[1::2] for name in names), strict=True)]
+    counted = [column for column in columns if len(set(column)) > 1]
+    if len(names) < 2 or len(counted) > 1:  # 0.9 and 1.0: such names are put in order, and nothing more is known
+        return
+    steps = {b - a for a, b in itertools.pairwise(counted[0])} if counted else {0}
+    if len(steps) > 1 or 0 in steps:
+        least = min(steps)
+        place = next((a for a, b in itertools.pairwise(counted[0]) if b - a > least), 0) if counted and least else None
+        what = "two pictures of one number" if place is None else f"no picture between number {place} and the next"
+        raise SampleError(
+            f"{folder} has {what}: frames are missing, or come twice.",
+            "Number them without a gap, each frame once.",
+        )
 
 
 def _folder_pictures(folder: Path) -> Iterator[Picture]:

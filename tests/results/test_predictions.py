@@ -15,7 +15,7 @@ from PIL import Image
 from hmbench.data.disc_world import DiscWorld
 from hmbench.errors import SampleError, UserError
 from hmbench.results.notes import sample_notes
-from hmbench.results.prediction_evidence import AGAIN, LATE, PLAIN, context_likeness
+from hmbench.results.prediction_evidence import AGAIN, COLOURLESS, LATE, PLAIN, context_likeness
 from hmbench.results.prediction_files import find_predictions
 from hmbench.results.predictions import Expected, _fitted, plan_reading, read_prediction
 from hmbench.results.reading import Reading
@@ -115,7 +115,13 @@ def test_the_first_half_is_held_against_the_context(tmp_path: Path, clip: Sample
 def test_the_first_frames_that_are_the_context_are_not_scored_as_the_target(tmp_path: Path, clip: Sample) -> None:
     """``--frames first`` on context and target together gave the context's PSNR to every row."""
     context, both = clip.prompt.context, np.concatenate([clip.prompt.context, truth(clip)])
-    for name, video in (("both", both), ("more", np.concatenate([both, both[:5]]))):
+    part = np.concatenate([context, truth(clip)[:5]])  # shorter than context and target: 153 frames for 154
+    for name, video in (
+        ("both", both),
+        ("more", np.concatenate([both, both[:5]])),
+        ("fewer", both[1:]),
+        ("part", part),
+    ):
         with pytest.raises(SampleError, match="begins with the context, which --frames first would score"):
             read_prediction(write(tmp_path / f"{name}.mp4", video), clip, Reading(frames="first"))
     long = np.concatenate([truth(clip), context, context[:3]])
@@ -132,11 +138,17 @@ def test_a_prediction_that_is_the_context_or_a_frame_late_says_so(tmp_path: Path
     clip = replace(clip, prompt=replace(clip.prompt, context=context), truth=replace(clip.truth, target=target))
     late = np.concatenate([context[-1:], target[:-1]])
     noise = np.random.default_rng(0).integers(-4, 5, late.shape)
+    five = (
+        "predictions begin with the last 5 frames of the context, so that each frame is 5 late: leave the frames out "
+        "that the model was given"
+    )
     cases = {
         "late": (late, [LATE]),
         "late through a codec": (np.clip(late + noise, 0, 255).astype(np.uint8), [LATE]),
         "the context": (context, [AGAIN]),
         "right": (target, None),
+        "five late": (np.concatenate([context[-5:], target[:-5]]), [five]),
+        "grey": (target.mean(axis=3, keepdims=True).astype(np.uint8).repeat(3, axis=3), [COLOURLESS]),
         "a frame early": (np.concatenate([target[1:], target[-1:]]), None),
         "black": (np.zeros_like(target), [PLAIN]),
         "stands still": (context[-1:].repeat(len(target), axis=0), None),
@@ -145,6 +157,9 @@ def test_a_prediction_that_is_the_context_or_a_frame_late_says_so(tmp_path: Path
         assert read_prediction(write(tmp_path / f"{name}.mp4", video), clip)[1].get("notes") == notes, name
         unknown = replace(clip, truth=None)
         assert read_prediction(tmp_path / f"{name}.mp4", unknown)[1].get("notes") == notes, name
+    overlap = write(tmp_path / "overlap.mp4", np.concatenate([context[-5:], target]))  # what chunked models return
+    with pytest.raises(SampleError, match=r"begins with the last 5 frames of the context.*Cut its first 5 frames off"):
+        read_prediction(overlap, clip, Reading(frames="first"))
     stills = replace(clip, prompt=replace(clip.prompt, context=context[:1].repeat(len(context), axis=0)), truth=None)
     assert "notes" not in read_prediction(write(tmp_path / "s.mp4", stills.prompt.context), stills)[1]
 
@@ -157,6 +172,32 @@ def test_a_file_without_colour_says_so(tmp_path: Path, clip: Sample) -> None:
             out.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         out.mux(stream.encode(None))
     assert read_prediction(tmp_path / "g.mkv", clip)[1]["notes"] == ["predictions hold no colour (gray)"]
+
+
+def test_pictures_in_a_folder_are_one_series(tmp_path: Path, clip: Sample) -> None:
+    """A frame that is missing and a copy of another gave the right number of frames, and most of them in a wrong place.
+
+    A name with a raised two, which counts as a digit and is none for `int`, ended in a traceback.
+    """
+
+    def folder(name: str, names: list[str]) -> Path:
+        (tmp_path / name).mkdir()
+        for file, frame in zip(names, truth(clip), strict=True):
+            Image.fromarray(frame).save(tmp_path / name / file)
+        return tmp_path / name
+
+    for kind, form in {"plain": "{}.png", "tens": "{}0.png", "seconds": "{}.5.PNG", "raised": "x²_{}.png"}.items():
+        video, _ = read_prediction(folder(kind, [form.format(t) for t in range(21)]), clip)
+        np.testing.assert_array_equal(video, truth(clip))
+    numbers = [*range(9), *range(10, 22)]
+    cases = {
+        "gap": ([f"{t}.png" for t in numbers], "no picture between number 8 and the next"),
+        "twice": (["01.png", *(f"{t}.png" for t in range(1, 21))], "two pictures of one number"),
+        "copy": ([*(f"{t}.png" for t in range(20)), "7 (copy).png"], "several series"),
+    }
+    for kind, (names, why) in cases.items():
+        with pytest.raises(SampleError, match=why):
+            read_prediction(folder(kind, names), clip)
 
 
 def test_likeness_by_hand() -> None:

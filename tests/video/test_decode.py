@@ -143,6 +143,23 @@ def test_hdr_is_refused_by_name(tmp_path: Path, number: int, name: str) -> None:
         read_video(path)
 
 
+def test_hdr_after_an_ordinary_scene_is_refused(tmp_path: Path) -> None:
+    """Only the first picture's tags were looked at; a spliced file has others from some frame on."""
+    path = tmp_path / "spliced.h264"
+    for number, transfer in enumerate((1, 16)):
+        part = tmp_path / f"{number}.h264"
+        with av.open(str(part), "w", format="h264") as out:
+            stream: Any = out.add_stream("libx264", rate=15, options={"bf": "0"})
+            stream.height, stream.width, stream.pix_fmt = 64, 64, "yuv420p"
+            stream.codec_context.color_trc = transfer
+            for _ in range(4):
+                out.mux(stream.encode(av.VideoFrame.from_ndarray(np.full((64, 64, 3), 90, np.uint8), format="rgb24")))
+            out.mux(stream.encode(None))
+        path.write_bytes((path.read_bytes() if path.exists() else b"") + part.read_bytes())
+    with pytest.raises(SampleError, match="is an HDR video, PQ"):
+        list(pictures(path))
+
+
 def test_limits_come_before_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = encode(tmp_path / "a.mp4", corners(60))
     with pytest.raises(SampleError, match="has about 60 frames, expected 9"):
