@@ -25,6 +25,8 @@ from hmbench.video.events import visible_frames
 
 Floats = NDArray[np.float64]
 NOTES_FILE = "notes.json"
+_MOST = 1e9
+"""Metres or pixels: whatever is larger is none, and overflows where it is squared."""
 AGREEMENT = 3
 """Frames by which the engine's in-frame flags may differ from the masks at an exit or entry: the flags test a centre or
 a bounding volume, the masks visible pixels."""
@@ -104,11 +106,19 @@ class Annotations:
         return sentences
 
 
-def read_annotations(folder: Path, num_context: int, num_target: int) -> Annotations:
+def read_annotations(
+    folder: Path, num_context: int, num_target: int, size: tuple[int, int] | None = None
+) -> Annotations:
     """Reads ``truth.json`` if it is there, else ``check.json`` and ``character.json`` as far as they parse.
 
+    Args:
+        folder: The sample's folder.
+        num_context: Frames of the context.
+        num_target: Frames of the target.
+        size: (height, width) of the clip, which the lens of ``truth.json`` must be of; None for any.
+
     Raises:
-        SampleError: If one of the files is no JSON.
+        SampleError: If one of the files is no JSON, or ``truth.json`` is of another clip or size.
     """
     count = num_context + num_target
     warnings: list[str] = []
@@ -118,7 +128,9 @@ def read_annotations(folder: Path, num_context: int, num_target: int) -> Annotat
     truth = folder / "truth.json"
     if truth.is_file():
         content = _json(truth, warnings)
-        return _from_truth(content, {current_name(who[-1]): found for who, found in flags.items()}, count, str(truth))
+        return _from_truth(
+            content, {current_name(who[-1]): found for who, found in flags.items()}, count, str(truth), size
+        )
     character = _json(folder / "character.json", warnings)
     known = read_characters(character, num_context, num_target) if character is not None else CharacterFile()
     if known.problem:
@@ -241,11 +253,21 @@ def _json(path: Path, warnings: list[str]) -> Any:
         raise SampleError(error.what, error.hint) from error
 
 
-def _from_truth(content: Any, flags: dict[str, NDArray[np.bool_]], count: int, where: str) -> Annotations:
+def _from_truth(
+    content: Any, flags: dict[str, NDArray[np.bool_]], count: int, where: str, size: tuple[int, int] | None
+) -> Annotations:
     """Our own file; it is written by hmbench, so anything unexpected in it is an error."""
     try:
         renamed = content.get("names", 1) < NAMES_VERSION
         notes = {int(entry["label"]): _note(entry, count, renamed) for entry in content["subjects"]}
+        if len(notes) < len(content["subjects"]):
+            raise ValueError("two subjects have one label")
+        lens = content["intrinsics"]
+        if size is not None and (lens.get("height", size[0]), lens.get("width", size[1])) != size:
+            raise ValueError(
+                f"its focal length is of pictures of {lens.get('width')}x{lens.get('height')}, the clip has "
+                f"{size[1]}x{size[0]}"
+            )
         return Annotations(
             notes=notes,
             names=tuple(note.name for note in notes.values()),
@@ -274,6 +296,10 @@ def _note(entry: dict[str, Any], count: int, renamed: bool) -> SubjectNote:
     for key, array in arrays.items():
         if array is not None and len(array) != count:
             raise ValueError(f"{key} has {len(array)} entries for {count} frames")
+        if array is not None and array.shape[1:] != ((3,) if key == "positions" else ()):
+            raise ValueError(f"{key} has the shape {list(array.shape)}")
+        if array is not None and np.nanmax(np.abs(array), initial=0) > _MOST:
+            raise ValueError(f"{key} has a number beyond {_MOST:g}")
     if entry["category"] not in get_args(Category):
         raise ValueError(f"unknown category {entry['category']!r}")
     return SubjectNote(

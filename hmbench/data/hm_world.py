@@ -31,11 +31,15 @@ from hmbench.digests import content_digests
 from hmbench.errors import SampleError, UserError, did_you_mean
 from hmbench.files import read_json
 from hmbench.types import Event, Intrinsics, Meta, Prompt, Sample, SubjectTruth, ToldApart, Truth, Video
+from hmbench.video.decode import Header
 from hmbench.video.events import find_events, visible_frames
 from hmbench.video.files import check_picture, probe, read_video
 
 ASPECT = 16 / 9
 """HM-World's frames are 16:9 before they are cropped to the size that they are stored in."""
+
+SAME_RATE = 0.05
+"""Relative: a last frame that is shown longer changes the mean rate by a percent or two."""
 
 SPLITS = "splits.json"
 """Beside samples: ids by split."""
@@ -205,8 +209,7 @@ def read_sample(folder: Path, caption: str | None, card: DataCard | None = None)
     card = read_card(_card_folder(folder)) if card is None else card
     if caption is None:
         warnings.append("no caption")
-    info = probe(folder / "cond.mp4")
-    warnings += [f"cond.mp4: {note}" for note in info.notes]
+    info = _header(folder, warnings)
     check_picture(folder / "cond.mp4", info.height, info.width)
     try:
         cameras = read_json(folder / "camera.json", kind=dict)
@@ -216,8 +219,8 @@ def read_sample(folder: Path, caption: str | None, card: DataCard | None = None)
     context = read_video(folder / "cond.mp4", most=most)
     target = read_video(folder / "tgt.mp4", size=context.shape[1:3], most=most)
     poses = parse_cameras(cameras, len(context), len(target), str(folder / "camera.json"), card.convention)
-    known = read_annotations(folder, len(context), len(target))
     height, width = context.shape[1:3]
+    known = read_annotations(folder, len(context), len(target), (height, width))
     focal = known.focal or FOCAL_PER_WIDTH * max(width, height * ASPECT)
     lens = Intrinsics(focal=focal, width=width, height=height)
     clip = Clip(
@@ -247,6 +250,20 @@ def read_sample(folder: Path, caption: str | None, card: DataCard | None = None)
         truth=truth,
         meta=_meta(folder.name, known, [*known.warnings, *warnings]),
     )
+
+
+def _header(folder: Path, warnings: list[str]) -> Header:
+    """Header of the context, whose rate the target must have; what is said of either goes to the warnings."""
+    both = {name: probe(folder / name) for name in ("cond.mp4", "tgt.mp4")}
+    for name, header in both.items():
+        uneven = "its frames are not evenly spaced in time, and were taken one by one"
+        warnings.extend(f"{name}: {note}" for note in (*header.notes, *([] if header.steady else [uneven])))
+    before, after = both.values()
+    if abs(after.fps / before.fps - 1) > SAME_RATE:
+        raise SampleError(
+            f"{folder.name}: cond.mp4 has {before.fps:.4g} fps, tgt.mp4 {after.fps:.4g}.", "Write both at one rate."
+        )
+    return before
 
 
 def _card_folder(sample: Path) -> Path:

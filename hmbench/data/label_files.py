@@ -133,7 +133,7 @@ def _coloured(pictures: NDArray[Any], path: Path) -> Labels:
 def _coco(path: Path, frames: int | None) -> Labels:
     try:
         content = read_json(path, kind=dict)
-        pieces = list(_pieces(content))
+        pieces = list(_pieces(content, frames))
         if not pieces:
             raise ValueError("it has no segmentation")
         height, width = (int(side) for side in pieces[0][2]["size"])
@@ -158,9 +158,19 @@ def _coco(path: Path, frames: int | None) -> Labels:
     return _numbered(maps, path, {n: who for who, n in order.items() if isinstance(who, str)})
 
 
-def _pieces(content: dict[str, Any]) -> Iterable[tuple[Any, int, dict[str, Any]]]:
-    """(subject, frame, run lengths) of every annotation; images are frames in the order of their ids."""
-    images = sorted(int(image["id"]) for image in content.get("images", []))
+def _pieces(content: dict[str, Any], frames: int | None) -> Iterable[tuple[Any, int, dict[str, Any]]]:
+    """(subject, frame, run lengths) of every annotation; images are frames in the order of their ids.
+
+    Raises:
+        ValueError: If images are listed, and not one for each frame: those that are left out move the ones behind them.
+    """
+    listed = {int(image["id"]): image for image in content.get("images", [])}
+    images = sorted(listed)
+    if images and frames is not None and len(images) != frames:
+        raise ValueError(f"{len(images)} images for {frames} frames: list every frame, also where nobody is seen")
+    names = [listed[number].get("file_name") for number in images]
+    if all(isinstance(name, str) for name in names) and names != [p.as_posix() for p in _by_number(names)]:
+        raise ValueError("the names of its images have another order than their ids")
     place = {number: n for n, number in enumerate(images)}
     for one in content["annotations"]:
         who = next((one[key] for key in ("track_id", "instance_id", "id") if key in one), None)
@@ -169,6 +179,10 @@ def _pieces(content: dict[str, Any]) -> Iterable[tuple[Any, int, dict[str, Any]]
         elif isinstance(one["segmentation"], dict):
             number = int(one["image_id"])
             yield who, place.get(number, number), one["segmentation"]
+
+
+def _by_number(names: Sequence[str]) -> list[Path]:
+    return sorted(map(Path, names), key=lambda path: (path.parent, number_in_name(path)))
 
 
 def decode_runs(counts: str | Sequence[int], height: int, width: int) -> NDArray[np.bool_]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hmbench.errors import SampleError
+from hmbench.video.sources import in_series
 
 MOST_PIXELS = 10**9
 """Of all pictures of a clip."""
@@ -20,9 +21,9 @@ def read_pictures(folder: Path) -> NDArray[Any]:
     """The pictures of a folder, ``[T, H, W]`` of grey values or palette indices, or ``[T, H, W, 3]``.
 
     Raises:
-        SampleError: If there are none, or one is no PNG, transparent, damaged, or unlike the others.
+        SampleError: If they are none, or no series, or one is no PNG, transparent, damaged, or unlike the others.
     """
-    files = sorted((p for p in folder.iterdir() if p.suffix.lower() == ".png"), key=number_in_name)
+    files = in_series(folder, [p for p in folder.iterdir() if p.suffix.lower() == ".png"])
     if not files:
         raise SampleError(f"{folder} has no .png pictures.", "One a frame: 00000.png, 00001.png, ...")
     frames: list[NDArray[Any]] = []
@@ -37,7 +38,7 @@ def read_pictures(folder: Path) -> NDArray[Any]:
 
 def number_in_name(path: Path) -> tuple[int, str]:
     """Numbers in names sort as numbers."""
-    digits = re.findall(r"\d+", path.stem)
+    digits = re.findall(r"[0-9]+", path.stem)
     return (int(digits[-1][:18]) if digits else -1, path.name)
 
 

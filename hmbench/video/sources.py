@@ -11,7 +11,7 @@ import io
 import itertools
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -92,22 +92,27 @@ def picture_files(folder: Path) -> list[Path]:
         raise SampleError(f"{folder} has {what}.", "A folder that stands for a video holds its frames as PNG or JPG.")
     if len(found) > LIMITS.frames:
         raise SampleError(f"{folder} has more than {LIMITS.frames:,} pictures.", "Cut it to the part that is meant.")
-    parts = {path: re.split(r"([0-9]+)", path.name.lower()) for path in found}
-    found.sort(key=lambda p: [int(s) if place % 2 else s for place, s in enumerate(parts[p])])
+    return in_series(folder, found)
+
+
+def in_series(folder: Path, files: Iterable[Path]) -> list[Path]:
+    """Pictures of one series in the order of their numbers.
+
+    Args:
+        folder: For messages.
+        files: The pictures.
+
+    Raises:
+        SampleError: If names differ in more than their numbers, one number comes twice, or one is missing.
+    """
+    parts = {path: re.split(r"([0-9]+)", path.name.lower()) for path in files}
+    found = sorted(parts, key=lambda p: [int(s[:18]) if place % 2 else s for place, s in enumerate(parts[p])])
     _check_numbers(folder, [parts[path] for path in found])
     return found
 
 
 def _check_numbers(folder: Path, names: list[list[str]]) -> None:
-    """Pictures that lie in one folder must be one series: a gap, or a copy, moves every frame behind it.
-
-    Args:
-        folder: For messages.
-        names: Each name in parts: text, number, text, and so on.
-
-    Raises:
-        SampleError: If names differ in more than their numbers, one number comes twice, or one is missing.
-    """
+    """Raises SampleError for a gap or a copy, which moves every frame behind it. Names come in parts."""
     shapes = {tuple(name[::2]) for name in names}
     if len(shapes) > 1:
         first, other = ("".join(next(n for n in names if tuple(n[::2]) == shape)) for shape in sorted(shapes)[:2])
@@ -115,7 +120,7 @@ def _check_numbers(folder: Path, names: list[list[str]]) -> None:
             f"{folder} has pictures of several series: {first} and {other}.",
             "A folder that stands for a video holds its frames alone, which differ in their numbers.",
         )
-    columns = [[int(number) for number in column] for column in zip(*(name[1::2] for name in names), strict=True)]
+    columns = [[int(number[:18]) for number in column] for column in zip(*(name[1::2] for name in names), strict=True)]
     counted = [column for column in columns if len(set(column)) > 1]
     if len(names) < 2 or len(counted) > 1:  # 0.9 and 1.0: such names are put in order, and nothing more is known
         return
