@@ -42,6 +42,9 @@ GOOD = 1.5
 """Median pixels (at `WIDTH`) that the right convention stays below."""
 WORSE = 3.0
 """A convention is refuted if it is this many times worse than a good one, and by more than `GOOD` pixels."""
+ASTRAY = 4.5
+"""Median pixels from which cameras are told not to be the clip's. Right ones have at most `GOOD`; those of another
+clip, or of other frames of it, mostly 4 to 36."""
 DEPTHS = (0.6, 400.0)
 """Metres: a background whose median depth lies outside is in another unit."""
 PARALLAX = 0.7
@@ -99,6 +102,16 @@ class CameraVerdict:
             return "centimetres"
         close = self.depth is not None and self.depth < DEPTHS[0]
         return "metres" if close and 100 * self.path <= FAST_PATH else None
+
+    @property
+    def astray(self) -> str | None:
+        """What to tell where the background moves as the cameras say under no convention."""
+        if self.expected is None or self.best is None or self.best.error <= GOOD or self.expected.error < ASTRAY:
+            return None
+        return (
+            f"the background does not move as the cameras say (it strays {self.expected.error:.1f} px of {WIDTH}, and "
+            "fits no other convention): they may be another clip's, or their frames numbered otherwise"
+        )
 
     @property
     def doubt(self) -> str | None:
@@ -165,7 +178,7 @@ def held_against_pictures(
     """Refuses cameras whose pictures fit another convention or unit.
 
     Where the pictures say nothing (the camera hardly turns, the clip is tiny), cameras that would lie on their side are
-    not refused: there are such cameras. They are warned of.
+    not refused: there are such cameras. They are warned of, and so are cameras that fit under no convention.
 
     Args:
         poses: As they were read, OpenCV camera-to-world in metres, ``[T, 4, 4]``.
@@ -195,6 +208,8 @@ def held_against_pictures(
             f"they seem to be in {unit}.",
             hint.format(other.name),
         )
+    if verdict.astray is not None:
+        return f"camera.json: {verdict.astray}"
     if verdict.doubt is None:
         return None
     name = verdict.upright.name if verdict.upright is not None else ""

@@ -1,6 +1,7 @@
 import json
 import re
 
+import cv2
 import numpy as np
 import pytest
 
@@ -176,3 +177,27 @@ def test_cameras_on_their_side_are_warned_of_where_pictures_say_nothing(name):
         r"`hmbench data card DATA --cameras \1`\.",
         said,
     )
+
+
+def test_cameras_of_another_clip_are_said() -> None:
+    """Cameras that no convention makes right were believed: only another convention refutes one."""
+    lens = Intrinsics(focal=600.0, width=416, height=240)
+    k = np.array([[600.0, 0, 208], [0, 600.0, 120], [0, 0, 1]])
+    wide = np.array([[600.0, 0, 700], [0, 600.0, 170], [0, 0, 1]])  # of the canvas
+    noise = np.random.default_rng(0).integers(0, 256, (34, 140, 3), np.uint8)
+    canvas = cv2.resize(noise, (1400, 340), interpolation=cv2.INTER_CUBIC)
+
+    level = np.eye(4)
+    level[:3, :3] = [[0, 0, 1], [-1, 0, 0], [0, -1, 0]]  # looks along x, z is up
+
+    def turning(degrees: float) -> np.ndarray:
+        poses = np.tile(np.eye(4), (24, 1, 1))
+        for t, angle in enumerate(np.radians(np.linspace(-degrees, degrees, 24))):
+            poses[t, :2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+        return poses @ level
+
+    shown = [k @ pose[:3, :3].T @ level[:3, :3] @ np.linalg.inv(wide) for pose in turning(12)]
+    video = np.stack([cv2.warpPerspective(canvas, h, (416, 240)) for h in shown]).astype(np.uint8)
+    assert held_against_pictures(turning(12), video, lens, "camera.json", HM_WORLD, "Say {}.") is None
+    said = held_against_pictures(turning(30), video, lens, "camera.json", HM_WORLD, "Say {}.")
+    assert said is not None and "the background does not move as the cameras say" in said
