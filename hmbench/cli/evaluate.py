@@ -161,7 +161,7 @@ def own_video(
     if not video.exists():
         raise UserError(f"There is no video {video}.", "Check the path.")
     width, _, height = size.partition("x")
-    if size != "own" and not (width.isdigit() and height.isdigit()):
+    if size != "own" and not (width.isdecimal() and height.isdecimal()):
         raise UserError(f"--video-size {size!r} is not of the form WIDTHxHEIGHT.", "For example 832x480, or 'own'.")
     options: dict[str, Any] = {
         "video": str(video),

@@ -48,9 +48,9 @@ def import_command(
     from hmbench.errors import UserError
 
     width, _, height = size.lower().partition("x")
-    if size != "own" and not (width.isdigit() and height.isdigit()):
+    if size != "own" and not (width.isdecimal() and height.isdecimal()):
         raise UserError(f"--size {size!r} is not of the form WIDTHxHEIGHT.", "For example 832x480, or 'own'.")
-    if fps != "own" and not fps.replace(".", "", 1).isdigit():
+    if fps != "own" and not fps.replace(".", "", 1).isdecimal():
         raise UserError(f"--fps {fps!r} is no number.", "For example 15, or 'own'.")
     config = ImportConfig(
         context=context_frames,

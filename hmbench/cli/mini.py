@@ -130,7 +130,7 @@ def _size(text: str) -> tuple[int, int]:
     from hmbench.errors import UserError
 
     width, _, height = text.lower().partition("x")
-    if not (width.isdigit() and height.isdigit()):
+    if not (width.isdecimal() and height.isdecimal()):
         raise UserError(f"{text!r} is no size.", "Write it as WIDTHxHEIGHT, for example 416x240.")
     return int(width), int(height)
 

@@ -97,7 +97,7 @@ def _numbered(half: Any, count: int, where: str) -> Poses:
     """Matrices of one half, in order: an object by frame, counted from 0 or going on from the other half, or a list."""
     if isinstance(half, list):
         half = dict(enumerate(half))
-    numbers = {int(key): key for key in half if str(key).isdigit()} if isinstance(half, dict) else {}
+    numbers = {int(key): key for key in half if str(key).isdecimal()} if isinstance(half, dict) else {}
     first = min(numbers, default=0)
     if len(numbers) != len(half or ()) or not set(range(first, first + count)) <= set(numbers):
         raise SampleError(

@@ -117,7 +117,7 @@ def _fields(record: dict[str, Any]) -> tuple[tuple[Step, ...], set[str]]:
     for key, value in record.items():
         word = _letters(key)
         whole = isinstance(value, int) and not isinstance(value, bool)
-        if word in FRAMES and (whole or (isinstance(value, str) and value.isdigit())):
+        if word in FRAMES and (whole or (isinstance(value, str) and value.isdecimal())):
             if not any(step.kind == "frame" for step in steps):
                 steps.append(Step("frame", str(int(value))))
             used.add(key)

@@ -36,7 +36,7 @@ def import_examples(source: Path, target: Path, *, context_frames: int = 37, tar
                 f"{count} {name} frames are not of the form 4k + 1.",
                 "The causal video VAE works on 1 + 4k frames: 37 or 33, for example.",
             )
-    clips = sorted((p for p in source.glob("*.mp4") if p.stem.isdigit()), key=lambda p: int(p.stem))
+    clips = sorted((p for p in source.glob("*.mp4") if p.stem.isdecimal()), key=lambda p: int(p.stem))
     if not clips:
         raise UserError(f"No example clips in {source}.", "Expected files 1.mp4, cam1.json, ... and caption.txt.")
     captions = _captions(source / "caption.txt", len(clips))

@@ -57,7 +57,7 @@ class Shape:
         return " or ".join(self._describe_one(kind) for kind in sorted(self.types))
 
     def _add_object(self, value: dict[str, Any]) -> None:
-        numbered = [int(key) for key in value if key.isdigit()]
+        numbered = [int(key) for key in value if key.isdecimal()]
         if numbered:
             low, high, fewest, most = self.numbers or [min(numbered), max(numbered), len(numbered), len(numbered)]
             self.numbers = [
@@ -67,7 +67,7 @@ class Shape:
                 max(most, len(numbered)),
             ]
         for key, item in value.items():
-            self.keys.setdefault("<number>" if key.isdigit() else key, Shape()).add(item)
+            self.keys.setdefault("<number>" if key.isdecimal() else key, Shape()).add(item)
 
     def _describe_one(self, kind: str) -> str:
         if kind == "object":

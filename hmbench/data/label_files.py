@@ -119,7 +119,7 @@ def _folder(path: Path) -> Labels:
     maps = np.zeros(stacks[0].shape[:3], np.uint8)
     for label, stack in reversed(list(enumerate(stacks, 1))):  # where two overlap, the first one is in front
         maps[stack > 0 if stack.ndim == 3 else stack.any(axis=3)] = label
-    named = {n: one.name for n, one in enumerate(subjects, 1) if not one.name.isdigit()}
+    named = {n: one.name for n, one in enumerate(subjects, 1) if not one.name.isdecimal()}
     return Labels(maps, named)
 
 

@@ -215,7 +215,7 @@ def _decoders(runs: Sequence[ComparedRun]) -> list[str]:
     """A warning where runs decoded with different versions; UserError where one of them decodes colours wrongly."""
     versions = {run.label: str(run.manifest.environment.get("av", "")) for run in runs}
     numbers = {label: version.partition(".")[0] for label, version in versions.items()}
-    wrong = [label for label, number in numbers.items() if number.isdigit() and int(number) < FIRST_RIGHT_PYAV]
+    wrong = [label for label, number in numbers.items() if number.isdecimal() and int(number) < FIRST_RIGHT_PYAV]
     if wrong and len(wrong) < len(runs):
         raise UserError(
             f"{wrong[0]} cannot be compared: it was scored with PyAV {versions[wrong[0]]}, which reads BT.709 colours "

@@ -103,7 +103,7 @@ def find_seeds(folder: Path, ids: Sequence[str], match: str | None) -> tuple[str
     if not hits:
         raise none_matches(folder, ids, Matched({}, tuple(n for n in names if Path(n).suffix.lower() in SUFFIXES)))
     found = {hit["seed"] for hit in hits}
-    return tuple(sorted(found, key=lambda seed: (not seed.isdigit(), int(seed) if seed.isdigit() else 0, seed)))
+    return tuple(sorted(found, key=lambda seed: (not seed.isdecimal(), int(seed) if seed.isdecimal() else 0, seed)))
 
 
 def stored_prediction(run: RunFolder, manifest: RunManifest, sample: str) -> Path:

@@ -98,7 +98,7 @@ def _in_batch_script(environment: Mapping[str, str]) -> bool:
 
 def _number(environment: Mapping[str, str], name: str) -> int:
     text = environment[name].strip()
-    if not text.isdigit():
+    if not text.isdecimal():
         raise UserError(f"{name}={text!r} is no number.", "Unset it, or say --shard k/n.")
     return int(text)
 

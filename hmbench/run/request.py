@@ -33,6 +33,9 @@ def parse_options(pairs: list[str] | None) -> dict[str, str]:
     return options
 
 
+MOST_SEED = 10**18
+
+
 def parse_shard(text: str | None) -> tuple[int, int]:
     """``k/n`` as numbers; of nothing, the place that a launcher such as srun gave this process.
 
@@ -43,7 +46,7 @@ def parse_shard(text: str | None) -> tuple[int, int]:
         place = place_of(os.environ)
         return place.number, place.total
     number, _, count = text.partition("/")
-    if not (number.isdigit() and count.isdigit()):
+    if not (number.isdecimal() and count.isdecimal()):
         raise UserError(f"--shard {text!r} is not of the form k/n.", "For the first of four processes: --shard 0/4.")
     return int(number), int(count)
 
@@ -277,6 +280,8 @@ class EvalRequest:
         number, count = self.shard
         if not 0 <= number < count:
             raise UserError(f"There is no shard {number} of {count}.", "Shards count from 0: 0/4, 1/4, 2/4, 3/4.")
+        if abs(self.seed) >= MOST_SEED:  # beyond, the run's own record could not be read again
+            raise UserError("The seed has too many digits.", f"Give one below {MOST_SEED:.0e}.")
         if self.any_class and not self.tracking:
             raise UserError("--any-class is about tracking, and --no-tracking was given.", "Give one of the two.")
 

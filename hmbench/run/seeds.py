@@ -64,7 +64,7 @@ def seed_requests(request: EvalRequest, data: Dataset) -> dict[str, EvalRequest]
         seed: replace(
             request,
             match=str(request.match).replace(SEED, seed),
-            seed=int(seed) if seed.isdigit() else number,
+            seed=int(seed) if seed.isdecimal() else number,
             out=request.out / f"seed-{re.sub('[^A-Za-z0-9_.+-]', '_', seed)}",
             name=request.name or request.predictions.resolve().name,
         )

@@ -20,7 +20,7 @@ def parse_count(text: str | None) -> int | None:
     """
     if text is None or text == "auto":
         return None if text is None else 0
-    if not (text.isdigit() and int(text)):
+    if not (text.isdecimal() and int(text)):
         raise UserError(f"--workers {text!r} is no number of workers.", "Give 1, 2, ..., or auto.")
     return int(text)
 

@@ -12,14 +12,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hmbench.data.cameras import parse_cameras
 from hmbench.data.disc_world import DiscWorld
 from hmbench.errors import SampleError, UserError
 from hmbench.results.notes import sample_notes
 from hmbench.results.prediction_evidence import AGAIN, COLOURLESS, LATE, PLAIN, context_likeness
-from hmbench.results.prediction_files import find_predictions
+from hmbench.results.prediction_files import find_predictions, find_seeds
 from hmbench.results.predictions import Expected, _fitted, plan_reading, read_prediction
 from hmbench.results.reading import Reading
 from hmbench.run.predictions_check import Checked, Look, tell_same
+from hmbench.run.request import EvalRequest, parse_shard
 from hmbench.types import Sample, Video
 from hmbench.video.decode import Header
 from hmbench.video.files import write_lossless
@@ -198,6 +200,26 @@ def test_pictures_in_a_folder_are_one_series(tmp_path: Path, clip: Sample) -> No
     for kind, (names, why) in cases.items():
         with pytest.raises(SampleError, match=why):
             read_prediction(folder(kind, names), clip)
+
+
+def test_a_raised_two_is_no_number(tmp_path: Path, clip: Sample) -> None:
+    """``str.isdigit`` takes it for one, and `int` does not: a traceback."""
+    for seed in ("²3", "10", "9"):
+        (tmp_path / f"{clip.id}_seed{seed}.mp4").touch()
+    assert find_seeds(tmp_path, [clip.id], "{id}_seed{seed}.mp4") == ("9", "10", "²3")
+    with pytest.raises(UserError, match="is not of the form k/n"):
+        parse_shard("²/3")
+    with pytest.raises(SampleError, match="has 2 cameras, expected frames 0 to 2"):
+        pose = np.eye(4).tolist()
+        parse_cameras(
+            {side: {"0": pose, "1": pose, "²": pose} for side in ("cond_cam", "tgt_cam")}, 3, 3, "camera.json"
+        )
+
+
+def test_a_seed_that_no_record_holds_is_refused_before_anything_is_written() -> None:
+    """A run with a seed of 400 digits could never be read again."""
+    with pytest.raises(UserError, match="too many digits"):
+        EvalRequest(model="oracle", data="disc", out=Path("out"), seed=10**400)
 
 
 def test_likeness_by_hand() -> None:

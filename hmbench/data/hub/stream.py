@@ -284,7 +284,7 @@ def _pause(error: BaseException, failures: int, where: str, patience: Patience) 
             "Run the same command again later: complete samples are kept.",
         ) from error
     asked = getattr(getattr(error, "response", None), "headers", {}).get("retry-after", "")
-    wait = float(asked) if str(asked).isdigit() else min(patience.base * 2 ** (failures - 1), 60.0)
+    wait = float(asked) if str(asked).isdecimal() else min(patience.base * 2 ** (failures - 1), 60.0)
     if wait > patience.longest:
         raise HubError(
             f"The Hub asks to wait {wait:.0f} seconds before {where} (HTTP {status}).",
