@@ -297,6 +297,11 @@ def _settings(
     if isinstance(tracker, str):
         fields["tracker"] = tracker
     made: tuple[Any, ...] = tuple(one() if inspect.isclass(one) else one for one in objects)
+    for one in made:
+        if not (callable(one) and hasattr(getattr(one, "info", None), "name")):
+            raise UserError(
+                f"{one!r:.60} is no metric.", "A metric is a name, or an object with `info` that is called with a case."
+            )
     return _Settings(fields, made or None, None if tracker is None or isinstance(tracker, str) else _tracker(tracker))
 
 

@@ -154,6 +154,10 @@ def test_own_metric_object(tmp_path: Path, data: hmbench.Data) -> None:
     assert run.rows().value.item() == pytest.approx(float(run.video("0").mean()))
     with pytest.raises(hmbench.UserError, match="all by name or all as objects"):
         hmbench.evaluate(Fade, data, metrics=["psnr", Brightness], out=tmp_path, **QUIET)
+    for wrong in (3, None, print, dict):
+        with pytest.raises(hmbench.UserError, match="is no metric"):
+            hmbench.evaluate(Fade, data, metrics=[wrong], out=tmp_path / "none", **QUIET)
+    assert not (tmp_path / "none").exists()
 
 
 def test_a_metric_of_changed_code_or_settings_is_scored_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
