@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, cast
 
-from hmbench.errors import UserError, did_you_mean
+from hmbench.errors import SampleError, UserError, did_you_mean
 from hmbench.own_code import called, made_by
 from hmbench.prefixes import whole_ids
 from hmbench.registry import DATA
@@ -127,6 +127,21 @@ def chosen_ids(
     if not ids:
         raise UserError(f"No samples in split {split!r} of {data.name}.", "Choose another --split or --limit.")
     return ids
+
+
+def load_sample(data: Dataset, sample_id: str) -> Sample:
+    """One sample of a source that may be anyone's.
+
+    Raises:
+        SampleError: If what it gives is no sample, or another one.
+    """
+    found: Any = data.load(sample_id)
+    hint = "load(sample_id) returns a hmbench.types.Sample of that id: see examples/own_data.py."
+    if not isinstance(found, Sample):
+        raise SampleError(f"{data.name} gives {type(found).__name__} for {sample_id}, and no Sample.", hint)
+    if found.id != sample_id:
+        raise SampleError(f"{data.name} gives the sample {found.id!r} for {sample_id}.", hint)
+    return found
 
 
 def open_recorded(

@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from hmbench.data.dataset import Dataset
+from hmbench.data.dataset import Dataset, load_sample
 from hmbench.errors import UserError
 from hmbench.files import read_json, write_json
 from hmbench.protocols import Batches, Metric, ModelInfo, SubjectTracker
@@ -123,7 +123,7 @@ class Bench:
             return self._noted(sample, "generate", None)
         seed, identity = self.request.seed, self.identity()
         done = attempt(
-            "generate", lambda: generate_sample(self.model, self.data.load(sample), self.run, seed, identity)
+            "generate", lambda: generate_sample(self.model, load_sample(self.data, sample), self.run, seed, identity)
         )
         return self._noted(sample, "generate", done if isinstance(done, Failure) else None)
 
@@ -138,9 +138,9 @@ class Bench:
         if len(samples) > 1 and isinstance(model, Batches):
             todo = [sample for sample in samples if self.why_not_done(sample) is not None]
             seed, identity = self.request.seed, self.identity()
-            load = self.data.load
             done = attempt(
-                "generate", lambda: generate_samples(model, [load(i) for i in todo], self.run, seed, identity)
+                "generate",
+                lambda: generate_samples(model, [load_sample(self.data, i) for i in todo], self.run, seed, identity),
             )
             if isinstance(done, Failure):
                 self.reporter.notice(f"{len(todo)} clips at once failed and are made one by one: {done.message}")
@@ -154,7 +154,7 @@ class Bench:
         if not video.exists() and failed.is_file():
             failed_sample(sample, "generate", _message(failed), scorer, self.run)
             return None
-        done = attempt("score", lambda: score_sample(self.data.load(sample), video, self.run, scorer))
+        done = attempt("score", lambda: score_sample(load_sample(self.data, sample), video, self.run, scorer))
         if isinstance(done, Failure):
             failed_sample(sample, "score", done.message, scorer, self.run)
             return self._noted(sample, "score", done)

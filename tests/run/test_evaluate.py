@@ -402,3 +402,25 @@ def test_a_split_that_lost_clips_is_scored_and_says_so(disc_folder: Path, tmp_pa
     assert said in (tmp_path / "run" / "table.md").read_text()
     whole = evaluate(EvalRequest(**asked, split="all", out=tmp_path / "whole"))
     assert whole.manifest.notices == () and said not in (tmp_path / "whole" / "table.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (lambda data, name: data.load(name).prompt.context, "gives ndarray for {id}, and no Sample"),
+        (lambda data, name: None, "gives NoneType for {id}, and no Sample"),
+        (lambda data, name: data.load(data.ids("all")[1]), "gives the sample '{other}' for {id}"),
+    ],
+)
+def test_a_source_that_gives_something_else_is_told(tmp_path: Path, given, said: str) -> None:
+    class Odd(DiscWorld):
+        def load(self, sample_id):
+            return given(DiscWorld(), sample_id)
+
+        def caption(self, sample_id):
+            return None
+
+    request = EvalRequest(model="copy-last", data="disc", out=tmp_path / "run", limit=1, metrics=("psnr",))
+    ids = DiscWorld().ids("all")
+    failures = evaluate(request, data=Odd()).failures
+    assert said.format(id=ids[0], other=ids[1]) in failures[ids[0]]
