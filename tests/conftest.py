@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,14 @@ from hmbench.types import Sample
 from hmbench.video.files import write_lossless
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def heard_again():
+    """A test that asked a command for --quiet or --json silences no other one of its process."""
+    yield
+    if console := sys.modules.get("hmbench.cli.console"):
+        console.MODE.quiet = console.MODE.json = False
 
 
 def pytest_configure() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from hmbench.errors import UserError
 from hmbench.files import write_json, write_sealed
-from hmbench.results.records import Row
+from hmbench.results.records import EventRow, Row
 from hmbench.results.run_folder import RunFolder
 from hmbench.results.sample_scores import Failure, SampleScores, stored_scores
 
@@ -21,7 +21,7 @@ SCORES = SampleScores(
     rows=ROWS,
     sample={"id": "a", "scene": "Park"},
     failures=(Failure("dsc", "torn", "line 3"), Failure("tracker", "no GPU", ""), Failure("hota", "torn", "")),
-    events=({"sample": "a", "label": 1, "exit": 3, "reentry": 9},),
+    events=(EventRow(sample="a", label=1, subject="Wolf", category="animal", exit=3, reentry=9, hidden=6).line(),),
     stamp="f:v",
     by={"psnr": "s:v"},
     events_by="t:v",

@@ -78,7 +78,9 @@ def test_no_record_runs_code(made, tmp_path: Path, monkeypatch, reader: str, nam
 
 
 def test_whoever_types_it_is_obeyed(tmp_path: Path, monkeypatch) -> None:
-    (tmp_path / "mine.py").write_text("class Data:\n    ids = load = staticmethod(lambda *a: ())\n")
+    (tmp_path / "mine.py").write_text(
+        "class Data:\n    ids = load = caption = revision = staticmethod(lambda *a: ())\n"
+    )
     monkeypatch.chdir(tmp_path)
     assert open_dataset("mine:Data").ids("all") == ()
 
