@@ -120,7 +120,6 @@ def read_annotations(
     Raises:
         SampleError: If one of the files is no JSON, or ``truth.json`` is of another clip or size.
     """
-    count = num_context + num_target
     warnings: list[str] = []
     own = read_notes(folder)
     check = _json(folder / "check.json", warnings)
@@ -128,9 +127,8 @@ def read_annotations(
     truth = folder / "truth.json"
     if truth.is_file():
         content = _json(truth, warnings)
-        return _from_truth(
-            content, {current_name(who[-1]): found for who, found in flags.items()}, count, str(truth), size
-        )
+        mine = {current_name(who[-1]): found for who, found in flags.items()}
+        return _from_truth(content, mine, (num_context, num_target), str(truth), size)
     character = _json(folder / "character.json", warnings)
     known = read_characters(character, num_context, num_target) if character is not None else CharacterFile()
     if known.problem:
@@ -254,10 +252,13 @@ def _json(path: Path, warnings: list[str]) -> Any:
 
 
 def _from_truth(
-    content: Any, flags: dict[str, NDArray[np.bool_]], count: int, where: str, size: tuple[int, int] | None
+    content: Any, flags: dict[str, NDArray[np.bool_]], halves: tuple[int, int], where: str, size: tuple[int, int] | None
 ) -> Annotations:
     """Our own file; it is written by hmbench, so anything unexpected in it is an error."""
+    count = sum(halves)
     try:
+        if content.get("num_context", halves[0]) != halves[0]:
+            raise ValueError(f"it is of a clip with {content['num_context']} context frames, this one has {halves[0]}")
         renamed = content.get("names", 1) < NAMES_VERSION
         notes = {int(entry["label"]): _note(entry, count, renamed) for entry in content["subjects"]}
         if len(notes) < len(content["subjects"]):

@@ -92,6 +92,9 @@ def test_the_lens_is_of_this_size(disc_folder: Path) -> None:
     assert load() == 100.0
     with pytest.raises(SampleError, match="focal length is of pictures of 160x96, the clip has 80x48"):
         load(intrinsics={**lens, "width": 160, "height": 96})
+    assert load(num_context=9) == 100.0
+    with pytest.raises(SampleError, match="of a clip with 13 context frames, this one has 9"):
+        load(num_context=13)
     with pytest.raises(SampleError, match="two subjects have one label"):
         load(subjects=[subject, {**subject, "name": "disc-2"}])
     for positions, why in (([[0.0, 1.0]] * 18, "has the shape"), ([[0.0, 0.0, 1e300]] * 18, "a number beyond")):
