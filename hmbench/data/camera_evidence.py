@@ -45,6 +45,9 @@ WORSE = 3.0
 ASTRAY = 4.5
 """Median pixels from which cameras are told not to be the clip's. Right ones have at most `GOOD`; those of another
 clip, or of other frames of it, mostly 4 to 36."""
+NOISE = 50.0
+"""Median pixels from which points were followed by chance, as on a plain background: they say nothing of cameras. Those
+of other clips stray by 36 at most."""
 DEPTHS = (0.6, 400.0)
 """Metres: a background whose median depth lies outside is in another unit."""
 PARALLAX = 0.7
@@ -106,7 +109,9 @@ class CameraVerdict:
     @property
     def astray(self) -> str | None:
         """What to tell where the background moves as the cameras say under no convention."""
-        if self.expected is None or self.best is None or self.best.error <= GOOD or self.expected.error < ASTRAY:
+        if self.expected is None or self.best is None or self.expected.error < ASTRAY:
+            return None
+        if not GOOD < self.best.error < NOISE:
             return None
         return (
             f"the background does not move as the cameras say (it strays {self.expected.error:.1f} px of {WIDTH}, and "
