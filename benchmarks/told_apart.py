@@ -17,6 +17,7 @@ import shutil
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,7 +33,7 @@ from hmbench.data.told_apart.quality import SURE
 from hmbench.data.told_apart.stage import Clip, Outcome, tell_apart
 from hmbench.files import read_json
 from hmbench.subjects.boxes import framewise_iou, label_boxes
-from hmbench.types import Intrinsics, LabelMaps
+from hmbench.types import Intrinsics, LabelMaps, Video
 from hmbench.video.events import VISIBLE_SHARE
 from hmbench.video.files import read_labels, read_video
 
@@ -100,12 +101,8 @@ def _one(folder: Path, truth: Path | None, sums: dict[int, Counter[str]]) -> Cos
     palette = find_palette(masks)
     mask = np.concatenate([subject_pixels(half, palette) for half in masks])
     marks.append(time.process_time())
-    counts = len(halves[0]), len(halves[1])
-    height, width = mask.shape[1:]
-    lens = Intrinsics(focal=FOCAL_PER_WIDTH * max(width, height * ASPECT), width=width, height=height)
-    poses = np.concatenate(parse_cameras(read_json(folder / "camera.json"), *counts, folder.name))
-    clip = Clip(video=np.concatenate(halves), poses=poses, lens=lens, num_context=counts[0], name=folder.name)
-    outcome = tell_apart(mask, None, read_annotations(folder, *counts), clip, DataCard())
+    clip = clip_of(folder, halves)
+    outcome = tell_apart(mask, None, read_annotations(folder, *map(len, halves)), clip, DataCard())
     marks.append(time.process_time())
     cost = Cost(*np.diff(marks).tolist())
     line = f"{folder.name[:40]}: {outcome.told.way}, {cost.apart:.2f} s"
@@ -122,6 +119,14 @@ def _one(folder: Path, truth: Path | None, sums: dict[int, Counter[str]]) -> Cos
         line += ", not told apart" if mine["refused"] else f", events {mine['found']} of {mine['events']}"
     print(line, flush=True)
     return cost
+
+
+def clip_of(folder: Path, halves: Sequence[Video]) -> Clip:
+    """Frames, cameras and HM-World's lens of a clip, as the reader hands them on."""
+    height, width = halves[0].shape[1:3]
+    lens = Intrinsics(focal=FOCAL_PER_WIDTH * max(width, height * ASPECT), width=width, height=height)
+    poses = np.concatenate(parse_cameras(read_json(folder / "camera.json"), *map(len, halves), folder.name))
+    return Clip(video=np.concatenate(halves), poses=poses, lens=lens, num_context=len(halves[0]), name=folder.name)
 
 
 def _whose(outcome: Outcome, exact: LabelMaps, names: dict[str, int]) -> dict[str, int]:

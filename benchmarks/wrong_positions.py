@@ -18,16 +18,14 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from told_apart import clip_of
 
 from hmbench.data.annotations import read_annotations
-from hmbench.data.cameras import FOCAL_PER_WIDTH, parse_cameras
 from hmbench.data.card import DataCard
-from hmbench.data.hm_world import ASPECT
 from hmbench.data.masks import find_palette, subject_pixels
 from hmbench.data.told_apart.quality import judge
-from hmbench.data.told_apart.stage import Clip, Outcome, tell_apart
+from hmbench.data.told_apart.stage import Outcome, tell_apart
 from hmbench.files import read_json
-from hmbench.types import Intrinsics
 from hmbench.video.files import read_labels, read_video
 
 Floats = NDArray[np.float64]
@@ -102,12 +100,8 @@ def _clip(folder: Path, truth: Path, found: dict[str, Counter[str]]) -> None:
     masks = [read_video(folder / f"{side}_mask.mp4") for side in ("cond", "tgt")]
     palette = find_palette(masks)
     mask = np.concatenate([subject_pixels(half, palette) for half in masks])
-    counts = len(halves[0]), len(halves[1])
-    height, width = mask.shape[1:]
-    lens = Intrinsics(focal=FOCAL_PER_WIDTH * max(width, height * ASPECT), width=width, height=height)
-    poses = np.concatenate(parse_cameras(read_json(folder / "camera.json"), *counts, folder.name))
-    clip = Clip(video=np.concatenate(halves), poses=poses, lens=lens, num_context=counts[0], name=folder.name)
-    known, exact = read_annotations(folder, *counts), read_labels(truth / "masks.mkv")
+    clip = clip_of(folder, halves)
+    known, exact = read_annotations(folder, *map(len, halves)), read_labels(truth / "masks.mkv")
     raw = [actor.path for actor in known.actors]
     assert all(path is not None for path in raw), "these clips have positions"
     paths = np.stack([path for path in raw if path is not None])
