@@ -15,7 +15,7 @@ Letters: B batch, F frames, D channels.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple, cast
 
@@ -125,6 +125,11 @@ class FramePack(FullMemory):
             turns.append(Rotation(*(turn.mean((1, 3, 5)).flatten(0, 2) for turn in fine)))
         turns.append(Rotation(*(turn[..., past:, :, :] for turn in sequence.rotation)))
         return Rotation(torch.cat([turn.cos for turn in turns]), torch.cat([turn.sin for turn in turns]))
+
+    def shown(self, sequence: TokenSequence, chosen: Mapping[int, Tensor]) -> Tensor:
+        """The frames that are kept in full; of the others there is a summary."""
+        full = torch.cat([torch.full((grid.frames,), grid[1:] == sequence.target[1:]) for grid in sequence.context])
+        return full.expand(1, sequence.target.frames, -1)
 
     def attend(self, call: AttentionCall, plan: Any) -> Tensor:
         """Plain self-attention at the averaged angles."""

@@ -18,7 +18,7 @@ window, and the best slices, a slice of their own window included), so no noise 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, cast
 
@@ -283,6 +283,18 @@ class HydraMemory(Memory):
         found = self.tokenizers[0 if self.settings.shared_tokenizer else block]
         assert isinstance(found, MemoryTokenizer)
         return found
+
+    def shown(self, sequence: TokenSequence, chosen: Mapping[int, Tensor]) -> Tensor:
+        """The window, and the frames of the slices that the last block retrieved."""
+        context, target = sequence.context[0], sequence.target
+        windows = self.settings.windows(context, target)[context.frames :]
+        near = torch.zeros(target.frames, context.frames + target.frames, dtype=torch.bool)
+        near.scatter_(1, windows, True)
+        selected = chosen[max(chosen)][:, -target.frames :].cpu()
+        first = selected * self.settings.stride[0]
+        frames = (first[..., None] + torch.arange(self.settings.kernel[0])).flatten(2)
+        far = torch.zeros(len(selected), *near.shape, dtype=torch.bool).scatter_(2, frames, True)
+        return (far | near)[:, :, : context.frames]
 
     def facts(self, context: Grid, target: Grid) -> MemoryFacts:
         """Window and retrieved slices are seen."""

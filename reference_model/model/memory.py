@@ -16,7 +16,7 @@ Letters: B batch, F frames, N tokens, D channels, H heads, d = D / H, M slices.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, cast
 
@@ -192,6 +192,18 @@ class Memory(nn.Module, ABC):
         A compiled block has no number (``call.block``), because one graph serves all blocks.
         """
         return None
+
+    def shown(self, sequence: TokenSequence, chosen: Mapping[int, Tensor]) -> Tensor:
+        """Which frames of the packed context each target frame is shown in full, bool ``[B or 1, Gt, Gc]``: here, all.
+
+        What carries remembered pictures asks this (`reference_model.carrying`): a frame that no target frame is shown
+        cannot be carried, nor can one of which only a summary is kept.
+
+        Args:
+            sequence: What the tokens were in one evaluation.
+            chosen: By block, what a method that retrieves recorded as ``selected``.
+        """
+        return torch.ones(1, sequence.target.frames, sequence.context_frames, dtype=torch.bool)
 
     @abstractmethod
     def attend(self, call: AttentionCall, plan: Any) -> Tensor:

@@ -19,6 +19,8 @@ from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase, UMT5EncoderModel
 
+from reference_model.carrying.carrier import Cameras, Carrier
+from reference_model.carrying.latents import CarriedLatents, carried_latents
 from reference_model.model.clip_state import ClipState
 from reference_model.model.codec import MiniVideoCodec, VideoCodec, as_codec
 from reference_model.model.config import HydraConfig
@@ -65,6 +67,8 @@ class GenerationRequest:
     """Euler steps; None: the pipeline's own."""
     guidance: float | None = None
     """Weight of the text; 1 is none; None: the pipeline's own."""
+    lenses: list[Cameras] | None = None
+    """Cameras of every frame at the model's size, one record a clip; a pipeline with a carrier needs them."""
 
 
 class HydraPipeline(DiffusionPipeline):
@@ -91,6 +95,8 @@ class HydraPipeline(DiffusionPipeline):
     """Text tokens by caption; the pipeline's own encoder is then never called."""
     tiled: bool = False
     """Whether Wan's codec works in tiles."""
+    carrier: Carrier | None = None
+    """Carries remembered pictures into new frames (`reference_model.carrying`); None: the transformer paints it all."""
     twin: GuidanceTwin | None = None
     """Answers the negative prompt on a second device."""
 
@@ -156,10 +162,13 @@ class HydraPipeline(DiffusionPipeline):
         shape = (*context.shape[:2], cameras[1].shape[1] * patch, *context.shape[3:])
         latents = drawn(shape, generator).to(device)
         set_noise_levels(self.scheduler, steps, device)
+        carried = self._carried(request, context, cameras, texts[0], latents)
         evaluate, close = self._evaluations(context, cameras, texts, generator)
         try:
             for done, timestep in enumerate(self.scheduler.timesteps, start=1):
                 combined = guided(evaluate(latents, timestep), guidance)
+                if carried is not None:
+                    combined = carried.velocity(latents, combined, float(timestep) / TRAIN_TIMESTEPS)
                 # the generator is for samplers that draw noise anew at every step
                 latents = self.scheduler.step(combined, timestep, latents, generator=generator, return_dict=False)[0]
                 if on_step:
@@ -169,6 +178,23 @@ class HydraPipeline(DiffusionPipeline):
         video = self.codec.decode(latents.to(self.vae.dtype)).float().cpu()
         self.maybe_free_model_hooks()
         return video
+
+    def _carried(
+        self, request: GenerationRequest, context: Tensor, cameras: tuple[Tensor, Tensor], text: Tensor, noise: Tensor
+    ) -> CarriedLatents | None:
+        """What memory holds of the target, as latents; None without a carrier.
+
+        Raises:
+            ValueError: If the request has no lenses.
+        """
+        if self.carrier is None:
+            return None
+        if request.lenses is None or len(request.lenses) != len(context):
+            raise ValueError("a pipeline with a carrier needs the lenses of each clip")
+        past, level = context.to(self.transformer.dtype), self.scheduler.timesteps[:1].to(context.device)
+        shown = self.transformer.shown_frames(past, noise.to(past.dtype), level, text, cameras)
+        clips = zip(request.context, request.lenses, shown.cpu(), strict=True)
+        return carried_latents(self.carrier, self.codec, list(clips), context)
 
     def _evaluations(
         self, context: Tensor, cameras: tuple[Tensor, Tensor], texts: list[Tensor], generator: Noise

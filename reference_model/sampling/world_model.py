@@ -23,7 +23,8 @@ from hmbench.networks.untrusted import check_finite, check_weight_file
 from hmbench.protocols import ModelInfo
 from hmbench.types import Prompt, Video
 from hmbench.video.files import resize_video
-from reference_model.model.camera import camera_condition
+from reference_model.carrying.carrier import Cameras
+from reference_model.model.camera import camera_condition, relative_poses
 from reference_model.model.codec import MiniVideoCodec, latent_frames
 from reference_model.model.config import RECIPES, HydraConfig
 from reference_model.released.checkpoint import file_digest, load_released, read_weights, state_digest
@@ -92,6 +93,7 @@ class HydraWorldModel:
             context=torch.cat([to_tensor(resize_video(p.context, height, width)) for p in prompts]),
             cameras=(torch.cat([past for past, _ in cameras]), torch.cat([future for _, future in cameras])),
             captions=[p.caption for p in prompts],
+            lenses=[lens_of(p, width) for p in prompts] if self.pipeline.carrier is not None else None,
         )
         video = self.pipeline(request, noise, self.on_step)
         clips = zip(prompts, video.split(1), strict=True)
@@ -191,6 +193,14 @@ def clip_grids(pipeline: HydraPipeline, context_frames: int, target_frames: int)
 def check_length(pipeline: HydraPipeline, context_frames: int, target_frames: int) -> None:
     """Raises ValueError if the pipeline cannot work on a clip of this many frames."""
     pipeline.transformer.memory.settings.check(*clip_grids(pipeline, context_frames, target_frames))
+
+
+def lens_of(prompt: Prompt, width: int) -> Cameras:
+    """Cameras of every frame, relative to the first target camera, and the focal length of a picture this wide."""
+    halves = (prompt.context_poses, prompt.target_poses)
+    past, future = (relative_poses(poses, prompt.target_poses[0])[:, :3] for poses in halves)
+    focal = prompt.intrinsics.focal * width / prompt.size[1]
+    return Cameras(torch.from_numpy(past).float(), torch.from_numpy(future).float(), focal)
 
 
 def to_tensor(video: Video) -> torch.Tensor:
