@@ -102,52 +102,34 @@ class Carrier(ModelMixin, ConfigMixin):
     def _subject(
         self, past: Remembered, mask: Tensor, times: Tensor, cameras: Cameras, memory: tuple[Tensor, int]
     ) -> list[tuple[float, Layer]]:
-        """One subject in all new frames, with its distance; nothing where no frame shows it well."""
+        """One subject in all new frames, with its distance; nothing where no frame shows it well.
+
+        Where it goes follows from all that the memory shows of it to any new frame, since new frames know of each
+        other; a new frame that is not shown it does not have it.
+        """
         seen, stride = memory
-        size = (int(mask.shape[1]), int(mask.shape[2]))
-        count = len(cameras.context)
+        size, count, ahead = (int(mask.shape[1]), int(mask.shape[2])), len(cameras.context), len(cameras.target)
         measured = following.moments(mask)
         trust = following.trust(measured)
         known = self._known(measured, trust, times, cameras, size, stride)
-        # what each latent frame of the target knows of it
-        share = known.weight[:, : seen.shape[1]] * seen
-        follows = share.sum(1) >= LEAST_WEIGHT
-        if not bool(follows.any()):
+        shown = (known.weight[:, : seen.shape[1]] * seen).sum(1) >= LEAST_WEIGHT
+        usable = (trust >= WELL).nonzero()[:, 0]
+        if not bool(shown.any()) or not len(usable):
             return []
-        blank = share.new_zeros(len(seen), known.weight.shape[1] - seen.shape[1])
-        weight = torch.cat((share, blank), 1)
-        weight[~follows] = weight[follows][0]
-        expanded = Known(*(part.expand(len(seen), *part.shape[1:]) for part in known))._replace(weight=weight)
-        track = self.follower(expanded)  # [Gt, G, 3]
-        at = torch.arange(-count, len(cameras.target)).float()
         poses = torch.cat((cameras.context, cameras.target))
-        rows = _latent_of(len(cameras.target), stride)
-        pictures, covers, depths = [], [], []
-        for latent in range(len(seen)):
-            mine = torch.nonzero(rows == latent)[:, 0]
-            usable = torch.nonzero((trust >= WELL) & seen[latent][_latent_of(count, stride)[times]])[:, 0]
-            if not follows[latent] or not len(usable):
-                pictures.append(past.frames.new_zeros(len(mine), *past.frames.shape[1:]))
-                covers.append(past.frames.new_zeros(len(mine), *size))
-                continue
-            points = _between(track[latent], known.time[0], at)
-            stand = torch.stack(seen_by(points, poses, cameras.focal, size), -1)
-            there = _steadied(stand[times[usable]], measured, usable)
-            here = stand[count + mine]
-            pictured = gait.cut_outs(past.frames[usable], mask[usable], there)
-            length = gait.stride(pictured, times[usable])
-            side = _sides(points, poses)
-            source = gait.choose(
-                times[usable] - count, mine, length,
-                (there[:, 2], here[:, 2]), (side[times[usable]], side[count + mine]),
-            )  # fmt: skip
-            layer = subject_layer(past, mask, usable[source], there[source], here)
-            pictures.append(layer.picture)
-            covers.append(layer.cover)
-            depths.append(float((points[count + mine] - poses[count + mine, :, 3]).norm(dim=-1).mean()))
-        if not depths:
-            return []
-        return [(sum(depths) / len(depths), Layer(torch.cat(pictures), torch.cat(covers)))]
+        points = _between(self.follower(known)[0], known.time[0], torch.arange(-count, ahead).float())
+        stand = torch.stack(seen_by(points, poses, cameras.focal, size), -1)
+        there, here, then = _steadied(stand[times[usable]], measured, usable), stand[count:], times[usable]
+        walked, side = _walked(points, then), _sides(points, poses)
+        length = gait.stride(gait.cut_outs(past.frames[usable], mask[usable], there), walked[then])
+        late = _latent_of(ahead, stride)
+        allowed = (seen[:, _latent_of(count, stride)[then]] & shown[:, None])[late]
+        sizes, sides = (there[:, 2], here[:, 2]), (side[then], side[count:])
+        source = gait.choose((walked[then], walked[count:]), length, sizes, sides, allowed)
+        here = torch.where(allowed.any(1, keepdim=True), here, 0.0)
+        layer = subject_layer(past, mask, usable[source], there[source], here)
+        near = (points[count:] - poses[count:, :, 3]).norm(dim=-1)
+        return [(float(near.mean()), layer)]
 
     def _known(
         self, measured: Moments, trust: Tensor, times: Tensor, cameras: Cameras, size: tuple[int, int], stride: int
@@ -199,6 +181,16 @@ def _steadied(stand: Tensor, measured: Moments, usable: Tensor) -> Tensor:
     slow = functional.avg_pool1d(padded, window, 1)[0].T
     moved = (slow - off.mean(0)) * stand[:, 2:]
     return torch.cat((stand[:, :2] + moved, stand[:, 2:]), -1)
+
+
+def _walked(points: Tensor, then: Tensor) -> Tensor:
+    """How far a subject has come over the ground at its mean pace in the frames `then`, body heights, ``[T]``.
+
+    At an even pace: what is wrong with it is wrong in every stride alike, and the length of a stride makes up for it.
+    """
+    first, last = int(then.min()), int(then.max()) + 1
+    way = points[first:last, ::2].diff(dim=0).norm(dim=-1).sum() / max(last - 1 - first, 1)
+    return torch.arange(len(points)) * way / following.BODY
 
 
 def _sides(points: Tensor, poses: Tensor) -> Tensor:
