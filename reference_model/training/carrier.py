@@ -91,7 +91,8 @@ def build_carrier(seed: int) -> Carrier:
     """An untrained carrier with seeded weights."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return Carrier()
+        carrier: Carrier = Carrier()
+    return carrier
 
 
 def card(request: CarrierRequest, carrier: Carrier, worth: dict[str, float]) -> str:

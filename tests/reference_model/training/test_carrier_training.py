@@ -255,7 +255,7 @@ def walk(count=6, half=HALF, bend=0.0):
     time = np.arange(2 * half)
     clips = []
     for k in range(count):
-        x = -1.2 + (0.05 + 0.005 * k) * time + bend * np.sin(time / 9 + k)
+        x = -1.2 + (0.05 + 0.005 * k) * time + bend * np.sin(time / 7)
         z = 6.0 + 0.3 * k + 0 * time
         poses = np.tile(np.eye(4), (2 * half, 1, 1))
         poses[:, 0, 3] = 0.5 + 0.01 * time
@@ -326,15 +326,15 @@ def test_a_mirrored_lesson_is_seen_mirrored():
 
 
 def test_a_follower_learns_what_is_no_straight_walk(tmp_path):
-    tracks = walk(bend=0.5)
+    tracks = walk(bend=1.0)
     net = build_carrier(0).follower
     recipe = SmallRecipe(
-        steps=80, batch=16, learning_rate=3e-3, betas=(0.9, 0.999), ema=0.9, warmup=5, log_every=20, checkpoint_every=80
+        steps=80, batch=16, learning_rate=5e-3, betas=(0.9, 0.999), ema=0.9, warmup=5, log_every=10, checkpoint_every=80
     )  # fmt: skip
     worth = train_follower(net, tracks, {"data": "walks"}, tmp_path, recipe, 0)
     rows = read_metrics(tmp_path)
-    assert rows[-1]["loss"] < 0.6 * rows[0]["loss"]
-    assert worth["place"] < 0.8 * worth["straight_place"]
+    assert rows[-1]["loss"] < 0.4 * rows[0]["loss"]
+    assert worth["place"] < 0.3 * worth["straight_place"]
     assert worth == {name: rows[-1][name] for name in worth}
 
 
