@@ -232,7 +232,8 @@ class Batches:
         aside = torch.rand(count, 1, 1, generator=draw) * 0.004
         ray = place - stand
         way = ray.norm(dim=-1, keepdim=True)
-        return stand + ray * depth + torch.randn(count, frames, 3, generator=draw) * way * aside
+        moved: Tensor = stand + ray * depth + torch.randn(count, frames, 3, generator=draw) * way * aside
+        return moved
 
 
 def errors(points: Tensor, lesson: Lesson, worth: Tensor) -> tuple[Tensor, Tensor]:
