@@ -11,13 +11,14 @@ from typing import Any
 from torch.distributed.checkpoint.api import CheckpointException
 
 from hmbench.durable import flush_folder, flush_tree, is_disk_full, replacing, replacing_folder, write_bytes
+from hmbench.errors import StorageError
 from hmbench.files import LIMITS, parse_json, read_text_within
 
 FAILURES = (Exception, CheckpointException)
 """What may say so: torch's sharded checkpoints raise a class that is no `Exception`, with the cause in its text."""
 __all__ = [
-    "FAILURES", "flush_folder", "flush_tree", "is_disk_full", "read_record", "replacing", "replacing_folder",
-    "write_atomically", "write_text_atomically",
+    "FAILURES", "StorageError", "flush_folder", "flush_tree", "is_disk_full", "read_record", "replacing",
+    "replacing_folder", "write_atomically", "write_text_atomically",
 ]  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import itertools
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from hmbench.data.cameras import parse_cameras
 from hmbench.data.dataset import Dataset, open_dataset
@@ -28,6 +28,10 @@ from reference_model.training.monitor import Listener
 from reference_model.training.options import TrainOptions
 from reference_model.training.run import TrainingRequest, run_training
 from reference_model.training.stop import TrainingStoppedError
+
+if TYPE_CHECKING:
+    from hmbench.data.mini_world import ClipSpec
+    from hmbench.data.mini_world.clip import RenderedClip
 
 MINI_CLIPS = 1500
 """Clips of the embedded world that ``--data mini`` renders unless told otherwise."""
@@ -264,27 +268,39 @@ class MiniWorldClips:
 
     def load(self, clip_id: str) -> TrainingClip:
         """Draws one clip."""
-        from hmbench.data.mini_world import rejection, render_clip
         from hmbench.data.mini_world.captions import captions
-        from hmbench.data.mini_world.splits import candidate, least_share
 
-        slot, least = int(clip_id.removeprefix("slot-")), least_share(self.split)
-        candidates = (candidate(self.split, 0, slot, attempt) for attempt in itertools.count())
-        spec = next(spec for spec in candidates if rejection(spec, least=least) is None)
-        clip = render_clip(spec, self.size, half=self.frames[0])
+        clip = render_slot(self.split, int(clip_id.removeprefix("slot-")), self.size, self.frames[0])
         half = clip.num_context
         return TrainingClip(
             context=clip.frames[:half],
             target=clip.frames[half:],
             context_poses=clip.poses[:half],
             target_poses=clip.poses[half:],
-            caption=captions(spec).full,
+            caption=captions(clip.spec).full,
             subjects=clip.labels[half:] > 0,
         )
 
     def revision(self) -> str:
         """Digest of what the clips follow from."""
         return hashlib.sha256(json.dumps([self.name, self.count, self.frames]).encode()).hexdigest()[:16]
+
+
+def spec_of_slot(split: Literal["train", "easy-train"], slot: int) -> ClipSpec:
+    """What the clip in a slot of a training split is made from: the first candidate that the filter takes."""
+    from hmbench.data.mini_world import rejection
+    from hmbench.data.mini_world.splits import candidate, least_share
+
+    least = least_share(split)
+    candidates = (candidate(split, 0, slot, attempt) for attempt in itertools.count())
+    return next(spec for spec in candidates if rejection(spec, least=least) is None)
+
+
+def render_slot(split: Literal["train", "easy-train"], slot: int, size: tuple[int, int], half: int) -> RenderedClip:
+    """The clip in a slot of a training split, with its truth."""
+    from hmbench.data.mini_world import render_clip
+
+    return render_clip(spec_of_slot(split, slot), size, half=half)
 
 
 def _resized(frames: Video, width: int, height: int) -> Video:
