@@ -10,8 +10,7 @@ Letters: G latent frames, T frames, S frames that are seen at all, K subjects.
 
 from __future__ import annotations
 
-import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
@@ -97,7 +96,7 @@ class Carrier(ModelMixin, ConfigMixin):
         parts = [self.seer(frames[i : i + 16], change[i : i + 16]) for i in range(0, len(frames), 16)]
         chance = torch.cat([part[0] for part in parts]).sigmoid()
         mask = following.group(chance, torch.cat([part[1] for part in parts]))
-        return ((mask - 0.3) / 0.4).clamp(0, 1), ((chance - 0.1) / 0.3).clamp(0, 1)
+        return following.bodies(((mask - 0.3) / 0.4).clamp(0, 1)), ((chance - 0.1) / 0.3).clamp(0, 1)
 
     def _subject(
         self, past: Remembered, mask: Tensor, times: Tensor, cameras: Cameras, memory: tuple[Tensor, int]
@@ -110,7 +109,7 @@ class Carrier(ModelMixin, ConfigMixin):
         seen, stride = memory
         size, count, ahead = (int(mask.shape[1]), int(mask.shape[2])), len(cameras.context), len(cameras.target)
         measured = following.moments(mask)
-        trust = following.trust(measured)
+        trust = following.steady(measured, following.trust(measured))
         known = self._known(measured, trust, times, cameras, size, stride)
         shown = (known.weight[:, : seen.shape[1]] * seen).sum(1) >= LEAST_WEIGHT
         usable = (trust >= WELL).nonzero()[:, 0]
@@ -189,7 +188,7 @@ def _walked(points: Tensor, then: Tensor) -> Tensor:
     At an even pace: what is wrong with it is wrong in every stride alike, and the length of a stride makes up for it.
     """
     first, last = int(then.min()), int(then.max()) + 1
-    way = points[first:last, ::2].diff(dim=0).norm(dim=-1).sum() / max(last - 1 - first, 1)
+    way = float(points[first:last, ::2].diff(dim=0).norm(dim=-1).sum()) / max(last - 1 - first, 1)
     return torch.arange(len(points)) * way / following.BODY
 
 
@@ -198,13 +197,3 @@ def _sides(points: Tensor, poses: Tensor) -> Tensor:
     step = torch.gradient(points, dim=0)[0]
     ray = points - poses[:, :, 3].to(points)
     return torch.atan2(step[:, 0], step[:, 2]) - torch.atan2(ray[:, 0], ray[:, 2])
-
-
-def focal_of(field_of_view: float, width: int) -> float:
-    """Focal length in pixels of a picture that is this wide, for a horizontal field of view in degrees."""
-    return width / 2 / math.tan(math.radians(field_of_view) / 2)
-
-
-def load(folder: str) -> Any:
-    """A saved carrier."""
-    return Carrier.from_pretrained(folder)

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from typing import NamedTuple, cast
 
+import cv2
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -22,6 +24,10 @@ HEIGHTS = 3.46
 """Heights of a body in deviations of its pixels' rows: as of an upright bar."""
 LEAST_PIXELS = 6.0
 """Pixels below which nothing is measured."""
+PIECE = 0.25
+"""Share of a body's largest piece from which on another piece belongs to it: somebody may walk behind a post."""
+DOUBTED = 0.1
+"""What is left of the trust in a frame that does not fit those around it."""
 MOST = 3
 """Subjects that are followed."""
 FEATURES = 16
@@ -96,6 +102,40 @@ def group(chance: Tensor, embedding: Tensor) -> Tensor:
     masks = mine.T.reshape(len(seeds), *chance.shape)
     order = masks.flatten(1).sum(1).argsort(descending=True)[:MOST]
     return masks[order]
+
+
+def bodies(mask: Tensor) -> Tensor:
+    """Soft masks ``[K, S, H, W]`` without what lies apart from the body: small pieces of it distort its moments."""
+    found = mask.clone()
+    for subject in range(mask.shape[0]):
+        for frame in range(mask.shape[1]):
+            whole = (mask[subject, frame] > 0.5).numpy().astype(np.uint8)
+            count, labels, stats, _ = cv2.connectedComponentsWithStats(whole, connectivity=8)
+            if count > 2:
+                areas = stats[1:, cv2.CC_STAT_AREA]
+                kept = 1 + np.flatnonzero(areas >= PIECE * areas.max())
+                near = cv2.dilate(np.isin(labels, kept).astype(np.uint8), np.ones((5, 5), np.uint8))
+                found[subject, frame] *= torch.from_numpy(near)
+    return found
+
+
+def steady(found: Moments, trust: Tensor) -> Tensor:
+    """Trust ``[S]`` without frames in which a subject is elsewhere, or of another size, than shortly before and after.
+
+    The camera's turn moves a subject in the picture: what is compared is the size, and the pixels' share of it.
+    """
+    seen = torch.nonzero(trust > 0)[:, 0]
+    if len(seen) < 5:
+        return trust
+    facts = torch.stack((found.height.log(), found.area.log()), 1)[seen]
+    half = 4
+    rows = torch.stack([
+        facts[max(0, i - half) : i + half + 1].median(0).values for i in range(len(seen))
+    ])  # fmt: skip
+    odd = ((facts - rows).abs() > torch.tensor((0.2, 0.45))).any(1)
+    kept = trust.clone()
+    kept[seen[odd]] *= DOUBTED
+    return kept
 
 
 def places(found: Moments, cameras: Tensor, focal: float, size: tuple[int, int]) -> Tensor:
@@ -224,5 +264,5 @@ def _straight(place: Tensor, weight: Tensor, time: Tensor) -> Tensor:
     t = time[..., None] / 15
     mean_t, mean_p = (w * t).sum(1, keepdim=True) / total, (w * place).sum(1, keepdim=True) / total
     spread = (w * (t - mean_t).square()).sum(1, keepdim=True)
-    slope = (w * (t - mean_t) * (place - mean_p)).sum(1, keepdim=True) / (spread + 0.05 * total)
+    slope = (w * (t - mean_t) * (place - mean_p)).sum(1, keepdim=True) / (spread + 0.004 * total)
     return mean_p + slope * (t - mean_t)

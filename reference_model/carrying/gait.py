@@ -26,8 +26,8 @@ SPREAD = 0.2
 ALIKE, UNLIKE = 0.05, 0.2
 """Strides up to which two pictures are taken to show the same step, and from which on another."""
 DOUBT = 0.04
-"""What a length must gain for being `SPREAD` off the usual one. With these numbers the step at the return is 0.12 strides
-off in the mean over 64 walks of held-out training clips; with 30 pairs and a doubt of 0.3 it was 0.16."""
+"""What a length must gain for being `SPREAD` off the usual one. With these numbers the step at the return is 0.12
+strides off in the mean over 64 walks of held-out training clips; with 30 pairs and a doubt of 0.3 it was 0.16."""
 LEAST_PAIRS = 16
 """Pairs of pictures that must tell of a length."""
 

@@ -20,17 +20,18 @@ VIEWS = 7
 """Remembered frames that a new one is painted from."""
 APART_DEGREES, APART_FRAMES = 1.5, 12
 """Between views: another direction, or another time, when who stood in the way has moved on."""
-NEAREST, PLANES = 2.0, 12
+NEAREST, PLANES = 4.0, 8
 """Metres of the nearest plane that is tried, and how many, even in inverse distance."""
 HALF_A_PIXEL = 0.5
 """Parallax at the nearest plane below which depth does not matter."""
-FARTHER = 0.012
+FARTHER = 0.03
 """Difference by which a nearer plane must be better than the next farther one: where nothing tells, it is far."""
 AGREE = 0.12
 """Difference from which on views do not agree at a plane that is not the farthest."""
 MIDDLE_DISTANCE = 8.0
 """Metres at which a camera's way counts as a turn when views are chosen."""
-WINDOW = 5
+WINDOW = 3
+"""Pixels of the square over which views are compared, at half the size."""
 
 
 class Layer(NamedTuple):
@@ -115,42 +116,55 @@ def _painted(past: Remembered, views: list[int], near: Tensor, camera: Tensor) -
     """A frame from some views, and by how much it is known: 0 where no view shows it, small where it is in the way."""
     stack = torch.cat((past.frames, past.clear[:, None]), dim=1)[views]
     turn = past.cameras[views][:, :, :3].transpose(1, 2)
-    way = torch.einsum(
-        "nij,hwj->nhwi",
-        (turn @ camera[:, :3]).float(),
-        pixel_rays(int(stack.shape[2]), int(stack.shape[3]), past.focal),
-    )
+    turned = (turn @ camera[:, :3]).float()
     shift = torch.einsum("nij,nj->ni", turn, camera[:, 3] - past.cameras[views][:, :, 3]).float()
-    planes = PLANES if float(shift.norm(dim=-1).max()) * past.focal / NEAREST > HALF_A_PIXEL else 1
-    best = torch.full(way.shape[1:3], torch.inf)
-    picture, known = torch.zeros(3, *way.shape[1:3]), torch.zeros(way.shape[1:3])
-    for number, inverse in enumerate(torch.linspace(0, 1 / NEAREST, planes).tolist()):
-        colours, weight, cost = _at_plane(stack, way + shift[:, None, None] * inverse, near, past.focal)
+    height, width = int(stack.shape[2]), int(stack.shape[3])
+    rays = pixel_rays(height, width, past.focal)
+    inverse = rays.new_zeros(height, width)
+    if float(shift.norm(dim=-1).max()) * past.focal / NEAREST > HALF_A_PIXEL:
+        inverse = _depths(functional.avg_pool2d(stack, 2), (turned, shift), near, past.focal / 2)
+        inverse = functional.interpolate(inverse[None, None], scale_factor=2)[0, 0]
+    way = torch.einsum("nij,hwj->nhwi", turned, rays) + shift[:, None, None] * inverse[..., None]
+    found, weight = _seen(stack, way, near, past.focal)
+    total = weight.sum(0)
+    mean = (found * weight[:, None]).sum(0) / total.clamp_min(1e-9)
+    for _ in range(3):  # towards the median: a shadow that has moved on is outvoted
+        firm = weight / ((found - mean).abs().mean(1) + 0.03)
+        mean = (found * firm[:, None]).sum(0) / firm.sum(0).clamp_min(1e-9)
+    return mean, total
+
+
+def _depths(stack: Tensor, motion: tuple[Tensor, Tensor], near: Tensor, focal: float) -> Tensor:
+    """Inverse depth of each pixel, ``[h, w]``: a plane sweep over views ``[n, 4, h, w]``, which may be a smaller copy.
+
+    The first plane is the one at infinity. A nearer one must be better, and its views must agree.
+    """
+    height, width = int(stack.shape[2]), int(stack.shape[3])
+    way = torch.einsum("nij,hwj->nhwi", motion[0], pixel_rays(height, width, focal))
+    best, inverse = torch.full((height, width), torch.inf), torch.zeros(height, width)
+    for number, plane in enumerate(torch.linspace(0, 1 / NEAREST, PLANES).tolist()):
+        found, weight = _seen(stack, way + motion[1][:, None, None] * plane, near, focal)
+        total = weight.sum(0)
+        mean = (found * weight[:, None]).sum(0) / total.clamp_min(1e-9)
+        off = ((found - mean).abs().mean(1) * weight).sum(0) / total.clamp_min(1e-9)
+        counted = torch.stack((off * (total > 0), (total > 0).float()))[:, None]
+        box = functional.avg_pool2d(counted, WINDOW, 1, WINDOW // 2)[:, 0]
+        several = (weight > 1e-3).sum(0) > 1
+        cost = torch.where(several, box[0] / box[1].clamp_min(1e-6), 1.0).where(total > 0, torch.inf)
         better = (cost < best - FARTHER) & (cost <= AGREE) if number else cost < best
-        picture = torch.where(better, colours, picture)
-        known, best = torch.where(better, weight, known), torch.where(better, cost, best)
-    return picture, known
+        inverse, best = torch.where(better, plane, inverse), torch.where(better, cost, best)
+    return inverse
 
 
-def _at_plane(stack: Tensor, way: Tensor, near: Tensor, focal: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Colours ``[3, H, W]``, weight and disagreement ``[H, W]`` of views ``[n, 4, H, W]`` along ``[n, H, W, 3]``."""
+def _seen(stack: Tensor, way: Tensor, near: Tensor, focal: float) -> tuple[Tensor, Tensor]:
+    """Colours ``[n, 3, h, w]`` and weights ``[n, h, w]`` of views ``[n, 4, h, w]`` along ``[n, h, w, 3]``."""
     height, width = stack.shape[2:]
     ahead = way[..., 2] > 1e-2
     pixels = way[..., :2] / way[..., 2:].clamp_min(1e-2) * focal + torch.tensor((width / 2, height / 2))
     inside = ahead & (pixels[..., 0] > 0) & (pixels[..., 0] < width)
     inside &= (pixels[..., 1] > -1) & (pixels[..., 1] < height + 1)
     found = sample(stack, pixels, "border")
-    weight = inside * (found[:, 3] ** 3 + 1e-4) * near[:, None, None]
-    total = weight.sum(0)
-    mean = (found[:, :3] * weight[:, None]).sum(0) / total.clamp_min(1e-9)
-    for _ in range(3):  # towards the median: a shadow that has moved on is outvoted
-        firm = weight / ((found[:, :3] - mean).abs().mean(1) + 0.03)
-        mean = (found[:, :3] * firm[:, None]).sum(0) / firm.sum(0).clamp_min(1e-9)
-    off = ((found[:, :3] - mean).abs().mean(1) * weight).sum(0) / total.clamp_min(1e-9)
-    box = functional.avg_pool2d(torch.stack((off * (total > 0), (total > 0).float()))[:, None], WINDOW, 1, WINDOW // 2)
-    several = (inside * (found[:, 3] > 0.5)).sum(0) > 1
-    cost = torch.where(several, (box[0, 0] / box[1, 0].clamp_min(1e-6)), 1.0)
-    return mean, total, torch.where(total > 0, cost, torch.inf)
+    return found[:, :3], inside * (found[:, 3] ** 3 + 1e-4) * near[:, None, None]
 
 
 def _filled(picture: Tensor, known: Tensor) -> Tensor:

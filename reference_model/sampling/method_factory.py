@@ -22,6 +22,7 @@ from reference_model.model.config import SamplerConfig
 from reference_model.model.memory_kinds import memory_class
 from reference_model.model.methods import Method
 from reference_model.sampling.adjusting import change_memory, set_sampler
+from reference_model.sampling.carriers import give_carrier
 from reference_model.sampling.paper_model import LargeWorldModel, decide, finish
 from reference_model.sampling.paper_pipeline import is_large, load_large
 from reference_model.sampling.pipeline import HydraPipeline
@@ -55,6 +56,7 @@ COMMON: dict[str, tuple[Any, Any]] = {
     "checkpoint": (Path | None, None),
     "seed_weights": (int, 0),
     "world": (str | None, None),
+    "carrier": (str, "shipped"),
     **SAMPLER,
     **_options(Running, optional=False),
 }
@@ -81,7 +83,8 @@ class MethodFactory:
     """Builds a method's world model.
 
     Options are ``profile`` (mini, nano or paper), ``device``, ``checkpoint`` (folder of a saved pipeline),
-    ``seed_weights`` (of untrained weights), ``world`` (on which the shipped weights were trained), ``steps``,
+    ``seed_weights`` (of untrained weights), ``world`` (on which the shipped weights were trained), ``carrier``
+    (``shipped``, ``none`` or a folder: `reference_model.sampling.carriers`), ``steps``,
     ``guidance``, ``shift``, ``stochastic``, those of a run (`reference_model.sampling.running.Running`), and each
     setting of the memory; None means the model's own.
 
@@ -144,11 +147,13 @@ def build(method: Method, common: dict[str, Any], changes: dict[str, Any]) -> Hy
         config, common["checkpoint"], common["seed_weights"], kind=method.pipeline, world=common["world"]
     )
     _set(pipeline, method, common, changes, trained=trained)
+    weights = weights | give_carrier(pipeline, common["carrier"], trained=trained)
     pipeline.to(device)
     info = _info(method, pipeline, weights, None if trained else common["seed_weights"])
     compiled = compile_blocks(pipeline.transformer, running.compile, device)
     trained_on = {"trained_on": common["world"]} if common["world"] else {}
-    info = replace(info, settings={**info.settings, "compiled": compiled, **trained_on})
+    carried = {"carrier": common["carrier"] if pipeline.carrier is not None else "none"}
+    info = replace(info, settings={**info.settings, "compiled": compiled, **carried, **trained_on})
     info = tell_stand_in(info, config, common["checkpoint"], common["world"])
     return HydraWorldModel(pipeline, info, batch=running.batch)
 

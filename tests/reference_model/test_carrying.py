@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from baselines.frame_pack import FramePack
 from baselines.recent_window import RecentWindow
-from reference_model.carrying import gait
+from reference_model.carrying import following, gait
 from reference_model.carrying.carrier import focal_of
 from reference_model.carrying.following import group, moments
 from reference_model.carrying.geometry import aligned_change, partners, seen_at
@@ -189,33 +189,59 @@ def test_a_square_is_moved_and_scaled_to_the_place():
 # gait
 
 
-@pytest.mark.parametrize("period", [11.0, 13.4, 18.7])
-def test_the_stride_of_a_periodic_sequence(period):
-    times = torch.arange(70)
-    phase = 2 * math.pi * times / period
+@pytest.mark.parametrize("length", [0.7, 0.83, 1.06])
+def test_the_stride_of_a_periodic_walk(length):
+    walked = torch.arange(70) * 0.045
+    phase = 2 * math.pi * walked / length
     drawn = torch.Generator().manual_seed(0)
     parts = [torch.randn(2, 200, generator=drawn) * share for share in (1.0, 0.5)]
     pictures = sum(
         torch.stack(((k + 1) * phase, (k + 1) * phase - math.pi / 2), -1).cos() @ part for k, part in enumerate(parts)
     )
     noise = 0.05 * torch.randn(70, 200, generator=drawn)
-    assert gait.stride(pictures + noise, times) == pytest.approx(period, abs=0.3)
+    assert gait.stride(pictures + noise, walked) == pytest.approx(length, abs=0.04)
 
 
 def test_where_nothing_tells_a_stride_is_usual():
-    assert gait.stride(torch.randn(5, 30), torch.arange(5)) == gait.USUAL
+    assert gait.stride(torch.randn(5, 30), torch.arange(5) * 0.1) == gait.USUAL
 
 
 def test_the_frame_of_the_same_phase_is_taken():
-    times, wanted = torch.arange(-20, 0), torch.arange(1, 30)
+    walked, wanted = torch.arange(-20.0, 0.0), torch.arange(1.0, 30.0)
     alike = (torch.full((20,), 20.0), torch.full((29,), 20.0)), (torch.zeros(20), torch.zeros(29))
-    chosen = times[gait.choose(times, wanted, 10.0, *alike)]
-    assert ((wanted - chosen) % 10 == 0).all()
-    sides = torch.where(times < -10, 0.0, math.pi), torch.zeros(29)  # the later half from behind
-    chosen = times[gait.choose(times, wanted, 10.0, alike[0], sides)]
-    assert ((wanted - chosen) % 10 == 0).all() and (chosen < -10).all()
-    sizes = torch.where(times < -10, 5.0, 20.0), torch.full((29,), 20.0)
-    assert (times[gait.choose(times, wanted, 10.0, sizes, alike[1])] >= -10).all()
+    all_shown = torch.ones(29, 20, dtype=torch.bool)
+
+    def chosen(sizes, sides, allowed=all_shown):
+        return walked[gait.choose((walked, wanted), 10.0, sizes, sides, allowed)]
+
+    assert ((wanted - chosen(*alike)) % 10 == 0).all()
+    sides = torch.where(walked < -10, 0.0, math.pi), torch.zeros(29)  # the later half from behind
+    found = chosen(alike[0], sides)
+    assert ((wanted - found) % 10 == 0).all() and (found < -10).all()
+    sizes = torch.where(walked < -10, 5.0, 20.0), torch.full((29,), 20.0)
+    assert (chosen(sizes, alike[1]) >= -10).all()
+    early = (walked < -10).expand(29, -1)
+    assert (chosen(sizes, alike[1], early) < -10).all(), "what memory does not show is not taken"
+
+
+def test_pieces_apart_from_a_body_are_left_out_and_its_halves_are_not():
+    mask = torch.zeros(1, 2, 40, 60)
+    mask[0, 0, 10:30, 20:28] = 1
+    mask[0, 0, 5:8, 50:53] = 1  # 9 of 160 pixels
+    mask[0, 1, 10:18, 20:28] = 1
+    mask[0, 1, 22:30, 20:28] = 1  # who walks behind a bar
+    found = following.bodies(mask)
+    assert found[0, 0].sum() == 160 and found[0, 1].sum() == 128
+
+
+def test_a_frame_of_another_size_is_doubted():
+    mask = torch.zeros(11, 40, 60)
+    mask[:, 10:30, 20:28] = 1
+    mask[5, 30:38, 20:28] = 1
+    measured = following.moments(mask)
+    trust = following.steady(measured, following.trust(measured))
+    assert trust[[0, 4, 6, 10]].tolist() == pytest.approx([1.0] * 4)
+    assert float(trust[5]) == pytest.approx(following.DOUBTED)
 
 
 # what samplers and memories say
