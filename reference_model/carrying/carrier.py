@@ -28,6 +28,8 @@ MARGIN = 5
 """Pixels across the square around a subject's pixels that is not taken for background."""
 LEAST_WEIGHT = 0.75
 """Latent frames that must show a subject well before it is followed."""
+HALVES = 1
+"""Straight ways by which a pace is measured: what wobbles from frame to frame is no way."""
 WELL = 0.3
 """Weight from which on a frame shows a subject well enough to take its picture."""
 
@@ -188,8 +190,15 @@ def _walked(points: Tensor, then: Tensor) -> Tensor:
     At an even pace: what is wrong with it is wrong in every stride alike, and the length of a stride makes up for it.
     """
     first, last = int(then.min()), int(then.max()) + 1
-    way = float(points[first:last, ::2].diff(dim=0).norm(dim=-1).sum()) / max(last - 1 - first, 1)
+    halves = [part for part in points[first:last, ::2].chunk(HALVES) if len(part) > 1]
+    way = sum(_slope(part) for part in halves) / max(len(halves), 1)
     return torch.arange(len(points)) * way / following.BODY
+
+
+def _slope(points: Tensor) -> float:
+    """Pace of the straight way that fits points ``[n, 2]`` best."""
+    t = torch.arange(len(points)) - (len(points) - 1) / 2
+    return float(((t[:, None] * points).sum(0) / t.square().sum()).norm())
 
 
 def _sides(points: Tensor, poses: Tensor) -> Tensor:

@@ -14,7 +14,6 @@ from torch.nn import functional
 from baselines.frame_pack import FramePack
 from baselines.recent_window import RecentWindow
 from reference_model.carrying import following, gait
-from reference_model.carrying.carrier import focal_of
 from reference_model.carrying.following import group, moments
 from reference_model.carrying.geometry import aligned_change, partners, seen_at
 from reference_model.carrying.latents import CarriedLatents
@@ -113,10 +112,6 @@ def test_nothing_changes_where_a_camera_only_turns():
 def test_partners_are_half_a_second_away():
     assert partners(20)[[0, 11, 12, 19]].tolist() == [8, 19, 4, 11]
     assert partners(1).tolist() == [0]
-
-
-def test_focal_of_a_lens():
-    assert focal_of(90, 112) == pytest.approx(56)
 
 
 # what stands still
