@@ -14,11 +14,11 @@ from hmbench.files import read_json
 from hmbench.networks.untrusted import check_finite, check_weight_file
 from reference_model.carrying.carrier import Carrier
 from reference_model.model.codec import MiniVideoCodec
+from reference_model.sampling import world_model
 from reference_model.sampling.pipeline import HydraPipeline
 
-SHIPPED = Path(__file__).parent.parent / "weights" / "nano-carrier"
-"""The carrier in the package."""
-CHOICES = ("shipped", "none")
+NAME = "nano-carrier"
+"""Folder of the carrier among the shipped weights."""
 
 
 def give_carrier(pipeline: HydraPipeline, named: str, *, trained: bool) -> dict[str, str]:
@@ -39,7 +39,7 @@ def give_carrier(pipeline: HydraPipeline, named: str, *, trained: bool) -> dict[
     small = isinstance(pipeline.vae, MiniVideoCodec)
     if named == "none" or (named == "shipped" and not (small and trained and _fits(pipeline))):
         return {}
-    folder = SHIPPED if named == "shipped" else Path(named)
+    folder = world_model.WEIGHTS / NAME if named == "shipped" else Path(named)
     if not small:
         raise UserError("A carrier goes with the small models alone.", "Leave out --option carrier.")
     pipeline.carrier = load_carrier(folder)
@@ -74,4 +74,4 @@ def load_carrier(folder: Path) -> Carrier:
 
 def _fits(pipeline: HydraPipeline) -> bool:
     """Whether the pipeline works at the size whose subjects the shipped carrier has seen."""
-    return (SHIPPED / "config.json").is_file() and int(pipeline.config["height"]) == 64
+    return (world_model.WEIGHTS / NAME / "config.json").is_file() and int(pipeline.config["height"]) == 64
