@@ -174,13 +174,18 @@ READERS = {
         "reference_model/training/adopt.py", "reference_model/training/base.py", "reference_model/training/cache.py",
         "reference_model/training/checkpoints.py", "reference_model/training/monitor.py",
         "reference_model/training/request.py", "reference_model/training/ship.py",
+        "reference_model/training/carrier.py", "reference_model/training/small_training.py",
     },
     "torch.load": {
         "hmbench/networks/files.py", "reference_model/released/checkpoint.py",
         "reference_model/released/weight_files.py", "reference_model/training/codec_checkpoints.py",
+        "reference_model/training/small_training.py",
     },
     "torch.jit.load": {"hmbench/networks/motion_networks.py"},  # after check_torchscript
-    "np.load": {"hmbench/subjects/training_data.py", "hmbench/study/probe_clips.py", "hmbench/video/sources.py"},
+    "np.load": {
+        "hmbench/subjects/training_data.py", "hmbench/study/probe_clips.py", "hmbench/video/sources.py",
+        "reference_model/training/carrier_data.py", "reference_model/training/follower_training.py",
+    },
     "pickle.load": {"hmbench/workers/local.py"},  # from a process of ours
     "pickle.loads": {"hmbench/workers/local.py", "hmbench/workers/on_ray.py"},
     "yaml.load": set(),

@@ -186,35 +186,6 @@ class HydraTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
         past = None if found.context is None else picture_bands.unfold(found.context, self.bands)
         return Velocity(picture_bands.unfold(found.target, self.bands), past)
 
-    @torch.no_grad()
-    def shown_frames(
-        self, context: Tensor, target: Tensor, timestep: Tensor, text: Tensor, cameras: tuple[Tensor, Tensor]
-    ) -> Tensor:
-        """Which latent frames of the context the memory shows in full to each of the target, bool ``[B, Ft, Fc]``.
-
-        Arguments are those of `forward`: a method that retrieves by resemblance chooses by what it sees.
-        """
-        chosen: dict[int, Tensor] = {}
-
-        def keep(block: int, name: str, value: Tensor) -> None:
-            if name == "selected":
-                chosen[block] = value
-
-        state = ClipState()
-        self(context, target, timestep, text, cameras, keep, state=state)
-        assert state.sequence is not None and state.packed is not None
-        found = self.memory.shown(state.sequence, chosen).to(context.device)
-        # a band is a clip of its own to the memory: what one of them is shown, the picture is
-        if len(found) == len(context) * self.bands:
-            found = found.unflatten(0, (len(context), self.bands)).any(1)
-        numbers = state.packed.source_frames.to(context.device)
-        if numbers.ndim == 2:
-            numbers = numbers[:: self.bands]
-        whole = torch.zeros(len(context), found.shape[1], cameras[0].shape[1], dtype=torch.bool, device=context.device)
-        whole.scatter_(2, numbers.expand(len(context), -1)[:, None].expand(-1, found.shape[1], -1),
-                       found.expand(len(context), -1, -1))  # fmt: skip
-        return whole.repeat_interleave(self.patch[0], 1).repeat_interleave(self.patch[0], 2)
-
     def _evaluate(
         self,
         latents: tuple[Tensor, Tensor, Tensor],

@@ -24,6 +24,7 @@ from reference_model.carrying.latents import CarriedLatents, carried_latents
 from reference_model.model.clip_state import ClipState
 from reference_model.model.codec import MiniVideoCodec, VideoCodec, as_codec
 from reference_model.model.config import HydraConfig
+from reference_model.model.shown_frames import shown_frames
 from reference_model.model.text import HashedTextEncoder, encode_captions
 from reference_model.model.transformer import HydraTransformer3DModel
 from reference_model.released.checkpoint import align_memory
@@ -192,7 +193,7 @@ class HydraPipeline(DiffusionPipeline):
         if request.lenses is None or len(request.lenses) != len(context):
             raise ValueError("a pipeline with a carrier needs the lenses of each clip")
         past, level = context.to(self.transformer.dtype), self.scheduler.timesteps[:1].to(context.device)
-        shown = self.transformer.shown_frames(past, noise.to(past.dtype), level, text, cameras)
+        shown = shown_frames(self.transformer, (past, noise.to(past.dtype)), level, text, cameras)
         clips = zip(request.context, request.lenses, shown.cpu(), strict=True)
         return carried_latents(self.carrier, self.codec, list(clips), context)
 

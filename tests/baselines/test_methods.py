@@ -91,7 +91,7 @@ def test_a_variant_is_what_its_name_says() -> None:
 
 
 @pytest.mark.parametrize("name", ["hydra", "hydra-5-tokens", "full-context", "dfot"])
-@pytest.mark.parametrize("shipped", sorted(folder.name for folder in WEIGHTS.iterdir() if folder.is_dir()))
+@pytest.mark.parametrize("shipped", sorted(path.parent.name for path in WEIGHTS.glob("*/model_index.json")))
 def test_weights_of_another_memory_are_refused_by_every_name(name, shipped) -> None:
     """``hydra`` too, which had been any memory that its checkpoint held."""
     holds = find_method(shipped.removeprefix("nano-")).memory["kind"]

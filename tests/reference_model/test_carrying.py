@@ -21,6 +21,7 @@ from reference_model.carrying.layers import Remembered, static_layer, subject_la
 from reference_model.model.hydra_memory import HydraMemory, HydraSettings
 from reference_model.model.memory import FullMemory
 from reference_model.model.sequence import Grid
+from reference_model.model.shown_frames import shown_frames
 
 HEIGHT, WIDTH, FOCAL = 48, 80, 60.0
 
@@ -290,7 +291,7 @@ def test_hydra_shows_its_window_and_what_the_last_block_retrieved():
 def asked(model):
     context, target, text = inputs(6, 4)
     views = torch.randn(1, 10, 12, generator=torch.Generator().manual_seed(2))
-    return model.shown_frames(context, target, torch.tensor([500.0]), text, (views[:, :6], views[:, 6:]))
+    return shown_frames(model, (context, target), torch.tensor([500.0]), text, (views[:, :6], views[:, 6:]))
 
 
 def test_frames_that_a_backbone_is_shown():
