@@ -42,6 +42,17 @@ class Cameras(NamedTuple):
     focal: float
 
 
+class Carried(NamedTuple):
+    """New frames as far as memory has them."""
+
+    picture: Tensor
+    """In [-1, 1], ``[T, 3, H, W]``."""
+    cover: Tensor
+    """How much of a pixel is carried, ``[T, H, W]``."""
+    sure: Tensor
+    """How much what is carried counts against what the transformer paints, in (0, 1], ``[T, H, W]``."""
+
+
 class Carrier(ModelMixin, ConfigMixin):
     """Finds subjects, follows them, and carries them and what stands still into new frames.
 
@@ -61,7 +72,7 @@ class Carrier(ModelMixin, ConfigMixin):
         self.follower = Follower(dim, layers)
 
     @torch.no_grad()
-    def forward(self, context: Tensor, cameras: Cameras, seen: Tensor, stride: int = 4) -> Layer:
+    def forward(self, context: Tensor, cameras: Cameras, seen: Tensor, stride: int = 4) -> Carried:
         """New frames as far as memory has them.
 
         Args:
@@ -71,25 +82,26 @@ class Carrier(ModelMixin, ConfigMixin):
             stride: Frames a latent frame.
 
         Returns:
-            Picture in [-1, 1] and cover; a cover of 0 everywhere if nothing is seen.
+            What is carried; a cover of 0 everywhere if nothing is seen.
         """
         frame_of = _latent_of(len(context), stride)
         shown = seen[_latent_of(len(cameras.target), stride)][:, frame_of]
         chosen = torch.nonzero(shown.any(0))[:, 0]
         if not len(chosen):
             empty = context.new_zeros(len(cameras.target), *context.shape[1:])
-            return Layer(empty, empty[:, 0])
+            return Carried(empty, empty[:, 0], torch.ones_like(empty[:, 0]))
         frames, poses = context[chosen], cameras.context[chosen]
         mask, anyone = self._subjects(frames, poses, cameras.focal)
         blocked = functional.max_pool2d(anyone[:, None], MARGIN, 1, MARGIN // 2)[:, 0]
         past = Remembered(frames, 1 - blocked, poses, cameras.focal)
         painted = static_layer(past, cameras.target, shown[:, chosen])
         found = [layer for m in mask for layer in self._subject(past, m, chosen, cameras, (seen, stride))]
-        picture, cover = painted
+        picture, cover, sure = painted
         for _, layer in sorted(found, key=lambda pair: -pair[0]):
             picture = picture * (1 - layer.cover[:, None]) + layer.picture
             cover = torch.maximum(cover, layer.cover)
-        return Layer(picture.clamp(-1, 1), cover)
+            sure = torch.maximum(sure, layer.cover)
+        return Carried(picture.clamp(-1, 1), cover, sure)
 
     def _subjects(self, frames: Tensor, poses: Tensor, focal: float) -> tuple[Tensor, Tensor]:
         """Masks of each subject ``[K, S, H, W]``, and of anyone ``[S, H, W]``."""

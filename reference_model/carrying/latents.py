@@ -46,9 +46,17 @@ def carried_latents(
     """
     layers = [carrier(context.transpose(0, 1), lens, shown, codec.time_stride) for context, lens, shown in clips]
     picture = torch.stack([layer.picture for layer in layers]).transpose(1, 2)
-    cover = torch.stack([layer.cover for layer in layers])
     clean = codec.encode(picture.to(like.device)).float().to(like)
-    first, rest = cover[:, :1], cover[:, 1:].unflatten(1, (-1, codec.time_stride)).mean(2)
-    share = functional.avg_pool2d(torch.cat((first, rest), 1), codec.space_stride)
+    cover, sure = (
+        _of_latents(torch.stack(maps), codec)
+        for maps in ([layer.cover for layer in layers], [layer.sure for layer in layers])
+    )
     low, high = PARTLY
-    return CarriedLatents(clean, ((share - low) / (high - low)).clamp(0, 1)[:, None].to(like))
+    share = ((cover - low) / (high - low)).clamp(0, 1) * sure
+    return CarriedLatents(clean, share[:, None].to(like))
+
+
+def _of_latents(maps: Tensor, codec: VideoCodec) -> Tensor:
+    """Means over each latent's pixels, ``[B, T, H, W]`` to ``[B, F, h, w]``."""
+    first, rest = maps[:, :1], maps[:, 1:].unflatten(1, (-1, codec.time_stride)).mean(2)
+    return functional.avg_pool2d(torch.cat((first, rest), 1), codec.space_stride)

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from baselines.frame_pack import FramePack
 from baselines.recent_window import RecentWindow
-from reference_model.carrying import following, gait
+from reference_model.carrying import following, gait, layers
 from reference_model.carrying.following import group, moments
 from reference_model.carrying.geometry import aligned_change, partners, seen_at
 from reference_model.carrying.latents import CarriedLatents
@@ -125,22 +125,30 @@ def remembered(*yaws):
 
 def test_a_turned_picture_is_painted_and_cover_ends_where_nobody_looked():
     past, new = remembered(0.0, 6.0), cameras(10.0, 180.0)
-    picture, cover = static_layer(past, new, torch.ones(2, 2, dtype=torch.bool))
+    picture, cover, _ = static_layer(past, new, torch.ones(2, 2, dtype=torch.bool))
     seen, margin = cover[0] > 0, 2
     assert psnr(picture[0][:, seen], far_away(10.0)[:, seen]) > 38
     # 6 degrees of the right side were never seen
     edge = FOCAL * math.tan(math.radians(-4) + math.atan(WIDTH / 2 / FOCAL)) + WIDTH / 2
     assert seen[:, : int(edge) - margin].all() and not seen[:, int(edge) + margin :].any()
     assert float(cover[1].max()) == 0
-    _, none = static_layer(past, new[:1], torch.tensor([[False, False]]))
+    _, none, _ = static_layer(past, new[:1], torch.tensor([[False, False]]))
     assert float(none.max()) == 0
+
+
+def test_a_camera_that_travelled_is_less_sure():
+    past = Remembered(far_away(0.0)[None], torch.ones(1, *far_away(0.0).shape[1:]), cameras(0.0), FOCAL)
+    moved = cameras(0.0, 0.0).clone()
+    moved[1, 0, 3] = 0.5  # half a metre aside
+    sure = static_layer(past, moved, torch.ones(2, 1, dtype=torch.bool)).sure
+    assert float(sure[0].min()) == 1 and float(sure[1].max()) == pytest.approx(layers.TRAVELLED)
 
 
 def test_only_what_is_shown_is_painted():
     past = remembered(0.0, 30.0)
-    _, cover = static_layer(past, cameras(30.0), torch.tensor([[True, False]]))
+    _, cover, _ = static_layer(past, cameras(30.0), torch.tensor([[True, False]]))
     assert float(cover[0].mean()) < 0.7
-    picture, cover = static_layer(past, cameras(30.0), torch.tensor([[False, True]]))
+    picture, cover, _ = static_layer(past, cameras(30.0), torch.tensor([[False, True]]))
     assert float(cover.min()) == 1
     assert psnr(picture[0], far_away(30.0)) > 45
 
