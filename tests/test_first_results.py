@@ -64,11 +64,11 @@ def test_a_run_becomes_an_entry_and_the_documents_follow(script, tmp_path, tmp_p
         script.renew([("one", good), ("two", changed)], tmp_path, results, weights)
     assert not list(results.glob("*.json"))  # no entry of a set that is not whole
     told = script.renew([("one", good)], tmp_path, results, weights)
-    assert told[1:] == ["README.md: updated", "docs/training/results.md: updated"]
+    assert told[1:] == [f"{name}: updated" for name in script.TABLES]
     mean = read_entries(results)[0].means["psnr"].mean
     assert f"| `one` | {mean:.2f} [" in (tmp_path / "README.md").read_text()
     assert "| `nano-hydra` | 1.030 | 200 |" in (tmp_path / script.LOSSES).read_text()
-    assert script.renew([], tmp_path, results, weights)[-1] == "docs/training/results.md: up to date"
+    assert script.renew([], tmp_path, results, weights) == [f"{name}: up to date" for name in script.TABLES]
 
 
 def test_what_is_no_pair_is_refused(script) -> None:
