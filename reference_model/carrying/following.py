@@ -249,9 +249,10 @@ def _stand(known: Known) -> tuple[Tensor, Tensor, Tensor]:
     row = torch.arange(len(last), device=last.device)
     origin, camera = known.place[row, last], known.camera[row, last]
     way = origin - camera
-    flat = torch.stack((way[:, 0], torch.zeros_like(way[:, 0]), way[:, 2]), dim=-1)
+    # straight below, no direction is ahead: then the first camera's is
+    flat = torch.stack((way[:, 0], torch.zeros_like(way[:, 0]), way[:, 2] + 1e-6), dim=-1)
     depth = flat.norm(dim=-1).clamp_min(0.5)
-    ahead = flat / depth[:, None]
+    ahead = torch.nn.functional.normalize(flat, dim=-1)
     down = torch.tensor((0.0, 1.0, 0.0)).to(ahead).expand_as(ahead)
     across = torch.linalg.cross(down, ahead)
     return origin, torch.stack((across, down, ahead), dim=1), depth

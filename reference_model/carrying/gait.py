@@ -110,6 +110,6 @@ def choose(
     """
     strides = (walked[1][:, None] - walked[0][None]) / length
     phase = (strides - strides.round()).abs()
-    larger = (sizes[0][None] / sizes[1].clamp_min(1.0)[:, None]).log().abs()
+    larger = (sizes[0].clamp_min(1.0)[None] / sizes[1].clamp_min(1.0)[:, None]).log().abs()
     turned = (sides[0][None] - sides[1][:, None]).cos()
     return (10 * phase + 0.4 * larger + 0.8 * (1 - turned)).where(allowed, torch.inf).argmin(1)

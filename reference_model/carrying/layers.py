@@ -33,6 +33,8 @@ TRAVELLED = 0.4
 transformer paints it is 0.4 dB nearer the truth in the mean of nine training clips."""
 MIDDLE_DISTANCE = 8.0
 """Metres at which a camera's way counts as a turn when views are chosen."""
+FAINT = 1e-3
+"""Weight up to which a pixel is only known from views in which somebody is in the way."""
 WINDOW = 3
 """Pixels of the square over which views are compared, at half the size."""
 
@@ -81,9 +83,11 @@ def static_layer(past: Remembered, cameras: Tensor, seen: Tensor) -> StaticLayer
     for t, camera in enumerate(cameras):
         views = _spread(apart[t], between, seen[t])
         if len(views):
-            near = torch.exp(-apart[t, views].float() / 6)
+            near = torch.exp((apart[t, views].min() - apart[t, views]).float() / 6)
             picture[t], cover[t], sure[t] = _painted(past, views, near, camera)
-    return StaticLayer(_filled(picture, cover), (cover > 0).float(), sure)
+    # where somebody is in the way of everything, there is nothing to fill from
+    shown = (cover > 0) & (cover > FAINT).flatten(1).any(1)[:, None, None]
+    return StaticLayer(_filled(picture, cover), shown.float(), sure)
 
 
 def subject_layer(past: Remembered, mask: Tensor, source: Tensor, there: Tensor, here: Tensor) -> Layer:
@@ -188,7 +192,7 @@ def _seen(stack: Tensor, way: Tensor, near: Tensor, focal: float) -> tuple[Tenso
 
 def _filled(picture: Tensor, known: Tensor) -> Tensor:
     """Pixels that nobody ever saw clear take their colours from around them, from coarse to fine."""
-    weight = ((known - 1e-3) / 1e-2).clamp(0, 1)[:, None]
+    weight = ((known - FAINT) / 1e-2).clamp(0, 1)[:, None]
     levels = [(picture * weight, weight)]
     while min(levels[-1][0].shape[2:]) > 2:
         levels.append(tuple(functional.avg_pool2d(part, 2, ceil_mode=True) for part in levels[-1]))  # type: ignore[arg-type]

@@ -30,7 +30,8 @@ def shown_frames(
 
     context, target = latents
     state = ClipState()
-    model(context, target, timestep, text, cameras, keep, state=state)
+    # past the hooks of whoever listens to the sampler's own evaluations (`baselines.trace`)
+    model.forward(context, target, timestep, text, cameras, record=keep, state=state)
     assert state.sequence is not None and state.packed is not None
     found = model.memory.shown(state.sequence, chosen).to(context.device)
     # a band is a clip of its own to the memory: what one of them is shown, the picture is

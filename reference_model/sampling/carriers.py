@@ -8,6 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import cast
 
+from safetensors import safe_open
+from safetensors.torch import load_file
+
 from hmbench.digests import content_digest
 from hmbench.errors import UserError
 from hmbench.files import read_json
@@ -62,7 +65,12 @@ def load_carrier(folder: Path) -> Carrier:
         if read_json(config, kind=dict).get("_class_name") != Carrier.__name__:
             raise ValueError(f"its {config.name} is of another class")
         check_weight_file(weights)
-        carrier = cast(Carrier, Carrier.from_pretrained(folder, local_files_only=True))
+        with safe_open(weights, framework="pt") as stored:
+            names = set(stored.keys())
+        carrier = cast(Carrier, Carrier.from_config(Carrier.load_config(folder, local_files_only=True)))
+        if wrong := sorted(names ^ carrier.state_dict().keys()):
+            raise ValueError(f"{len(wrong)} tensors too many or too few, such as {wrong[0]}")
+        carrier.load_state_dict(load_file(weights))
         check_finite(carrier.state_dict(), weights)
     except (OSError, ValueError, TypeError, RuntimeError, LookupError) as error:
         raise UserError(

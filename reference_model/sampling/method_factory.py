@@ -162,6 +162,8 @@ def _large(
     method: Method, common: dict[str, Any], changes: dict[str, Any], running: Running, device: torch.device
 ) -> LargeWorldModel:
     """The world model at paper scale: the one way in for every method."""
+    if common["carrier"] not in ("shipped", "none"):
+        raise UserError("A carrier goes with the small models alone.", "Leave out --option carrier.")
     config, folder = method.apply("paper"), common["checkpoint"]
     if folder is None or not (folder / "model_index.json").is_file():
         load_pipeline(config, folder, 0)  # raises, with the sentence on how to fetch the weights

@@ -69,7 +69,7 @@ class GenerationRequest:
     guidance: float | None = None
     """Weight of the text; 1 is none; None: the pipeline's own."""
     lenses: list[Cameras] | None = None
-    """Cameras of every frame at the model's size, one record a clip; a pipeline with a carrier needs them."""
+    """Cameras of every frame at the model's size, one record a clip; without them nothing is carried."""
 
 
 class HydraPipeline(DiffusionPipeline):
@@ -183,15 +183,15 @@ class HydraPipeline(DiffusionPipeline):
     def _carried(
         self, request: GenerationRequest, context: Tensor, cameras: tuple[Tensor, Tensor], text: Tensor, noise: Tensor
     ) -> CarriedLatents | None:
-        """What memory holds of the target, as latents; None without a carrier.
+        """What memory holds of the target, as latents; None without a carrier, or where the request has no lenses.
 
         Raises:
-            ValueError: If the request has no lenses.
+            ValueError: If the request has lenses of another number of clips.
         """
-        if self.carrier is None:
+        if self.carrier is None or request.lenses is None:
             return None
-        if request.lenses is None or len(request.lenses) != len(context):
-            raise ValueError("a pipeline with a carrier needs the lenses of each clip")
+        if len(request.lenses) != len(context):
+            raise ValueError(f"{len(context)} clips have {len(request.lenses)} lenses")
         past, level = context.to(self.transformer.dtype), self.scheduler.timesteps[:1].to(context.device)
         shown = shown_frames(self.transformer, (past, noise.to(past.dtype)), level, text, cameras)
         clips = zip(request.context, request.lenses, shown.cpu(), strict=True)

@@ -43,6 +43,10 @@ WORLDS = {"mini": "", "mini-easy": "easy-"}
 """World that weights were trained on, and what stands for it in their folder's name, between preset and method."""
 
 
+STRETCHED = 0.05
+"""By how much a picture may be stretched to the model's shape for its subjects to be followed."""
+
+
 class HydraWorldModel:
     """A pipeline behind hmbench's interface.
 
@@ -93,11 +97,16 @@ class HydraWorldModel:
             context=torch.cat([to_tensor(resize_video(p.context, height, width)) for p in prompts]),
             cameras=(torch.cat([past for past, _ in cameras]), torch.cat([future for _, future in cameras])),
             captions=[p.caption for p in prompts],
-            lenses=[lens_of(p, width) for p in prompts] if self.pipeline.carrier is not None else None,
+            lenses=[lens_of(p, width) for p in prompts] if self._carries(prompts, width / height) else None,
         )
         video = self.pipeline(request, noise, self.on_step)
         clips = zip(prompts, video.split(1), strict=True)
         return [resize_video(to_video(clip), *prompt.size) for prompt, clip in clips]
+
+    def _carries(self, prompts: Sequence[Prompt], aspect: float) -> bool:
+        """Whether pictures keep their shape at the model's size: a carrier knows one focal length, not two."""
+        shapes = [p.size[1] / p.size[0] / aspect for p in prompts]
+        return self.pipeline.carrier is not None and all(abs(shape - 1) <= STRETCHED for shape in shapes)
 
     def _check(self, context_frames: int, target_frames: int) -> None:
         try:

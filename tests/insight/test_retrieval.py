@@ -70,7 +70,7 @@ def test_packed_frames(clip) -> None:
 
 
 def test_hydra_is_recorded_in_every_block_and_step(clip) -> None:
-    built = model("hydra", top_k="2")
+    built = model("hydra", top_k="2", carrier="none")  # the listener below stands where its question would be asked
     heard = []
     transformer = built.pipeline.transformer
     original = transformer.forward
@@ -91,6 +91,12 @@ def test_hydra_is_recorded_in_every_block_and_step(clip) -> None:
                 assert np.flatnonzero(found.selected[step, block * bands + band, frame]).tolist() == expected
     assert found.parts[0] == (0, 5)
     assert found.parts[3] == (21, 26)
+
+
+def test_the_carriers_question_is_no_step_of_the_sampler(clip) -> None:
+    found, alone = (trace(model("hydra", top_k="2", carrier=name), clip.prompt, seed=5) for name in ("shipped", "none"))
+    assert found.selected.shape == alone.selected.shape
+    assert np.array_equal(found.selected[0], alone.selected[0]), "the first step sees the same noise"
 
 
 def test_a_frame_sees_all_of_its_own_view(clip) -> None:
