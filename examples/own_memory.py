@@ -20,7 +20,10 @@ class EveryNthSettings(FullSettings):
 
 
 class EveryNth(FullMemory):
-    """Every n-th context frame, in full. Override select, pack, plan or attend to remember otherwise."""
+    """Every n-th context frame, in full. Override select, pack, plan or attend to remember otherwise.
+
+    Whoever summarises frames or hides some in attend overrides shown, too: it says which are kept in full.
+    """
 
     Settings = EveryNthSettings
 

@@ -68,6 +68,34 @@ def test_what_is_no_carrier_is_refused_with_a_sentence(tmp_path, damage, said):
         model(carrier=str(tmp_path / "mine"))
 
 
+def test_weights_with_a_tensor_too_many_are_refused(tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    shutil.copytree(FOLDER, tmp_path / "mine")
+    path = tmp_path / "mine" / WEIGHTS_FILE[8:]
+    save_file({**load_file(path), "extra": load_file(path)["follower.leave.bias"]}, path)
+    with pytest.raises(UserError, match="1 tensors too many or too few, such as extra"):
+        model(carrier=str(tmp_path / "mine"))
+
+
+def test_paper_models_take_no_carrier(tmp_path):
+    with pytest.raises(UserError, match="A carrier goes with the small models alone"):
+        create_model("hydra", profile="paper", device="cpu", options={"carrier": str(FOLDER)})
+
+
+def test_stretched_pictures_are_painted_without_one(turned):
+    from dataclasses import replace
+
+    prompt = turned.prompt
+    square = replace(
+        prompt,
+        context=resize_video(prompt.context, 224, 224),
+        intrinsics=replace(prompt.intrinsics, width=224, height=224),
+    )
+    carried, alone = (model(steps="1", carrier=name).generate(square, seed=0) for name in ("shipped", "none"))
+    assert np.array_equal(carried, alone)
+
+
 @pytest.fixture(scope="module")
 def turned():
     """A clip of the mini world whose camera only turns, small."""

@@ -144,6 +144,34 @@ def test_a_camera_that_travelled_is_less_sure():
     assert float(sure[0].min()) == 1 and float(sure[1].max()) == pytest.approx(layers.TRAVELLED)
 
 
+def test_a_far_view_is_carried_and_not_grey():
+    """Weights of views are against the nearest: 35 degrees away, a part of the picture is still the same."""
+    past = Remembered(far_away(0.0)[None], torch.ones(1, *far_away(0.0).shape[1:]), cameras(0.0), FOCAL)
+    turned = 0.75 * math.degrees(2 * math.atan(WIDTH / 2 / FOCAL))
+    picture, cover, _ = static_layer(past, cameras(turned), torch.tensor([[True]]))
+    seen = cover[0] > 0
+    assert 0.1 < float(seen.float().mean()) < 0.4
+    assert psnr(picture[0][:, seen], far_away(turned)[:, seen]) > 30
+
+
+def test_somebody_in_the_way_of_everything_is_no_cover():
+    past = Remembered(far_away(0.0)[None], torch.zeros(1, *far_away(0.0).shape[1:]), cameras(0.0), FOCAL)
+    assert float(static_layer(past, cameras(0.0), torch.tensor([[True]])).cover.max()) == 0
+
+
+def test_a_frame_that_is_not_shown_is_never_chosen():
+    """Not even where every allowed one shows the subject behind the camera."""
+    allowed = torch.tensor([[False, True]])
+    chosen = gait.choose(
+        (torch.zeros(2), torch.ones(1)),
+        0.8,
+        (torch.tensor([20.0, 0.0]), torch.ones(1)),
+        (torch.zeros(2), torch.zeros(1)),
+        allowed,
+    )
+    assert chosen.tolist() == [1]
+
+
 def test_only_what_is_shown_is_painted():
     past = remembered(0.0, 30.0)
     _, cover, _ = static_layer(past, cameras(30.0), torch.tensor([[True, False]]))
