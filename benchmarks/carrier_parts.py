@@ -34,7 +34,7 @@ from reference_model.training.trainer import MINI_SPLITS, render_slot
 
 FIRST, EVERY = 2007, 50
 IN_STEP = 0.12
-"""Strides up to which a step counts as right: an eighth of a stride is where a benchmark's gait begins to fall."""
+"""Strides up to which a step counts as right: an eighth of a stride."""
 
 
 class Found(NamedTuple):

@@ -2,8 +2,9 @@
 
 The transformer paints what memory resembles; at a size that hours can train, it paints it softly. What is in a
 remembered frame already need not be painted again. The carrier moves it: along the ray what stands still, along its
-path who walks. It looks only at the frames that the transformer's memory shows to each new frame, so that memories
-differ here as they do there. What it cannot carry it leaves to the transformer.
+path who walks. It looks only at the frames that the transformer's memory shows to new frames, and takes a frame's
+pictures only from those that this frame is shown, so that memories differ here as they do there. What it cannot carry
+it leaves to the transformer.
 
 Letters: G latent frames, T frames, S frames that are seen at all, K subjects.
 """
@@ -28,8 +29,6 @@ MARGIN = 5
 """Pixels across the square around a subject's pixels that is not taken for background."""
 LEAST_WEIGHT = 0.75
 """Latent frames that must show a subject well before it is followed."""
-HALVES = 1
-"""Straight ways by which a pace is measured: what wobbles from frame to frame is no way."""
 WELL = 0.3
 """Weight from which on a frame shows a subject well enough to take its picture."""
 
@@ -201,10 +200,9 @@ def _walked(points: Tensor, then: Tensor) -> Tensor:
 
     At an even pace: what is wrong with it is wrong in every stride alike, and the length of a stride makes up for it.
     """
-    first, last = int(then.min()), int(then.max()) + 1
-    halves = [part for part in points[first:last, ::2].chunk(HALVES) if len(part) > 1]
-    way = sum(_slope(part) for part in halves) / max(len(halves), 1)
-    return torch.arange(len(points)) * way / following.BODY
+    way = points[int(then.min()) : int(then.max()) + 1, ::2]
+    pace = _slope(way) if len(way) > 1 else 0.0
+    return torch.arange(len(points)) * pace / following.BODY
 
 
 def _slope(points: Tensor) -> float:

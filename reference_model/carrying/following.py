@@ -31,6 +31,7 @@ DOUBTED = 0.1
 MOST = 3
 """Subjects that are followed."""
 FEATURES = 16
+"""What the follower is told of a subject at each time, besides the time itself."""
 
 
 class Moments(NamedTuple):
@@ -120,9 +121,9 @@ def bodies(mask: Tensor) -> Tensor:
 
 
 def steady(found: Moments, trust: Tensor) -> Tensor:
-    """Trust ``[S]`` without frames in which a subject is elsewhere, or of another size, than shortly before and after.
+    """Trust ``[S]``, with little left in frames in which a subject has another size than shortly before and after.
 
-    The camera's turn moves a subject in the picture: what is compared is the size, and the pixels' share of it.
+    Height and area are compared. The place is not: the camera's turn moves it.
     """
     seen = torch.nonzero(trust > 0)[:, 0]
     if len(seen) < 5:
@@ -192,7 +193,6 @@ def latent_times(frames: int, first: float, stride: int = 4) -> Tensor:
 def pooled(value: Tensor, weight: Tensor, stride: int = 4) -> tuple[Tensor, Tensor]:
     """Weighted means of frames over latent frames, ``[..., 4k + 1, c]`` with weights ``[..., 4k + 1]``; and weights."""
     worth = torch.where(weight > 0, value.movedim(-1, 0) * weight, 0.0).movedim(0, -1)
-
     total = torch.cat((weight[..., :1], weight[..., 1:].unflatten(-1, (-1, stride)).mean(-1)), -1)
     sums = torch.cat((worth[..., :1, :], worth[..., 1:, :].unflatten(-2, (-1, stride)).mean(-2)), -2)
     return sums / total.clamp_min(1e-6)[..., None], total

@@ -29,8 +29,8 @@ FARTHER = 0.03
 AGREE = 0.12
 """Difference from which on views do not agree at a plane that is not the farthest."""
 TRAVELLED = 0.4
-"""What a carried place counts once the camera has travelled, where its depth is a guess: mixed with what the
-transformer paints it is 0.4 dB nearer the truth in the mean of nine training clips."""
+"""What a carried place counts once the camera has travelled, where its depth is a guess. On nine training clips 0.5 and
+0.35 were 0.3 and 0.4 dB nearer the truth than 1; this lies between them."""
 MIDDLE_DISTANCE = 8.0
 """Metres at which a camera's way counts as a turn when views are chosen."""
 FAINT = 1e-3
@@ -195,7 +195,8 @@ def _filled(picture: Tensor, known: Tensor) -> Tensor:
     weight = ((known - FAINT) / 1e-2).clamp(0, 1)[:, None]
     levels = [(picture * weight, weight)]
     while min(levels[-1][0].shape[2:]) > 2:
-        levels.append(tuple(functional.avg_pool2d(part, 2, ceil_mode=True) for part in levels[-1]))  # type: ignore[arg-type]
+        colours, total = (functional.avg_pool2d(part, 2, ceil_mode=True) for part in levels[-1])
+        levels.append((colours, total))
     colours, total = levels[-1]
     found = colours / total.clamp_min(1e-6)
     for colours, total in levels[-2::-1]:

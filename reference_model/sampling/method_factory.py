@@ -28,6 +28,7 @@ from reference_model.sampling.paper_pipeline import is_large, load_large
 from reference_model.sampling.pipeline import HydraPipeline
 from reference_model.sampling.running import FORMATS, Running, compile_blocks
 from reference_model.sampling.world_model import (
+    STRETCHED,
     HydraWorldModel,
     check_world,
     clip_grids,
@@ -153,6 +154,8 @@ def build(method: Method, common: dict[str, Any], changes: dict[str, Any]) -> Hy
     compiled = compile_blocks(pipeline.transformer, running.compile, device)
     trained_on = {"trained_on": common["world"]} if common["world"] else {}
     carried = {"carrier": common["carrier"] if pipeline.carrier is not None else "none"}
+    if pipeline.carrier is not None:  # said with every run, since other clips are painted without it
+        carried["carrier_takes"] = f"clips stretched by at most {STRETCHED:.0%} to the model's shape"
     info = replace(info, settings={**info.settings, "compiled": compiled, **carried, **trained_on})
     info = tell_stand_in(info, config, common["checkpoint"], common["world"])
     return HydraWorldModel(pipeline, info, batch=running.batch)

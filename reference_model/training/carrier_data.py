@@ -137,7 +137,7 @@ class ClipFiles:
             frames=clip.frames,
             labels=clip.labels.astype(np.uint8),
             poses=clip.poses,
-            focal=np.float64(clip.focal),  # type: ignore[arg-type]
+            focal=np.array(clip.focal, np.float64),
             box3d=np.stack([subject.box3d for subject in subjects]),
             visible=np.stack([subject.visible_area for subject in subjects]),
             amodal=np.stack([subject.amodal_area for subject in subjects]),

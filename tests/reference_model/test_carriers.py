@@ -11,6 +11,7 @@ import pytest
 from hmbench.errors import UserError
 from hmbench.registry import create_model
 from hmbench.video.files import resize_video
+from reference_model.carrying.carrier import Carrier
 from reference_model.sampling.carriers import NAME
 from reference_model.sampling.world_model import WEIGHTS
 
@@ -24,7 +25,7 @@ def model(name: str = "hydra", **options: str):
 
 def test_shipped_models_carry_and_say_so():
     info = model().info
-    assert info.settings["carrier"] == "shipped"
+    assert info.settings["carrier"] == "shipped" and "at most 5%" in info.settings["carrier_takes"]
     assert info.weights[WEIGHTS_FILE] == json.loads((FOLDER / "digests.json").read_text())[WEIGHTS_FILE[8:]]
     assert model("no-memory").info.weights[WEIGHTS_FILE] == info.weights[WEIGHTS_FILE], "one for all memories"
 
@@ -117,6 +118,21 @@ def test_what_was_seen_comes_back_sharper_than_it_is_painted(turned):
     carried, alone = psnr(), psnr(carrier="none")
     assert carried > alone + 1.0, (carried, alone)
     assert model(steps="2").generate(prompt, seed=0).shape == turned.truth.target.shape
+
+
+def test_who_comes_back_is_carried_with_the_background(turned, monkeypatch):
+    """Where the subject is again, a picture with it is nearer the truth than the background alone."""
+    size = (64, 112)
+    target = resize_video(turned.truth.target, *size).astype(float)
+    there = resize_video(turned.truth.target_labels[..., None].repeat(3, -1), *size)[..., 0] > 0
+
+    def error() -> float:
+        video = resize_video(model(steps="1").generate(turned.prompt, seed=0), *size).astype(float)
+        return float(np.square(video - target)[there].mean())
+
+    carried = error()
+    monkeypatch.setattr(Carrier, "_subject", lambda *_: [])
+    assert carried < 0.9 * error(), carried
 
 
 def test_who_remembers_the_last_frame_alone_carries_no_other(turned):

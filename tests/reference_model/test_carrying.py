@@ -16,7 +16,7 @@ from baselines.recent_window import RecentWindow
 from reference_model.carrying import following, gait, layers
 from reference_model.carrying.following import group, moments
 from reference_model.carrying.geometry import aligned_change, partners, seen_at
-from reference_model.carrying.latents import CarriedLatents
+from reference_model.carrying.latents import CarriedLatents, carried_latents
 from reference_model.carrying.layers import Remembered, static_layer, subject_layer
 from reference_model.model.hydra_memory import HydraMemory, HydraSettings
 from reference_model.model.memory import FullMemory
@@ -291,6 +291,19 @@ def test_one_step_gives_what_is_carried_and_leaves_the_rest():
     assert torch.allclose(carried.velocity(noisy, own, level)[:, :, 0], own[:, :, 0], atol=1e-5)
     between = 0.75 * (noisy - level * own) + 0.25 * clean
     assert torch.allclose(end[:, :, 2], between[:, :, 2], atol=1e-5)
+
+
+def test_what_is_not_sure_counts_less():
+    """The share of a latent is what is covered of its pixels, times how sure that is."""
+    frames, height, width = 5, 8, 16
+    cover, sure = torch.ones(frames, height, width), torch.ones(frames, height, width)
+    cover[1:, :, 8:] = 0.5
+    sure[1:] = 0.4
+    carried = SimpleNamespace(picture=torch.zeros(frames, 3, height, width), cover=cover, sure=sure)
+    codec = SimpleNamespace(time_stride=4, space_stride=8, encode=lambda video: torch.zeros(len(video), 4, 2, 1, 2))
+    clip = (torch.zeros(3, frames, height, width), None, None)
+    share = carried_latents(lambda *_: carried, codec, [clip], torch.zeros(1)).share
+    assert share.flatten().tolist() == pytest.approx([1.0, 1.0, 0.4, 0.2])
 
 
 def sequence(target, *context):
