@@ -91,7 +91,7 @@ def of_clip(carrier: Carrier, clip: RenderedClip, *, true_masks: bool) -> list[F
     frames = torch.from_numpy(clip.frames[:half]).permute(0, 3, 1, 2).float() / 127.5 - 1
     labels = torch.from_numpy(clip.labels[:half].astype(np.int64))
     seen = torch.stack([labels == subject.label for subject in clip.subjects])
-    masks = seen.float() if true_masks else carrier._subjects(frames, cameras.context, clip.focal)[0]
+    masks = seen.float() if true_masks else carrier.subjects(frames, cameras.context, clip.focal)[0]
     past = Remembered(frames, 1 - seen.any(0).float(), cameras.context, clip.focal)
     found = []
     for subject, own in zip(clip.subjects, seen, strict=True):

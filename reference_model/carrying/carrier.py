@@ -90,7 +90,7 @@ class Carrier(ModelMixin, ConfigMixin):
             empty = context.new_zeros(len(cameras.target), *context.shape[1:])
             return Carried(empty, empty[:, 0], torch.ones_like(empty[:, 0]))
         frames, poses = context[chosen], cameras.context[chosen]
-        mask, anyone = self._subjects(frames, poses, cameras.focal)
+        mask, anyone = self.subjects(frames, poses, cameras.focal)
         blocked = functional.max_pool2d(anyone[:, None], MARGIN, 1, MARGIN // 2)[:, 0]
         past = Remembered(frames, 1 - blocked, poses, cameras.focal)
         painted = static_layer(past, cameras.target, shown[:, chosen])
@@ -102,8 +102,18 @@ class Carrier(ModelMixin, ConfigMixin):
             sure = torch.maximum(sure, layer.cover)
         return Carried(picture.clamp(-1, 1), cover, sure)
 
-    def _subjects(self, frames: Tensor, poses: Tensor, focal: float) -> tuple[Tensor, Tensor]:
-        """Masks of each subject ``[K, S, H, W]``, and of anyone ``[S, H, W]``."""
+    @torch.no_grad()
+    def subjects(self, frames: Tensor, poses: Tensor, focal: float) -> tuple[Tensor, Tensor]:
+        """Finds subjects in frames.
+
+        Args:
+            frames: In [-1, 1], ``[S, 3, H, W]``, in the order of time.
+            poses: Their cameras, ``[S, 3, 4]``.
+            focal: In pixels.
+
+        Returns:
+            Soft masks of each subject ``[K, S, H, W]``, the largest first, and of anyone ``[S, H, W]``, in [0, 1].
+        """
         number = torch.arange(len(frames))
         change = aligned_change(frames, poses, focal, number, partners(len(frames)))
         parts = [self.seer(frames[i : i + 16], change[i : i + 16]) for i in range(0, len(frames), 16)]

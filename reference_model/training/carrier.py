@@ -1,4 +1,4 @@
-"""Trains a `Carrier`: draws clips, trains the `Seer` and the `Follower`, saves both with a card and digests.
+"""Trains a `Carrier`: draws clips, trains the `Seer`, measures what it finds, trains the `Follower`, saves all.
 
 What is done is skipped; a killed run goes on from its newest checkpoint and ends with the same weights.
 
@@ -21,15 +21,17 @@ import torch
 
 from reference_model.carrying.carrier import Carrier
 from reference_model.released.checkpoint import file_digest
+from reference_model.sampling.carriers import NAME
 from reference_model.training.carrier_data import ClipFiles
 from reference_model.training.disk import StorageError, read_record, replacing_folder, write_atomically
 from reference_model.training.export import DIGESTS
-from reference_model.training.follower_training import follower_recipe, measured_tracks, train_follower
+from reference_model.training.follower_training import follower_recipe, train_follower
 from reference_model.training.monitor import Listener, Silent
 from reference_model.training.request import differences
 from reference_model.training.seer_training import seer_recipe, train_seer
 from reference_model.training.small_training import SmallRecipe
 from reference_model.training.stop import TrainingStoppedError
+from reference_model.training.tracks import FOUND_EVERY, measured_tracks
 
 REQUEST = "train.json"
 """What was asked, in the run's folder."""
@@ -74,7 +76,7 @@ def train_carrier(request: CarrierRequest, listener: Listener | None = None) -> 
     request.files.draw(listener)
     carrier = build_carrier(request.seed)
     seen = train_seer(carrier.seer, request.files, request.out / "seer", request.seer, request.seed, listener)
-    tracks = measured_tracks(request.files, request.out / "tracks.npz")
+    tracks = measured_tracks(request.files, carrier, request.out, listener)
     followed = train_follower(
         carrier.follower, tracks, request.files.made_of(), request.out / "follower", request.follower, request.seed,
         listener,
@@ -100,7 +102,7 @@ def card(request: CarrierRequest, carrier: Carrier, worth: dict[str, float]) -> 
     files, seer, follower = request.files, request.seer, request.follower
     sizes = [sum(weight.numel() for weight in part.parameters()) for part in (carrier.seer, carrier.follower)]
     lines = [
-        "# carrier",
+        f"# {NAME}",
         "",
         "Carries remembered pictures into new frames: finds subjects (the seer) and follows them (the follower).",
         "",
@@ -113,24 +115,30 @@ def card(request: CarrierRequest, carrier: Carrier, worth: dict[str, float]) -> 
         f"| seer | {sizes[0]} parameters, {seer.steps} steps of {seer.batch} clips "
         f"({seer.steps * seer.batch} samples) |",
         f"| follower | {sizes[1]} parameters, {follower.steps} steps of {follower.batch} subjects "
-        f"({follower.steps * follower.batch} samples) |",
+        f"({follower.steps * follower.batch} samples); one training clip in {FOUND_EVERY} also as the seer finds its "
+        "subjects |",
         f"| device | CPU ({platform.machine()}), {torch.get_num_threads()} thread(s) |",
         f"| torch | {torch.__version__} |",
-        f"| pixels of subjects, held-out clips | {_told(worth, 'iou', 'intersection over union')} |",
-        f"| place of subjects, held-out clips | {_told(worth, 'place', 'body heights')}; an even walk: "
-        f"{_told(worth, 'straight_place', 'body heights')} |",
-        f"| log of their scale, held-out clips | {_told(worth, 'scale', 'absolute error')}; an even walk: "
-        f"{_told(worth, 'straight_scale', 'absolute error')} |",
+        f"| pixels of subjects | {_told(worth, 'iou', 'intersection over union')} |",
+        f"| place, true masks | {_beside_an_even_walk(worth, 'place', 'body heights')} |",
+        f"| place, masks that the seer found | {_beside_an_even_walk(worth, 'found_place', 'body heights')} |",
+        f"| log of scale, true masks | {_beside_an_even_walk(worth, 'scale', 'absolute error')} |",
+        f"| log of scale, masks that the seer found | {_beside_an_even_walk(worth, 'found_scale', 'absolute error')} |",
         "",
-        "Places and scales are measured where a subject is in view of the target, from true masks of the context. "
-        f"Digests of the weights stand in `{DIGESTS}`.",
+        "The last five rows are of held-out clips. Places and scales are measured where a subject is in view of the "
+        f"target. Digests of the weights stand in `{DIGESTS}`.",
         "",
     ]
     return "\n".join(lines)
 
 
+def _beside_an_even_walk(worth: dict[str, float], name: str, unit: str) -> str:
+    straight = name.replace("place", "straight_place").replace("scale", "straight_scale")
+    return f"{_told(worth, name, unit)}; an even walk: {_told(worth, straight, unit)}"
+
+
 def _told(worth: dict[str, float], name: str, unit: str) -> str:
-    return f"{worth[name]:.4f} ({unit})" if name in worth else "not measured, no clips were held out"
+    return f"{worth[name]:.4f} ({unit})" if name in worth else "not measured, no held-out clip tells"
 
 
 def _remember(request: CarrierRequest) -> None:

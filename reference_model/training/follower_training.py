@@ -1,36 +1,23 @@
-"""Training of the `Follower`: from the moments of true masks to where the middle of the true body is, at all times.
+"""Training of the `Follower`: from the moments of masks to where the middle of the true body is, at all times.
 
 Letters: K subjects of all clips, T frames of both halves, G latent frames of both, B subjects of a step.
 """
 
 from __future__ import annotations
 
-import json
-import zipfile
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from reference_model.carrying.following import (
-    BODY,
-    Follower,
-    Known,
-    latent_times,
-    moments,
-    places,
-    pooled,
-    trust,
-)
-from reference_model.training.carrier_data import ClipFiles, TrueClip, read_clip
-from reference_model.training.disk import replacing
+from reference_model.carrying.following import BODY, Follower, Known, latent_times, pooled
 from reference_model.training.monitor import Listener
 from reference_model.training.randomness import generator
 from reference_model.training.small_training import SmallRecipe, SmallRun, train_small
 from reference_model.training.stop import TrainingStoppedError
+from reference_model.training.tracks import Tracks
 
 STRIDE = 4
 """Frames of a latent frame."""
@@ -40,25 +27,8 @@ FARTHEST = 8.0
 """Body heights from which on an error counts no more."""
 OUT_OF_VIEW, CONTEXT = 0.15, 0.3
 """What errors count where a subject is out of view, and in the context."""
-
-
-class Tracks(NamedTuple):
-    """Subjects of clips, relative to the first target camera."""
-
-    place: Tensor
-    """Measured, NaN where unseen, ``[K, T, 3]``."""
-    weight: Tensor
-    """`trust`, ``[K, T]``."""
-    shape: Tensor
-    """As `Known.shape`, ``[K, T, 2]``."""
-    true: Tensor
-    """Where the body is, moved along its ray to where one of `BODY` metres looks as high, ``[K, T, 3]``."""
-    camera: Tensor
-    """``[K, T, 3, 4]``."""
-    in_view: Tensor
-    """Whether a pixel would be in the frame if it were alone, bool ``[K, T]``."""
-    held: Tensor
-    """Whether its clip is held out, bool ``[K]``."""
+ON_TRUE_MASKS = 0.35
+"""How often a subject on true masks is learned from, where one that the seer found is learned from once."""
 
 
 class Lesson(NamedTuple):
@@ -93,8 +63,9 @@ def train_follower(
         listener: Told of each line of metrics.
 
     Returns:
-        Of held-out clips ``place`` and ``scale`` (`errors`), and ``straight_place`` and ``straight_scale`` of an even
-        walk; nothing where none are held out.
+        Of held-out clips on true masks ``place`` and ``scale`` (`errors`), and ``straight_place`` and
+        ``straight_scale`` of an even walk; the same with ``found_`` before it on masks that the seer found. What no
+        held-out clip has is left out.
 
     Raises:
         TrainingStoppedError: If `out` holds another run, there is nobody to follow, the loss is no number, or the disk
@@ -102,66 +73,22 @@ def train_follower(
     """
     half = tracks.place.shape[1] // 2
     known = tracks.weight[:, :half].max(1).values > LEAST_SEEN
-    learned, held = (torch.nonzero(known & (tracks.held == out_of))[:, 0] for out_of in (False, True))
+    learned = torch.nonzero(known & ~tracks.held)[:, 0]
     if not len(learned):
         raise TrainingStoppedError("No clip shows a subject well enough to follow it.", "Give more --clips.")
+    masks = {"": ~tracks.found, "found_": tracks.found}
+    rows = {name: torch.nonzero(known & tracks.held & of)[:, 0] for name, of in masks.items()}
+    held = {name: some for name, some in rows.items() if len(some)}
     batches = Batches(tracks)
-    straight = _straight(follower, batches, held) if len(held) else {}
+    straight = _straight(batches, held)
     run = SmallRun(
         folder=out,
         recipe=recipe,
-        made_of={**made_of, "seed": seed},
+        made_of={**made_of, "found": int(tracks.found.sum()), "seed": seed},
         loss=partial(_loss, follower, batches, learned, recipe.batch, seed),
-        measure=lambda: {**_measured(follower, batches, held), **straight} if len(held) else {},
+        measure=lambda: {**_measured(follower, batches, held), **straight},
     )
     return train_small("follower", follower, run, listener)
-
-
-def measured_tracks(files: ClipFiles, cache: Path) -> Tracks:
-    """Tracks of all clips, measured once and kept in `cache`.
-
-    Raises:
-        TrainingStoppedError: If a clip cannot be read.
-        StorageError: If the disk is full.
-    """
-    made = json.dumps(files.made_of())
-    if cache.is_file():
-        try:
-            with np.load(cache, allow_pickle=False) as found:
-                if str(found["made_of"]) == made:
-                    return Tracks(*(torch.from_numpy(found[name]) for name in Tracks._fields))
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-            pass  # damaged: it is measured again
-    held = set(files.held_out())
-    clips = [tracks_of(read_clip(path), held=path in held) for path in sorted((*files.training(), *held))]
-    tracks = Tracks(*(torch.cat(parts) for parts in zip(*clips, strict=True)))
-    arrays = {name: value.numpy() for name, value in tracks._asdict().items()}
-    with replacing(cache) as part:
-        np.savez(part, allow_pickle=False, made_of=made, **arrays)
-    return tracks
-
-
-def tracks_of(clip: TrueClip, *, held: bool) -> Tracks:
-    """Tracks of one clip's subjects."""
-    origin = np.linalg.inv(clip.poses[len(clip.poses) // 2])
-    cameras = (origin @ clip.poses)[:, :3]
-    focal, size = float(clip.focal), (int(clip.labels.shape[1]), int(clip.labels.shape[2]))
-    number = torch.arange(1, len(clip.box3d) + 1)[:, None, None, None]
-    found = moments((torch.from_numpy(clip.labels)[None] == number).float())
-    middle = clip.box3d[..., :3] @ origin[:3, :3].T + origin[:3, 3]
-    stand = cameras[:, :, 3]
-    true = stand + (middle - stand) * (BODY / clip.box3d[..., 5:6])
-    camera = torch.from_numpy(cameras).float()
-    count = len(clip.box3d)
-    return Tracks(
-        place=places(found, camera, focal, size),
-        weight=trust(found),
-        shape=torch.stack(((found.width / found.height).log(), (found.area / found.height**2).log()), -1),
-        true=torch.from_numpy(true).float(),
-        camera=camera.expand(count, *camera.shape).contiguous(),
-        in_view=torch.from_numpy(clip.amodal > 0),
-        held=torch.full((count,), held),
-    )
 
 
 class Batches:
@@ -223,16 +150,18 @@ class Batches:
         return Lesson(known, self.true[rows], self.camera[rows])
 
     def _noisy(self, rows: Tensor, draw: Generator) -> Tensor:
-        """Places, nearer or farther and aside by a little: in each frame, and all of a subject's alike."""
+        """Places, nearer or farther and aside by a little: in each frame, all of a subject's alike, and in waves."""
         place, stand = self.tracks.place[rows], self.tracks.camera[rows][..., 3]
         count, frames = place.shape[:2]
         rough = torch.rand(count, 1, 1, generator=draw) * 0.03
         depth = 1 + torch.randn(count, frames, 1, generator=draw) * rough
         depth = depth + torch.randn(count, 1, 1, generator=draw) * 0.03
+        depth = depth + 0.06 * _drift(count, frames, 1, draw)
         aside = torch.rand(count, 1, 1, generator=draw) * 0.004
         ray = place - stand
         way = ray.norm(dim=-1, keepdim=True)
-        moved: Tensor = stand + ray * depth + torch.randn(count, frames, 3, generator=draw) * way * aside
+        off = torch.randn(count, frames, 3, generator=draw) * aside + 0.012 * _drift(count, frames, 3, draw)
+        moved: Tensor = stand + ray * depth + way * off
         return moved
 
 
@@ -253,24 +182,29 @@ def _loss(
     follower: Follower, batches: Batches, learned: Tensor, batch: int, seed: int, step: int
 ) -> dict[str, Tensor]:  # fmt: skip
     draw = generator(seed, "follower", step)
-    rows = learned[torch.randint(len(learned), (batch,), generator=draw)]
+    share = torch.where(batches.tracks.found[learned], 1.0, ON_TRUE_MASKS)
+    rows = learned[torch.multinomial(share, batch, replacement=True, generator=draw)]
     lesson = batches.augmented(rows, draw)
     place, scale = errors(follower(lesson.known), lesson, batches.worth(rows))
     return {"loss": place + scale, "place_loss": place, "scale_loss": scale}
 
 
 @torch.no_grad()
-def _measured(follower: Follower, batches: Batches, held: Tensor) -> dict[str, float]:
-    lesson = batches.plain(held)
-    place, scale = errors(follower(lesson.known), lesson, batches.asked(held))
-    return {"place": float(place), "scale": float(scale)}
+def _measured(follower: Follower, batches: Batches, held: dict[str, Tensor]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for name, rows in held.items():
+        lesson = batches.plain(rows)
+        place, scale = errors(follower(lesson.known), lesson, batches.asked(rows))
+        found |= {f"{name}place": float(place), f"{name}scale": float(scale)}
+    return found
 
 
-def _straight(follower: Follower, batches: Batches, held: Tensor) -> dict[str, float]:
+def _straight(batches: Batches, held: dict[str, Tensor]) -> dict[str, float]:
     """Errors of the even walk, which a `Follower` of any weights gives whose last layer is zero."""
     with torch.random.fork_rng(devices=[]):
         first = Follower().eval()
-    return {f"straight_{name}": value for name, value in _measured(first, batches, held).items()}
+    found = _measured(first, batches, held)
+    return {f"{name}straight_{part}": found[f"{name}{part}"] for name in held for part in ("place", "scale")}
 
 
 def _seen(points: Tensor, camera: Tensor) -> tuple[Tensor, Tensor]:
@@ -278,6 +212,15 @@ def _seen(points: Tensor, camera: Tensor) -> tuple[Tensor, Tensor]:
     depth = there[..., 2].clamp_min(0.3)
     across: Tensor = there[..., :2] / depth[..., None]
     return across, depth
+
+
+def _drift(count: int, frames: int, channels: int, draw: Generator) -> Tensor:
+    """What changes evenly over a clip, by about 1 to each end, plus a slow wave, ``[count, frames, channels]``."""
+    time = torch.linspace(-1, 1, frames)[None, :, None]
+    steady, wave = torch.randn(2, count, 1, channels, generator=draw)
+    begin, speed = torch.rand(2, count, 1, 1, generator=draw)
+    drift: Tensor = steady * time + 0.25 * wave * torch.sin(6.28 * begin + 12 * speed * time)
+    return drift
 
 
 def _remembered(weight: Tensor, past: int, draw: Generator) -> Tensor:

@@ -11,9 +11,9 @@ import torch
 
 from hmbench.data.mini_world.splits import HELD_OUT_SUBJECTS
 from reference_model.carrying.carrier import Carrier
-from reference_model.carrying.following import BODY, Follower, Known, moments, places
+from reference_model.carrying.following import BODY, Follower, Known, moments, places, steady, trust
 from reference_model.released.checkpoint import file_digest, state_digest
-from reference_model.training import carrier, seer_training
+from reference_model.training import carrier, follower_training, seer_training
 from reference_model.training.carrier import CarrierRequest, build_carrier, main, parsed, train_carrier
 from reference_model.training.carrier_data import ClipFiles, TrueClip, read_clip
 from reference_model.training.follower_training import (
@@ -21,7 +21,6 @@ from reference_model.training.follower_training import (
     Lesson,
     errors,
     follower_recipe,
-    tracks_of,
     train_follower,
 )
 from reference_model.training.monitor import Silent, read_metrics
@@ -29,6 +28,7 @@ from reference_model.training.randomness import generator
 from reference_model.training.seer_training import augmented, embedding_loss, iou, seer_recipe, subject_loss
 from reference_model.training.small_training import SmallRecipe
 from reference_model.training.stop import TrainingStoppedError
+from reference_model.training.tracks import found_tracks, joined, measured_tracks, tracks_of
 from reference_model.training.trainer import MiniWorldClips, spec_of_slot
 
 HALF = 21
@@ -273,7 +273,68 @@ def walk(count=6, half=HALF, bend=0.0):
                 held=k == count - 1,
             )
         )  # fmt: skip
-    return type(clips[0])(*(torch.cat(parts) for parts in zip(*clips, strict=True)))
+    return joined(clips)
+
+
+class Finder:
+    """A carrier that finds masks of one's own; ``asked`` are the frames in which it looked for them."""
+
+    def __init__(self, *masks):
+        self.masks, self.seer, self.asked = masks, torch.nn.Linear(1, 1), []
+
+    def subjects(self, frames, poses, focal):
+        self.asked.append(frames)
+        size = (len(self.masks), len(frames), *frames.shape[2:])
+        return torch.stack(self.masks) if self.masks else torch.zeros(size), torch.zeros(size[1:])
+
+
+def test_who_is_found_is_measured_on_what_was_found(files):
+    clip = read_clip(files.folder / "train-00000.npz")
+    true = torch.from_numpy(clip.labels[:HALF] == 1).float()
+    whole = tracks_of(clip, held=False)
+    half_of_it, elsewhere = true.clone(), true.roll(30, 2)
+    half_of_it[:, ::2] = 0
+    finder = Finder(elsewhere, true)
+    found = found_tracks(finder, clip, held=True)
+    assert torch.equal(finder.asked[0], torch.from_numpy(clip.frames[:HALF]).permute(0, 3, 1, 2).float() / 127.5 - 1)
+    assert found.found.tolist() == [True] and found.held.tolist() == [True]
+    for name in ("place", "shape"):
+        a, b = getattr(found, name)[0], getattr(whole, name)[0]
+        assert torch.equal(a[:HALF].nan_to_num(-1), b[:HALF].nan_to_num(-1))
+        assert a[HALF:].isnan().all()
+    assert torch.equal(found.true[0], whole.true[0]) and torch.equal(found.in_view[0], whole.in_view[0])
+    assert torch.equal(found.weight[0, HALF:], torch.zeros(HALF))
+    assert torch.equal(found.weight[0, :HALF], steady(moments(true), trust(moments(true))))
+    assert len(found_tracks(Finder(half_of_it[:, :0].new_zeros(true.shape), elsewhere), clip, held=True).held) == 0
+    assert len(found_tracks(Finder(), clip, held=False).held) == 0
+
+
+def test_tracks_are_measured_once_and_again_for_another_seer(files, tmp_path, monkeypatch):
+    clips = [read_clip(path) for path in (*files.held_out(), files.training()[0])]
+    finder = Finder(torch.from_numpy(clips[0].labels[:HALF] == 1).float())
+    first = measured_tracks(files, finder, tmp_path)
+    subjects = sum(len(read_clip(path).box3d) for path in (*files.training(), *files.held_out()))
+    assert int((~first.found).sum()) == subjects
+    assert len(finder.asked) == 3  # both that are held out, and the first of two to learn from
+    assert first.held[first.found].any()
+    again = measured_tracks(files, finder, tmp_path)
+    assert len(finder.asked) == 3
+    assert all(torch.equal(a.nan_to_num(-1), b.nan_to_num(-1)) for a, b in zip(first, again, strict=True))
+    (tmp_path / "tracks.npz").write_bytes(b"PK half a file")
+    other = measured_tracks(files, Finder(), tmp_path)
+    assert len(other.found) == subjects and not other.found.any()
+
+
+def test_who_was_found_is_learned_from_more_often(monkeypatch):
+    tracks = walk()
+    found = torch.arange(6) < 2
+    batches, rows = Batches(tracks._replace(found=found)), []
+    monkeypatch.setattr(batches, "augmented", lambda some, draw: rows.append(some) or Batches.plain(batches, some))
+    follower = Follower()
+    for step in range(40):
+        follower_training._loss(follower, batches, torch.arange(6), 100, 0, step)
+    share = torch.bincount(torch.cat(rows), minlength=6) / 4000
+    assert share.tolist() == pytest.approx([1 / 3.4] * 2 + [0.35 / 3.4] * 4, abs=0.02)
 
 
 def test_measured_places_are_true_ones_to_half_a_pixel():
@@ -332,6 +393,7 @@ def test_a_follower_learns_what_is_no_straight_walk(tmp_path):
         steps=80, batch=16, learning_rate=5e-3, betas=(0.9, 0.999), ema=0.9, warmup=5, log_every=10, checkpoint_every=80
     )  # fmt: skip
     worth = train_follower(net, tracks, {"data": "walks"}, tmp_path, recipe, 0)
+    assert set(worth) == {"place", "scale", "straight_place", "straight_scale"}
     rows = read_metrics(tmp_path)
     assert rows[-1]["loss"] < 0.4 * rows[0]["loss"]
     assert worth["place"] < 0.3 * worth["straight_place"]
