@@ -8,14 +8,16 @@ What stands between a mark and `END` is replaced; a test holds documents and ent
     <!-- results on DATA: ... -->                      entries on that data alone (`Entry.data_name`)
     <!-- results of psnr ssim on DATA: ... -->         these metrics
     <!-- differences of psnr from ENTRY on DATA: ... -->  each other model less that one, with paired tests
+    <!-- seeds of psnr on DATA: ... -->                entries that were trained more than once, one beside the other
 
-Worlds have boards of their own, so a document that shows several has a mark for each.
+Worlds have boards of their own, so a document that shows several has a mark for each. An entry named ``NAME-seedN`` is
+NAME trained again: it stands among ``seeds``, and among the differences from an entry of the same seed, nowhere else.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hmbench.errors import UserError, did_you_mean
@@ -29,7 +31,7 @@ BEGIN = "<!-- results: python -m leaderboard documents -->"
 END = "<!-- results end -->"
 COMMAND = ": python -m leaderboard documents -->"
 MARK = re.compile(
-    r"<!-- (?P<kind>results|differences)(?: of (?P<metrics>\w+(?: \w+)*?))?(?: from (?P<reference>[\w.-]+))?"
+    r"<!-- (?P<kind>results|differences|seeds)(?: of (?P<metrics>\w+(?: \w+)*?))?(?: from (?P<reference>[\w.-]+))?"
     rf"(?: on (?P<data>[\w.-]+))?{re.escape(COMMAND)}(?P<old>.*?){re.escape(END)}",
     re.S,
 )
@@ -61,24 +63,37 @@ def results_table(entries: Sequence[Entry], metrics: Sequence[str] = tuple(COLUM
         metrics: Columns; the first one orders, ties are ordered by PSNR.
     """
     entries, others = newest_board(entries, metrics)
-    columns = {name: COLUMNS.get(name, (name, DIGITS)) for name in metrics}
-    lines = ["| model | " + " | ".join(heading for heading, _ in columns.values()) + " |"]
-    lines.append("|---|" + "---|" * len(columns))
+    columns = _columns(metrics)
+    lines = _head(columns)
     for name, line in GROUPS.items():
         group = sorted((e for e in entries if _group(e) == name), key=lambda entry: _order(entry, metrics[0]))
         if group:
             lines.append(f"| *{line}* |" + " |" * len(columns))
-            lines += [
-                "| " + " | ".join([f"`{e.name}`", *(_cell(e, m, d) for m, (_, d) in columns.items())]) + " |"
-                for e in group
-            ]
-    clips = sorted({(len(e.samples), e.data_revision) for e in entries})
-    told = "; ".join(f"{count} clips of revision `{revision}`" for count, revision in clips)
-    lines += ["", f"{told}. Brackets: 95 % intervals over scenes."]
+            lines += [_row(entry, columns) for entry in group]
+    lines += ["", _clips(entries)]
     if others:
         names = ", ".join(f"`{e.name}`" for e in others)
         lines += ["", f"Scored by other versions of the metrics, or on other clips, and not to be compared: {names}."]
     return "\n".join(lines)
+
+
+def seeds_table(entries: Sequence[Entry], metrics: Sequence[str] = tuple(COLUMNS)) -> str:
+    """A Markdown table of the entries that were trained more than once, in order of name and seed.
+
+    Args:
+        entries: Of any boards, further seeds among them.
+        metrics: Columns.
+
+    Raises:
+        UserError: If nothing was trained more than once.
+    """
+    entries = newest_board(entries, metrics)[0]
+    further = {_trained(entry.name)[0] for entry in entries if _trained(entry.name)[1]}
+    shown = sorted((e for e in entries if _trained(e.name)[0] in further), key=lambda entry: _trained(entry.name))
+    if not shown:
+        raise UserError("A document asks for seeds, and no entry is named NAME-seedN.", "Name the second one so.")
+    columns = _columns(metrics)
+    return "\n".join([*_head(columns), *(_row(entry, columns) for entry in shown), "", _clips(shown)])
 
 
 def newest_board(entries: Sequence[Entry], metrics: Sequence[str] = tuple(COLUMNS)) -> tuple[list[Entry], list[Entry]]:
@@ -131,12 +146,16 @@ def _block(found: re.Match[str], entries: Sequence[Entry]) -> str:
     known = {name for entry in entries for name in entry.metrics}
     if unknown := [name for name in metrics if found["metrics"] and name not in known]:
         raise UserError(f"No entry has the metric {unknown[0]}.", did_you_mean(unknown[0], sorted(known)))
-    if found["kind"] == "results":
-        table = results_table(entries, metrics)
+    if found["kind"] == "seeds":
+        table = seeds_table(entries, metrics)
+    elif found["kind"] == "results":
+        table = results_table([entry for entry in entries if not _trained(entry.name)[1]], metrics)
     else:
         if len(metrics) != 1 or found["reference"] is None:
             raise UserError(f"{_opening(found)} names no metric and entry.", "Write: differences of METRIC from ENTRY.")
-        models = [entry for entry in newest_board(entries, metrics)[0] if _group(entry) == "models"]
+        seed = _trained(found["reference"])[1]
+        board = newest_board([entry for entry in entries if _trained(entry.name)[1] == seed], metrics)[0]
+        models = [entry for entry in board if _group(entry) == "models"]
         digits = COLUMNS.get(metrics[0], ("", DIGITS))[1]
         table = differences_table(models, metrics[0], found["reference"], digits=digits)
     return f"{_opening(found)}\n{table}\n{END}"
@@ -144,6 +163,33 @@ def _block(found: re.Match[str], entries: Sequence[Entry]) -> str:
 
 def _opening(found: re.Match[str]) -> str:
     return found[0][: found.start("old") - found.start()]
+
+
+def _trained(name: str) -> tuple[str, int]:
+    """An entry's name without its training's seed, and that seed: 0 unless the name ends in ``-seedN``."""
+    model, _, seed = name.rpartition("-seed")
+    return (model, int(seed)) if model and seed.isascii() and seed.isdigit() else (name, 0)
+
+
+def _columns(metrics: Sequence[str]) -> dict[str, tuple[str, int]]:
+    return {name: COLUMNS.get(name, (name, DIGITS)) for name in metrics}
+
+
+def _head(columns: Mapping[str, tuple[str, int]]) -> list[str]:
+    return [
+        "| model | " + " | ".join(heading for heading, _ in columns.values()) + " |",
+        "|---|" + "---|" * len(columns),
+    ]
+
+
+def _row(entry: Entry, columns: Mapping[str, tuple[str, int]]) -> str:
+    return "| " + " | ".join([f"`{entry.name}`", *(_cell(entry, m, d) for m, (_, d) in columns.items())]) + " |"
+
+
+def _clips(entries: Sequence[Entry]) -> str:
+    clips = sorted({(len(e.samples), e.data_revision) for e in entries})
+    told = "; ".join(f"{count} clips of revision `{revision}`" for count, revision in clips)
+    return f"{told}. Brackets: 95 % intervals over scenes."
 
 
 def _group(entry: Entry) -> str:

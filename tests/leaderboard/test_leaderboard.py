@@ -545,6 +545,31 @@ def test_documents_tell_paired_differences(tmp_path) -> None:
             rendered(mark.replace("from near", wrong).replace("  ", " "), moved)
 
 
+def test_what_was_trained_again_stands_among_seeds(tmp_path) -> None:
+    fill(tmp_path)
+    entries = [e for e in read_entries(tmp_path / "results") if e.data_revision == "rev1"]
+    named = {e.name: e for e in entries}
+    again = [
+        replace(named[old], name=new)
+        for old, new in {"bad": "good-seed2", "near": "good-seed1", "good": "near-seed1", "oracle": "seed3"}.items()
+    ]
+    mark = "<!-- {} on mini-v1: python -m leaderboard documents -->\n<!-- results end -->\n"
+
+    def names(wanted: str, given=(*again, *entries)) -> list[str]:
+        return re.findall(r"^\| `([\w-]+)` \|", rendered(mark.format(wanted), list(given)), re.M)
+
+    assert names("results of psnr") == ["good", "near", "bad", "oracle", "seed3"]  # a name that only ends like one
+    assert names("seeds of lpips") == ["good", "good-seed1", "good-seed2", "near", "near-seed1"]
+    assert names("differences of psnr from good") == names("differences of psnr from good", entries) == ["near", "bad"]
+    assert names("differences of psnr from near-seed1") == ["good-seed1"]
+    text = rendered(mark.format("seeds of psnr"), [*again, *entries])
+    near, cell = named["near"].means["psnr"], re.escape("`good-seed1` | ")
+    assert re.search(rf"{cell}{near.mean:.2f} \[{near.low:.2f}, {near.high:.2f}\] \|\n", text)
+    assert text == rendered(text, [*again, *entries]) and "22 clips of revision `rev1`" in text
+    with pytest.raises(UserError, match="asks for seeds, and no entry is named NAME-seedN"):
+        names("seeds of psnr", entries)
+
+
 def test_entries_sampled_in_another_way_are_told_apart(tmp_path):
     for name in ("exact", "tiled"):
         accept(make_run(tmp_path / name), name=name, results=tmp_path / "results")
