@@ -1,6 +1,7 @@
 """Trains a `Carrier`: draws clips, trains the `Seer`, measures what it finds, trains the `Follower`, saves all.
 
-What is done is skipped; a killed run goes on from its newest checkpoint and ends with the same weights.
+What is done is skipped; a killed run goes on from its newest checkpoint and ends with the same weights. Clips are kept
+one by one; measures of the clips, which take some minutes, only as a whole.
 
 Usage: ``python -m reference_model.training.carrier --out runs/carrier --worlds mini,mini-easy --clips 1300
 --seer-steps 9000 --follower-steps 6000 [--seed 0] [--data FOLDER]``
@@ -21,7 +22,6 @@ import torch
 
 from reference_model.carrying.carrier import Carrier
 from reference_model.released.checkpoint import file_digest
-from reference_model.sampling.carriers import NAME
 from reference_model.training.carrier_data import ClipFiles
 from reference_model.training.disk import StorageError, read_record, replacing_folder, write_atomically
 from reference_model.training.export import DIGESTS
@@ -31,7 +31,7 @@ from reference_model.training.request import differences
 from reference_model.training.seer_training import seer_recipe, train_seer
 from reference_model.training.small_training import SmallRecipe
 from reference_model.training.stop import TrainingStoppedError
-from reference_model.training.tracks import FOUND_EVERY, measured_tracks
+from reference_model.training.tracks import FOUND_EVERY, Tracks, measured_tracks
 
 REQUEST = "train.json"
 """What was asked, in the run's folder."""
@@ -56,7 +56,7 @@ class CarrierRequest:
 
     def record(self) -> dict[str, Any]:
         """The request as plain values, the command left out."""
-        steps = {"seer_steps": self.seer.steps, "follower_steps": self.follower.steps}
+        steps = {"seer_steps": self.seer.steps, "follower_steps": self.follower.steps, "found_every": FOUND_EVERY}
         return {**self.files.made_of(), **steps, "seed": self.seed}
 
 
@@ -83,7 +83,7 @@ def train_carrier(request: CarrierRequest, listener: Listener | None = None) -> 
     )  # fmt: skip
     with replacing_folder(folder) as part:
         carrier.save_pretrained(part)
-        (part / "README.md").write_text(card(request, carrier, {**seen, **followed}), encoding="utf-8")
+        (part / "README.md").write_text(card(request, carrier, {**seen, **followed}, tracks), encoding="utf-8")
         files = sorted(part.rglob("*.safetensors"))
         write_atomically(part / DIGESTS, {str(file.relative_to(part)): file_digest(file) for file in files})
     return folder
@@ -97,12 +97,13 @@ def build_carrier(seed: int) -> Carrier:
     return carrier
 
 
-def card(request: CarrierRequest, carrier: Carrier, worth: dict[str, float]) -> str:
+def card(request: CarrierRequest, carrier: Carrier, worth: dict[str, float], tracks: Tracks) -> str:
     """The card as Markdown."""
     files, seer, follower = request.files, request.seer, request.follower
+    learned = [int((~tracks.held & of).sum()) for of in (~tracks.found, tracks.found)]
     sizes = [sum(weight.numel() for weight in part.parameters()) for part in (carrier.seer, carrier.follower)]
     lines = [
-        f"# {NAME}",
+        "# carrier",
         "",
         "Carries remembered pictures into new frames: finds subjects (the seer) and follows them (the follower).",
         "",
@@ -115,26 +116,29 @@ def card(request: CarrierRequest, carrier: Carrier, worth: dict[str, float]) -> 
         f"| seer | {sizes[0]} parameters, {seer.steps} steps of {seer.batch} clips "
         f"({seer.steps * seer.batch} samples) |",
         f"| follower | {sizes[1]} parameters, {follower.steps} steps of {follower.batch} subjects "
-        f"({follower.steps * follower.batch} samples); one training clip in {FOUND_EVERY} also as the seer finds its "
-        "subjects |",
+        f"({follower.steps * follower.batch} samples) |",
+        f"| who is followed | {learned[0]} subjects on true masks, {learned[1]} as the seer finds them in one clip of "
+        f"{FOUND_EVERY} |",
         f"| device | CPU ({platform.machine()}), {torch.get_num_threads()} thread(s) |",
         f"| torch | {torch.__version__} |",
         f"| pixels of subjects | {_told(worth, 'iou', 'intersection over union')} |",
-        f"| place, true masks | {_beside_an_even_walk(worth, 'place', 'body heights')} |",
-        f"| place, masks that the seer found | {_beside_an_even_walk(worth, 'found_place', 'body heights')} |",
-        f"| log of scale, true masks | {_beside_an_even_walk(worth, 'scale', 'absolute error')} |",
-        f"| log of scale, masks that the seer found | {_beside_an_even_walk(worth, 'found_scale', 'absolute error')} |",
+        f"| place, true masks | {_walked(worth, '', 'place', 'body heights')} |",
+        f"| place, the seer's masks | {_walked(worth, 'found_', 'place', 'body heights')} |",
+        f"| log of scale, true masks | {_walked(worth, '', 'scale', 'absolute error')} |",
+        f"| log of scale, the seer's masks | {_walked(worth, 'found_', 'scale', 'absolute error')} |",
         "",
-        "The last five rows are of held-out clips. Places and scales are measured where a subject is in view of the "
-        f"target. Digests of the weights stand in `{DIGESTS}`.",
+        f"The last five rows are of held-out clips. Places and scales are measured where a subject is in view of the "
+        f"target: {worth.get('subjects', 0):.0f} subjects on true masks, and the {worth.get('found_subjects', 0):.0f} "
+        f"that the seer found of them on its own. Digests of the weights stand in `{DIGESTS}`.",
         "",
     ]
     return "\n".join(lines)
 
 
-def _beside_an_even_walk(worth: dict[str, float], name: str, unit: str) -> str:
-    straight = name.replace("place", "straight_place").replace("scale", "straight_scale")
-    return f"{_told(worth, name, unit)}; an even walk: {_told(worth, straight, unit)}"
+def _walked(worth: dict[str, float], masks: str, part: str, unit: str) -> str:
+    found = _told(worth, masks + part, unit)
+    straight = f"{masks}straight_{part}"
+    return f"{found}; an even walk: {_told(worth, straight, unit)}" if straight in worth else found
 
 
 def _told(worth: dict[str, float], name: str, unit: str) -> str:
@@ -151,7 +155,7 @@ def _remember(request: CarrierRequest) -> None:
     if path.is_file():
         found = read_record(path)
         found.pop("command", None)
-        if wrong := differences(found, asked):
+        if wrong := differences({**dict.fromkeys(asked), **found}, asked):  # what it does not say, it did not do
             raise TrainingStoppedError(
                 f"{request.out} holds a run that was asked for differently ({'; '.join(wrong)}).",
                 f"Give another --out, or the settings that stand in {path}.",

@@ -13,6 +13,7 @@ import torch
 from torch import Generator, Tensor
 
 from reference_model.carrying.following import BODY, Follower, Known, latent_times, pooled
+from reference_model.released.checkpoint import tensors_digest
 from reference_model.training.monitor import Listener
 from reference_model.training.randomness import generator
 from reference_model.training.small_training import SmallRecipe, SmallRun, train_small
@@ -64,8 +65,8 @@ def train_follower(
 
     Returns:
         Of held-out clips on true masks ``place`` and ``scale`` (`errors`), and ``straight_place`` and
-        ``straight_scale`` of an even walk; the same with ``found_`` before it on masks that the seer found. What no
-        held-out clip has is left out.
+        ``straight_scale`` of an even walk, for ``subjects`` subjects; the same with ``found_`` before it for those that
+        the seer found, on its masks. What no held-out clip has is left out.
 
     Raises:
         TrainingStoppedError: If `out` holds another run, there is nobody to follow, the loss is no number, or the disk
@@ -84,7 +85,7 @@ def train_follower(
     run = SmallRun(
         folder=out,
         recipe=recipe,
-        made_of={**made_of, "found": int(tracks.found.sum()), "seed": seed},
+        made_of={**made_of, "tracks": tensors_digest(tracks._asdict())[:16], "seed": seed},
         loss=partial(_loss, follower, batches, learned, recipe.batch, seed),
         measure=lambda: {**_measured(follower, batches, held), **straight},
     )
@@ -150,17 +151,17 @@ class Batches:
         return Lesson(known, self.true[rows], self.camera[rows])
 
     def _noisy(self, rows: Tensor, draw: Generator) -> Tensor:
-        """Places, nearer or farther and aside by a little: in each frame, all of a subject's alike, and in waves."""
+        """Places, nearer or farther and aside by a little: in each frame, all of a subject's alike, and by a drift."""
         place, stand = self.tracks.place[rows], self.tracks.camera[rows][..., 3]
         count, frames = place.shape[:2]
         rough = torch.rand(count, 1, 1, generator=draw) * 0.03
         depth = 1 + torch.randn(count, frames, 1, generator=draw) * rough
         depth = depth + torch.randn(count, 1, 1, generator=draw) * 0.03
-        depth = depth + 0.06 * _drift(count, frames, 1, draw)
+        depth = depth + _drift((count, frames, 1), 0.06, 0.015, draw)
         aside = torch.rand(count, 1, 1, generator=draw) * 0.004
         ray = place - stand
         way = ray.norm(dim=-1, keepdim=True)
-        off = torch.randn(count, frames, 3, generator=draw) * aside + 0.012 * _drift(count, frames, 3, draw)
+        off = torch.randn(count, frames, 3, generator=draw) * aside + _drift((count, frames, 3), 0.012, 0.006, draw)
         moved: Tensor = stand + ray * depth + way * off
         return moved
 
@@ -195,7 +196,7 @@ def _measured(follower: Follower, batches: Batches, held: dict[str, Tensor]) -> 
     for name, rows in held.items():
         lesson = batches.plain(rows)
         place, scale = errors(follower(lesson.known), lesson, batches.asked(rows))
-        found |= {f"{name}place": float(place), f"{name}scale": float(scale)}
+        found |= {f"{name}subjects": len(rows), f"{name}place": float(place), f"{name}scale": float(scale)}
     return found
 
 
@@ -214,12 +215,20 @@ def _seen(points: Tensor, camera: Tensor) -> tuple[Tensor, Tensor]:
     return across, depth
 
 
-def _drift(count: int, frames: int, channels: int, draw: Generator) -> Tensor:
-    """What changes evenly over a clip, by about 1 to each end, plus a slow wave, ``[count, frames, channels]``."""
+def _drift(size: tuple[int, int, int], even: float, wave: float, draw: Generator) -> Tensor:
+    """What is off more and more towards both ends of a clip, plus a slow wave, ``[B, T, channels]``.
+
+    Args:
+        size: B, T, channels.
+        even: Deviation at the ends, 0 in the middle: where the context ends, which alone is measured.
+        wave: Deviation of the wave's height.
+        draw: Random numbers.
+    """
+    count, frames, channels = size
     time = torch.linspace(-1, 1, frames)[None, :, None]
-    steady, wave = torch.randn(2, count, 1, channels, generator=draw)
+    slope, height = torch.randn(2, count, 1, channels, generator=draw)
     begin, speed = torch.rand(2, count, 1, 1, generator=draw)
-    drift: Tensor = steady * time + 0.25 * wave * torch.sin(6.28 * begin + 12 * speed * time)
+    drift: Tensor = even * slope * time + wave * height * torch.sin(6.28 * begin + 12 * speed * time)
     return drift
 
 

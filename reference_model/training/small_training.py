@@ -179,7 +179,8 @@ def _resume(
     if newest is None:
         return 0
     state = read_state(newest)
-    if wrong := differences(state["made_of"], _record(run)):
+    asked = _record(run)
+    if wrong := differences({**dict.fromkeys(asked), **state["made_of"]}, asked):  # what it does not say, it did not do
         raise TrainingStoppedError(
             f"{run.folder} holds a run that was asked for differently ({'; '.join(wrong)}).",
             "Give another --out, or the same settings.",

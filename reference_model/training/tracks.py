@@ -26,7 +26,10 @@ from reference_model.training.disk import replacing
 from reference_model.training.monitor import Listener, Silent
 
 FOUND_EVERY = 3
-"""One training clip in so many is also measured as the seer finds its subjects; all that are held out are."""
+"""One training clip in so many is also measured as the seer finds its subjects; all that are held out are.
+
+The seer has seen these training clips, so it finds a little more in them than in others.
+"""
 LEAST_PIXELS = 200
 """True pixels in the context from which on a subject is looked for among those that are found."""
 LEAST_OVERLAP = 0.5
@@ -39,7 +42,7 @@ class Tracks(NamedTuple):
     place: Tensor
     """Measured, NaN where unseen, ``[K, T, 3]``."""
     weight: Tensor
-    """`trust`, ``[K, T]``."""
+    """`trust`, made `steady` where the seer found them, ``[K, T]``."""
     shape: Tensor
     """As `Known.shape`, ``[K, T, 2]``."""
     true: Tensor

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -153,11 +154,44 @@ def test_what_is_saved(files, whole):
     assert not torch.equal(start["follower.leave.weight"], end["follower.leave.weight"])
 
 
+def test_the_card_tells_who_was_found():
+    parts = [("", 12, 0.2, 0.3), ("found_", 7, 0.4, 0.5)]
+    worth = {"iou": 0.5}
+    for name, count, place, straight in parts:
+        worth |= {f"{name}subjects": count, f"{name}place": place, f"{name}straight_place": straight}
+    tracks = walk()
+    text = carrier.card(
+        parsed(["--out", "c"]), build_carrier(0), worth, tracks._replace(found=torch.arange(6) == 1)
+    )  # fmt: skip
+    assert "| who is followed | 4 subjects on true masks, 1 as the seer finds them in one clip of 3 |" in text
+    assert "| place, true masks | 0.2000 (body heights); an even walk: 0.3000 (body heights) |" in text
+    assert "| place, the seer's masks | 0.4000 (body heights); an even walk: 0.5000 (body heights) |" in text
+    assert "| log of scale, the seer's masks | not measured, no held-out clip tells |" in text
+    assert "12 subjects on true masks, and the 7 that the seer found" in text
+
+
 def test_a_finished_run_is_skipped_and_another_request_refused(files, whole, monkeypatch):
     monkeypatch.setattr(carrier, "train_seer", None)  # nothing is trained
     assert train_carrier(asked(whole.parent, files)) == whole
     with pytest.raises(TrainingStoppedError, match=r"asked for differently \(seed 0, now 1\)"):
         train_carrier(asked(whole.parent, files, seed=1))
+
+
+def test_what_an_older_version_began_is_not_taken_for_this(files, whole, tmp_path):
+    shutil.copytree(whole.parent, tmp_path / "older")
+    out = tmp_path / "older"
+    shutil.rmtree(out / "carrier")
+    record = next((out / "follower" / "checkpoints").glob("*/complete.json"))
+    content = json.loads(record.read_text())
+    del content["made_of"]["tracks"]
+    record.write_text(json.dumps(content))
+    with pytest.raises(TrainingStoppedError, match=r"follower holds a run .*\(tracks none, now "):
+        train_carrier(asked(out, files))
+    content = json.loads((out / "train.json").read_text())
+    del content["found_every"]
+    (out / "train.json").write_text(json.dumps(content))
+    with pytest.raises(TrainingStoppedError, match=r"older holds a run .*\(found_every none, now 3\)"):
+        train_carrier(asked(out, files))
 
 
 @pytest.mark.parametrize(
@@ -277,41 +311,75 @@ def walk(count=6, half=HALF, bend=0.0):
 
 
 class Finder:
-    """A carrier that finds masks of one's own; ``asked`` are the frames in which it looked for them."""
+    """A carrier that finds masks of one's own; ``asked`` is where it looked for them."""
 
     def __init__(self, *masks):
         self.masks, self.seer, self.asked = masks, torch.nn.Linear(1, 1), []
 
     def subjects(self, frames, poses, focal):
-        self.asked.append(frames)
+        self.asked.append((frames, poses, focal))
         size = (len(self.masks), len(frames), *frames.shape[2:])
         return torch.stack(self.masks) if self.masks else torch.zeros(size), torch.zeros(size[1:])
 
 
-def test_who_is_found_is_measured_on_what_was_found(files):
-    clip = read_clip(files.folder / "train-00000.npz")
-    true = torch.from_numpy(clip.labels[:HALF] == 1).float()
-    whole = tracks_of(clip, held=False)
-    half_of_it, elsewhere = true.clone(), true.roll(30, 2)
-    half_of_it[:, ::2] = 0
-    finder = Finder(elsewhere, true)
-    found = found_tracks(finder, clip, held=True)
-    assert torch.equal(finder.asked[0], torch.from_numpy(clip.frames[:HALF]).permute(0, 3, 1, 2).float() / 127.5 - 1)
-    assert found.found.tolist() == [True] and found.held.tolist() == [True]
+def two_bars():
+    """A clip of two subjects, the first far smaller, before a camera that turns and comes nearer."""
+    time = np.arange(2 * HALF)
+    turn = 0.3 - 0.01 * time
+    poses = np.tile(np.eye(4), (len(time), 1, 1))
+    poses[:, 0, 0], poses[:, 2, 2] = np.cos(turn), np.cos(turn)
+    poses[:, 0, 2], poses[:, 2, 0] = np.sin(turn), -np.sin(turn)
+    poses[:, 2, 3] = 0.02 * time
+    labels = np.zeros((len(time), 64, 112), np.uint8)
+    for t in time:
+        labels[t, 30:36, 10 + t // 4 : 12 + t // 4] = 1
+        labels[t, 12 : 50 - t // 8, 60 + t // 2 : 70 + t // 2] = 2
+    box = np.array([[0.5, 0, 9, 0.5, 0.4, 1.6], [1.0, 0.2, 5, 0.6, 0.5, 1.9]])[:, None].repeat(len(time), 1)
+    area = np.stack([(labels == k).sum((1, 2)) for k in (1, 2)]).astype(float)
+    frames = np.random.default_rng(0).integers(0, 255, (*labels.shape, 3), dtype=np.uint8)
+    return TrueClip(frames, labels, poses, np.float64(90), box, area, area)
+
+
+def test_who_is_found_is_measured_on_what_was_found():
+    clip = two_bars()
+    small, large = (torch.from_numpy(clip.labels[:HALF] == k).float() for k in (1, 2))
+    finder = Finder(small.roll(30, 2), large, small)
+    found, whole = found_tracks(finder, clip, held=True), tracks_of(clip, held=False)
+    frames, poses, focal = finder.asked[0]
+    assert torch.equal(frames, torch.from_numpy(clip.frames[:HALF]).permute(0, 3, 1, 2).float() / 127.5 - 1)
+    relative = np.linalg.inv(clip.poses[HALF]) @ clip.poses[:HALF]
+    assert np.allclose(poses.numpy(), relative[:, :3], atol=1e-6) and focal == 90
+    # 252 true pixels of the first are looked for, and both are found
+    assert found.found.tolist() == [True, True] and found.held.tolist() == [True, True]
     for name in ("place", "shape"):
-        a, b = getattr(found, name)[0], getattr(whole, name)[0]
-        assert torch.equal(a[:HALF].nan_to_num(-1), b[:HALF].nan_to_num(-1))
-        assert a[HALF:].isnan().all()
-    assert torch.equal(found.true[0], whole.true[0]) and torch.equal(found.in_view[0], whole.in_view[0])
-    assert torch.equal(found.weight[0, HALF:], torch.zeros(HALF))
-    assert torch.equal(found.weight[0, :HALF], steady(moments(true), trust(moments(true))))
-    assert len(found_tracks(Finder(half_of_it[:, :0].new_zeros(true.shape), elsewhere), clip, held=True).held) == 0
+        a, b = getattr(found, name), getattr(whole, name)
+        assert torch.equal(a[:, :HALF].nan_to_num(-1), b[:, :HALF].nan_to_num(-1))
+        assert a[:, HALF:].isnan().all()
+    for name in ("true", "camera", "in_view"):
+        assert torch.equal(getattr(found, name), getattr(whole, name))
+    assert torch.equal(found.weight[:, HALF:], torch.zeros(2, HALF))
+    for k, mask in enumerate((small, large)):
+        assert torch.equal(found.weight[k, :HALF], steady(moments(mask), trust(moments(mask))))
+
+
+def test_who_is_found_too_little_or_hardly_seen_is_left_out():
+    clip = two_bars()
+    large = torch.from_numpy(clip.labels[:HALF] == 2).float()
+    more, less = large.clone(), large.clone()
+    more[: HALF // 2], less[: HALF // 2 + 2] = 0, 0  # of 21 frames 11 are left, and 9
+    second = found_tracks(Finder(more), clip, held=False)
+    assert torch.equal(second.true, tracks_of(clip, held=False).true[1:])
+    assert len(found_tracks(Finder(less), clip, held=False).held) == 0
     assert len(found_tracks(Finder(), clip, held=False).held) == 0
+    small = torch.from_numpy(clip.labels[:HALF] == 1)
+    assert len(found_tracks(Finder(small.float()), clip, held=False).held) == 1
+    clip.labels[:HALF][small.numpy() & (np.arange(HALF) < 5)[:, None, None]] = 0  # 192 pixels are left
+    assert len(found_tracks(Finder(torch.from_numpy(clip.labels[:HALF] == 1).float()), clip, held=False).held) == 0
 
 
-def test_tracks_are_measured_once_and_again_for_another_seer(files, tmp_path, monkeypatch):
-    clips = [read_clip(path) for path in (*files.held_out(), files.training()[0])]
-    finder = Finder(torch.from_numpy(clips[0].labels[:HALF] == 1).float())
+def test_tracks_are_measured_once_and_again_for_another_seer(files, tmp_path):
+    clip = read_clip(files.held_out()[0])
+    finder = Finder(torch.from_numpy(clip.labels[:HALF] == 1).float())
     first = measured_tracks(files, finder, tmp_path)
     subjects = sum(len(read_clip(path).box3d) for path in (*files.training(), *files.held_out()))
     assert int((~first.found).sum()) == subjects
@@ -320,9 +388,25 @@ def test_tracks_are_measured_once_and_again_for_another_seer(files, tmp_path, mo
     again = measured_tracks(files, finder, tmp_path)
     assert len(finder.asked) == 3
     assert all(torch.equal(a.nan_to_num(-1), b.nan_to_num(-1)) for a, b in zip(first, again, strict=True))
-    (tmp_path / "tracks.npz").write_bytes(b"PK half a file")
+    with np.load(tmp_path / "tracks.npz") as stored:  # as of an older version
+        np.savez(tmp_path / "tracks.npz", **{name: stored[name] for name in stored.files if name != "found"})
     other = measured_tracks(files, Finder(), tmp_path)
     assert len(other.found) == subjects and not other.found.any()
+
+
+def test_what_noise_does_to_places():
+    batches = Batches(walk())
+    rows = torch.arange(5).repeat(400)
+    noisy, stand = batches._noisy(rows, generator(0, "noise")), batches.tracks.camera[rows][..., 3]
+    ray = batches.tracks.place[rows] - stand
+    way = ray.norm(dim=-1)
+    along = ((noisy - stand) * ray).sum(-1) / way.square() - 1
+    aside = ((noisy - stand)[..., 1] - ray[..., 1]) / way  # up and down no ray goes
+    # rays: each frame's own, a clip's own, a drift of even change, a wave of half its height's square
+    for time, even in ((0, 0.06), (HALF // 2, 0.06 * 20 / 41)):
+        own = (0.03**2 / 3) + 0.03**2 + even**2 + 0.015**2 / 2
+        assert float(along[:, time].std()) == pytest.approx(own**0.5, rel=0.15)
+    assert float(aside[:, 0].std()) == pytest.approx((0.004**2 / 3 + 0.012**2 + 0.006**2 / 2) ** 0.5, rel=0.15)
 
 
 def test_who_was_found_is_learned_from_more_often(monkeypatch):
@@ -393,7 +477,7 @@ def test_a_follower_learns_what_is_no_straight_walk(tmp_path):
         steps=80, batch=16, learning_rate=5e-3, betas=(0.9, 0.999), ema=0.9, warmup=5, log_every=10, checkpoint_every=80
     )  # fmt: skip
     worth = train_follower(net, tracks, {"data": "walks"}, tmp_path, recipe, 0)
-    assert set(worth) == {"place", "scale", "straight_place", "straight_scale"}
+    assert set(worth) == {"subjects", "place", "scale", "straight_place", "straight_scale"}
     rows = read_metrics(tmp_path)
     assert rows[-1]["loss"] < 0.4 * rows[0]["loss"]
     assert worth["place"] < 0.3 * worth["straight_place"]
