@@ -3,8 +3,8 @@
 What is done is skipped; a killed run goes on from its newest checkpoint and ends with the same weights. Clips are kept
 one by one; measures of the clips, which take some minutes, only as a whole.
 
-Usage: ``python -m reference_model.training.carrier --out runs/carrier --worlds mini,mini-easy --clips 1300
---seer-steps 9000 --follower-steps 6000 [--seed 0] [--data FOLDER]``
+Usage: ``python -m reference_model.training.carrier --out runs/carrier --worlds mini,mini-easy --clips 900
+--seer-steps 5500 --follower-steps 3000 [--seed 0] [--data FOLDER]``
 """
 
 from __future__ import annotations
@@ -204,9 +204,9 @@ def parsed(arguments: list[str]) -> CarrierRequest:
     parser = argparse.ArgumentParser(prog="python -m reference_model.training.carrier", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="the run's folder")
     parser.add_argument("--worlds", default="mini,mini-easy", help="worlds to learn from, with commas between")
-    parser.add_argument("--clips", type=int, default=1300, help="clips of each world")
-    parser.add_argument("--seer-steps", type=int, default=9000, help="steps of the network that finds subjects")
-    parser.add_argument("--follower-steps", type=int, default=6000, help="steps of the network that follows them")
+    parser.add_argument("--clips", type=int, default=900, help="clips of each world")
+    parser.add_argument("--seer-steps", type=int, default=5500, help="steps of the network that finds subjects")
+    parser.add_argument("--follower-steps", type=int, default=3000, help="steps of the network that follows them")
     parser.add_argument("--seed", type=int, default=0, help="of weights, order and augmentation")
     parser.add_argument("--data", type=Path, help="folder of the drawn clips; OUT/data unless given")
     asked = parser.parse_args(arguments)
