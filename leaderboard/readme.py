@@ -88,8 +88,8 @@ def seeds_table(entries: Sequence[Entry], metrics: Sequence[str] = tuple(COLUMNS
         UserError: If nothing was trained more than once.
     """
     entries = newest_board(entries, metrics)[0]
-    further = {_trained(entry.name)[0] for entry in entries if _trained(entry.name)[1]}
-    shown = sorted((e for e in entries if _trained(e.name)[0] in further), key=lambda entry: _trained(entry.name))
+    again = {_trained(entry.name)[0] for entry in entries if _trained(entry.name)[1] is not None}
+    shown = sorted((e for e in entries if _trained(e.name)[0] in again), key=lambda entry: _in_order(entry.name))
     if not shown:
         raise UserError("A document asks for seeds, and no entry is named NAME-seedN.", "Name the second one so.")
     columns = _columns(metrics)
@@ -149,7 +149,7 @@ def _block(found: re.Match[str], entries: Sequence[Entry]) -> str:
     if found["kind"] == "seeds":
         table = seeds_table(entries, metrics)
     elif found["kind"] == "results":
-        table = results_table([entry for entry in entries if not _trained(entry.name)[1]], metrics)
+        table = results_table([entry for entry in entries if _trained(entry.name)[1] is None], metrics)
     else:
         if len(metrics) != 1 or found["reference"] is None:
             raise UserError(f"{_opening(found)} names no metric and entry.", "Write: differences of METRIC from ENTRY.")
@@ -165,10 +165,15 @@ def _opening(found: re.Match[str]) -> str:
     return found[0][: found.start("old") - found.start()]
 
 
-def _trained(name: str) -> tuple[str, int]:
-    """An entry's name without its training's seed, and that seed: 0 unless the name ends in ``-seedN``."""
+def _trained(name: str) -> tuple[str, int | None]:
+    """An entry's name without its training's seed, and that seed: None unless the name ends in ``-seedN``."""
     model, _, seed = name.rpartition("-seed")
-    return (model, int(seed)) if model and seed.isascii() and seed.isdigit() else (name, 0)
+    return (model, int(seed)) if model and seed.isascii() and seed.isdigit() else (name, None)
+
+
+def _in_order(name: str) -> tuple[str, int]:
+    model, seed = _trained(name)
+    return model, -1 if seed is None else seed
 
 
 def _columns(metrics: Sequence[str]) -> dict[str, tuple[str, int]]:

@@ -6,11 +6,14 @@ import json
 import re
 
 import pytest
+import torch
 
 from hmbench.data.mini_world.spec import VERSION
 from hmbench.data.mini_world.splits import EASY_VERSION
 from hmbench.registry import create_model
 from reference_model.released.checkpoint import file_digest
+from reference_model.sampling.carriers import load_carrier
+from reference_model.training.carrier import parsed
 from reference_model.training.ship import LARGEST, WEIGHTS
 
 NAME = re.compile(r"(?P<preset>[a-z]+)-(?P<world>easy-)?(?P<method>.+)")
@@ -84,3 +87,28 @@ def test_rivals_were_trained_alike(world):
 def test_no_record_names_a_place_on_the_machine_that_made_it(folder):
     for record in folder.rglob("*.json"):
         assert "_name_or_path" not in record.read_text(), record
+
+
+CARRIERS = sorted(WEIGHTS.glob("nano-carrier*"))
+
+
+@pytest.mark.parametrize("folder", CARRIERS, ids=lambda folder: folder.name)
+def test_carriers_are_what_was_trained(folder):
+    digests = json.loads((folder / "digests.json").read_text())
+    assert {name: file_digest(folder / name) for name in digests} == digests
+    assert [f.name for f in folder.glob("*.safetensors")] == list(digests) == ["diffusion_pytorch_model.safetensors"]
+    load_carrier(folder)
+
+
+def test_seeds_of_the_carrier_differ_in_the_seed_alone():
+    assert [folder.name for folder in CARRIERS] == ["nano-carrier", "nano-carrier-seed0", "nano-carrier-seed1"]
+    requests = []
+    for seed in (0, 1):
+        card = (WEIGHTS / f"nano-carrier-seed{seed}" / "README.md").read_text()
+        asked = re.search(r"`python -m reference_model\.training\.carrier (.+)`", card)[1].split()
+        assert f"| seed | {seed} |" in card and parsed(asked).seed == seed
+        requests.append({**parsed(asked).record(), "seed": None})
+    assert requests[0] == requests[1] == {**parsed(["--out", "runs"]).record(), "seed": None}  # what it does if unasked
+    weights = [load_carrier(folder).state_dict() for folder in CARRIERS]
+    for name in ("seer.out.weight", "follower.leave.weight"):
+        assert not torch.equal(weights[1][name], weights[2][name])
