@@ -25,7 +25,7 @@ from reference_model.training.monitor import read_metrics
 from reference_model.training.ship import WEIGHTS
 
 ROOT = Path(__file__).resolve().parent.parent
-TABLES = ("README.md", "docs/training/results.md", "docs/training/easy-world.md")
+TABLES = ("README.md", "docs/training/results.md", "docs/training/easy-world.md", "docs/training/seeds.md")
 """Documents with tables of the leaderboard's entries."""
 LOSSES = "docs/training/results.md"
 """The document with the shipped weights' losses."""

@@ -184,7 +184,7 @@ READERS = {
     "torch.jit.load": {"hmbench/networks/motion_networks.py"},  # after check_torchscript
     "np.load": {
         "hmbench/subjects/training_data.py", "hmbench/study/probe_clips.py", "hmbench/video/sources.py",
-        "reference_model/training/carrier_data.py", "reference_model/training/follower_training.py",
+        "reference_model/training/carrier_data.py", "reference_model/training/tracks.py",
     },
     "pickle.load": {"hmbench/workers/local.py"},  # from a process of ours
     "pickle.loads": {"hmbench/workers/local.py", "hmbench/workers/on_ray.py"},
