@@ -11,13 +11,14 @@ What stands between a mark and `END` is replaced; a test holds documents and ent
     <!-- seeds of psnr on DATA: ... -->                entries that were trained more than once, one beside the other
 
 Worlds have boards of their own, so a document that shows several has a mark for each. An entry named ``NAME-seedN`` is
-NAME trained again: it stands among ``seeds``, and among the differences from an entry of the same seed, nowhere else.
+NAME trained again, if there is an entry NAME: in documents it stands among ``seeds``, and among the differences from an
+entry of the same seed, nowhere else.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from hmbench.errors import UserError, did_you_mean
@@ -32,7 +33,7 @@ END = "<!-- results end -->"
 COMMAND = ": python -m leaderboard documents -->"
 MARK = re.compile(
     r"<!-- (?P<kind>results|differences|seeds)(?: of (?P<metrics>\w+(?: \w+)*?))?(?: from (?P<reference>[\w.-]+))?"
-    rf"(?: on (?P<data>[\w.-]+))?{re.escape(COMMAND)}(?P<old>.*?){re.escape(END)}",
+    rf"(?: on (?P<data>[\w.-]+))?{re.escape(COMMAND)}(?P<old>(?:(?!<!--).)*){re.escape(END)}",
     re.S,
 )
 COLUMNS = {
@@ -71,10 +72,7 @@ def results_table(entries: Sequence[Entry], metrics: Sequence[str] = tuple(COLUM
             lines.append(f"| *{line}* |" + " |" * len(columns))
             lines += [_row(entry, columns) for entry in group]
     lines += ["", _clips(entries)]
-    if others:
-        names = ", ".join(f"`{e.name}`" for e in others)
-        lines += ["", f"Scored by other versions of the metrics, or on other clips, and not to be compared: {names}."]
-    return "\n".join(lines)
+    return "\n".join([*lines, *_left_out(others)])
 
 
 def seeds_table(entries: Sequence[Entry], metrics: Sequence[str] = tuple(COLUMNS)) -> str:
@@ -87,13 +85,14 @@ def seeds_table(entries: Sequence[Entry], metrics: Sequence[str] = tuple(COLUMNS
     Raises:
         UserError: If nothing was trained more than once.
     """
-    entries = newest_board(entries, metrics)[0]
-    again = {_trained(entry.name)[0] for entry in entries if _trained(entry.name)[1] is not None}
-    shown = sorted((e for e in entries if _trained(e.name)[0] in again), key=lambda entry: _in_order(entry.name))
+    names = {entry.name for entry in entries}
+    again = {_trained(name, names)[0] for name in names if _trained(name, names)[1] is not None}
+    shown, others = newest_board([e for e in entries if _trained(e.name, names)[0] in again], metrics)
     if not shown:
-        raise UserError("A document asks for seeds, and no entry is named NAME-seedN.", "Name the second one so.")
+        raise UserError("A document asks for seeds, and no entry NAME has one that is named NAME-seedN.", "Add one.")
     columns = _columns(metrics)
-    return "\n".join([*_head(columns), *(_row(entry, columns) for entry in shown), "", _clips(shown)])
+    rows = [_row(entry, columns) for entry in sorted(shown, key=lambda entry: _in_order(entry.name, names))]
+    return "\n".join([*_head(columns), *rows, "", _clips(shown), *_left_out(others)])
 
 
 def newest_board(entries: Sequence[Entry], metrics: Sequence[str] = tuple(COLUMNS)) -> tuple[list[Entry], list[Entry]]:
@@ -114,6 +113,11 @@ def rendered(text: str, entries: Sequence[Entry]) -> str:
     Raises:
         UserError: If a mark asks for data, metrics or an entry that are not there.
     """
+    if text.count(COMMAND) != len(MARK.findall(text)):
+        raise UserError(
+            "A mark for a table is not understood, or has no end before the next one.",
+            f"Write results, differences or seeds as `leaderboard/readme.py` tells, and {END} after each.",
+        )
     return MARK.sub(lambda found: _block(found, entries), text)
 
 
@@ -146,15 +150,16 @@ def _block(found: re.Match[str], entries: Sequence[Entry]) -> str:
     known = {name for entry in entries for name in entry.metrics}
     if unknown := [name for name in metrics if found["metrics"] and name not in known]:
         raise UserError(f"No entry has the metric {unknown[0]}.", did_you_mean(unknown[0], sorted(known)))
+    own = {entry.name for entry in entries}
     if found["kind"] == "seeds":
         table = seeds_table(entries, metrics)
     elif found["kind"] == "results":
-        table = results_table([entry for entry in entries if _trained(entry.name)[1] is None], metrics)
+        table = results_table([entry for entry in entries if _trained(entry.name, own)[1] is None], metrics)
     else:
         if len(metrics) != 1 or found["reference"] is None:
             raise UserError(f"{_opening(found)} names no metric and entry.", "Write: differences of METRIC from ENTRY.")
-        seed = _trained(found["reference"])[1]
-        board = newest_board([entry for entry in entries if _trained(entry.name)[1] == seed], metrics)[0]
+        seed = _trained(found["reference"], own)[1]
+        board = newest_board([entry for entry in entries if _trained(entry.name, own)[1] == seed], metrics)[0]
         models = [entry for entry in board if _group(entry) == "models"]
         digits = COLUMNS.get(metrics[0], ("", DIGITS))[1]
         table = differences_table(models, metrics[0], found["reference"], digits=digits)
@@ -165,14 +170,18 @@ def _opening(found: re.Match[str]) -> str:
     return found[0][: found.start("old") - found.start()]
 
 
-def _trained(name: str) -> tuple[str, int | None]:
-    """An entry's name without its training's seed, and that seed: None unless the name ends in ``-seedN``."""
+def _trained(name: str, names: Collection[str]) -> tuple[str, int | None]:
+    """An entry's name without its training's seed, and that seed.
+
+    The seed is None unless the name is ``NAME-seedN`` and NAME is among `names`: others may be named by other seeds.
+    """
     model, _, seed = name.rpartition("-seed")
-    return (model, int(seed)) if model and seed.isascii() and seed.isdigit() else (name, None)
+    again = model in names and seed.isascii() and seed.isdigit()
+    return (model, int(seed)) if again else (name, None)
 
 
-def _in_order(name: str) -> tuple[str, int]:
-    model, seed = _trained(name)
+def _in_order(name: str, names: Collection[str]) -> tuple[str, int]:
+    model, seed = _trained(name, names)
     return model, -1 if seed is None else seed
 
 
@@ -195,6 +204,12 @@ def _clips(entries: Sequence[Entry]) -> str:
     clips = sorted({(len(e.samples), e.data_revision) for e in entries})
     told = "; ".join(f"{count} clips of revision `{revision}`" for count, revision in clips)
     return f"{told}. Brackets: 95 % intervals over scenes."
+
+
+def _left_out(others: Sequence[Entry]) -> list[str]:
+    names = ", ".join(f"`{entry.name}`" for entry in others)
+    said = f"Scored by other versions of the metrics, or on other clips, and not to be compared: {names}."
+    return ["", said] if others else []
 
 
 def _group(entry: Entry) -> str:

@@ -28,7 +28,7 @@ from reference_model.training.export import DIGESTS
 from reference_model.training.follower_training import follower_recipe, train_follower
 from reference_model.training.monitor import Listener, Silent
 from reference_model.training.request import differences
-from reference_model.training.seer_training import seer_recipe, train_seer
+from reference_model.training.seer_training import FRAMES, seer_recipe, train_seer
 from reference_model.training.small_training import SmallRecipe
 from reference_model.training.stop import TrainingStoppedError
 from reference_model.training.tracks import FOUND_EVERY, Tracks, measured_tracks
@@ -109,12 +109,12 @@ def card(request: CarrierRequest, carrier: Carrier, worth: dict[str, float], tra
         "",
         "| | |",
         "|---|---|",
-        f"| data | {files.made_of()['data']}, {files.clips} clips of each world, {len(files.held_out())} of all held "
-        "out |",
+        f"| data | {files.made_of()['data']}, {files.clips} clips of each world, {len(files.held_out())} of "
+        "them held out |",
         f"| command | `{request.command}` |",
         f"| seed | {request.seed} |",
         f"| seer | {sizes[0]} parameters, {seer.steps} steps of {seer.batch} clips "
-        f"({seer.steps * seer.batch} samples) |",
+        f"({seer.steps * seer.batch} clips, {FRAMES} frames of each) |",
         f"| follower | {sizes[1]} parameters, {follower.steps} steps of {follower.batch} subjects "
         f"({follower.steps * follower.batch} samples) |",
         f"| who is followed | {learned[0]} subjects on true masks, {learned[1]} as the seer finds them in one clip of "

@@ -566,8 +566,26 @@ def test_what_was_trained_again_stands_among_seeds(tmp_path) -> None:
     near, cell = named["near"].means["psnr"], re.escape("`good-seed0` | ")
     assert re.search(rf"{cell}{near.mean:.2f} \[{near.low:.2f}, {near.high:.2f}\] \|\n", text)
     assert text == rendered(text, [*again, *entries]) and "22 clips of revision `rev1`" in text
-    with pytest.raises(UserError, match="asks for seeds, and no entry is named NAME-seedN"):
+    with pytest.raises(UserError, match="asks for seeds, and no entry NAME has one that is named NAME-seedN"):
         names("seeds of psnr", entries)
+    # a seed in a name says nothing where there is no first training
+    alone = [replace(named["bad"], name="mine-seed3"), *entries]
+    assert sorted(names("results of psnr", alone)) == ["bad", "good", "mine-seed3", "near", "oracle"]
+    with pytest.raises(UserError, match="asks for seeds"):
+        names("seeds of psnr", alone)
+    newer = {**again[0].metrics, "psnr": replace(again[0].metrics["psnr"], version=2)}
+    text = rendered(mark.format("seeds of psnr"), [replace(again[0], metrics=newer), *again[1:], *entries])
+    assert "not to be compared: `" in text and "`good-seed2`" in text
+
+
+@pytest.mark.parametrize("wrong", ["seed of psnr", "results of psnr on mini-v1 and", "result"])
+def test_a_mark_that_is_not_understood_or_has_no_end_is_a_sentence(tmp_path, wrong) -> None:
+    fill(tmp_path)
+    entries = [e for e in read_entries(tmp_path / "results") if e.data_revision == "rev1"]
+    good = f"<!-- results on mini-v1: python -m leaderboard documents -->\n{END}\n"
+    for text in (f"<!-- {wrong}: python -m leaderboard documents -->\n{END}\n{good}", good.replace(END, "kept") + good):
+        with pytest.raises(UserError, match="not understood, or has no end"):
+            rendered(text, entries)
 
 
 def test_entries_sampled_in_another_way_are_told_apart(tmp_path):

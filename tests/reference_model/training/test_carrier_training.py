@@ -148,7 +148,7 @@ def test_what_is_saved(files, whole):
     last = [read_metrics(whole.parent / part)[-1] for part in ("seer", "follower")]
     assert f"| {last[0]['iou']:.4f} (intersection over union) |" in card
     assert f"{last[1]['place']:.4f} (body heights); an even walk: {last[1]['straight_place']:.4f}" in card
-    assert "`the command`" in card and "3 steps of 4 subjects (12 samples)" in card and "2 of all held" in card
+    assert "`the command`" in card and "3 steps of 4 subjects (12 samples)" in card and "2 of them held out" in card
     start, end = build_carrier(0).state_dict(), Carrier.from_pretrained(whole).state_dict()
     assert any(not torch.equal(start[name], end[name]) for name in end if name.startswith("seer."))
     assert not torch.equal(start["follower.leave.weight"], end["follower.leave.weight"])
