@@ -67,7 +67,7 @@ def measured_tracks(files: ClipFiles, carrier: Carrier, out: Path, listener: Lis
     listener, held = listener or Silent(), set(files.held_out())
     every = sorted((*files.training(), *held))
     some = [*files.held_out(), *files.training()[::FOUND_EVERY]]
-    seer = state_digest(carrier.seer)
+    found = {**files.made_of(), "every": FOUND_EVERY, "seer": state_digest(carrier.seer)}
 
     def on_true_masks(path: Path) -> Tracks:
         return tracks_of(read_clip(path), held=path in held)
@@ -77,7 +77,7 @@ def measured_tracks(files: ClipFiles, carrier: Carrier, out: Path, listener: Lis
 
     parts = [
         _kept(out / "tracks.npz", files.made_of(), "true tracks", every, on_true_masks, listener),
-        _kept(out / "found.npz", {**files.made_of(), "seer": seer}, "found tracks", some, on_found_masks, listener),
+        _kept(out / "found.npz", found, "found tracks", some, on_found_masks, listener),
     ]
     return joined(parts)
 
@@ -112,7 +112,7 @@ def found_tracks(carrier: Carrier, clip: TrueClip, *, held: bool) -> Tracks:
     nothing = torch.zeros(len(known), half, *masks.shape[2:])
     whole = torch.cat((torch.stack(own), nothing), 1) if own else torch.zeros(0, 2 * half, *masks.shape[2:])
     tracks = _tracks(clip, known, whole, held=held)
-    weight = [steady(moments(mask), trust(moments(mask))) for mask in whole]  # as the carrier trusts what it finds
+    weight = [steady(found, trust(found)) for found in map(moments, whole)]  # as the carrier trusts what it finds
     return tracks._replace(
         weight=torch.stack(weight) if weight else tracks.weight, found=torch.ones_like(tracks.found)
     )  # fmt: skip
