@@ -470,6 +470,19 @@ def test_a_mirrored_lesson_is_seen_mirrored():
     assert not torch.equal(mirrored.known.weight, plain.known.weight)
 
 
+def test_nobody_of_a_held_out_clip_is_learned_from(tmp_path, monkeypatch):
+    rows, augmented_as = [], Batches.augmented
+    monkeypatch.setattr(
+        Batches, "augmented", lambda self, some, draw: rows.append(some) or augmented_as(self, some, draw)
+    )
+    tracks = walk()._replace(held=torch.arange(6) % 3 == 0, found=torch.arange(6) > 2)
+    tracks = tracks._replace(weight=tracks.weight * (torch.arange(6) != 4)[:, None])  # nobody sees this one
+    recipe = toy(follower_recipe(4), 50)
+    worth = train_follower(Follower(), tracks, {}, tmp_path, recipe, 0)
+    assert set(torch.cat(rows).tolist()) == {1, 2, 5}
+    assert worth["subjects"] == worth["found_subjects"] == 1
+
+
 def test_a_follower_learns_what_is_no_straight_walk(tmp_path):
     tracks = walk(bend=1.0)
     net = build_carrier(0).follower
