@@ -111,13 +111,15 @@ def rendered(text: str, entries: Sequence[Entry]) -> str:
     """A document's text with every table made anew.
 
     Raises:
-        UserError: If a mark asks for data, metrics or an entry that are not there.
+        UserError: If a mark asks for data, metrics or an entry that are not there, or is none.
     """
-    if text.count(COMMAND) != len(MARK.findall(text)):
-        raise UserError(
-            "A mark for a table is not understood, or has no end before the next one.",
-            f"Write results, differences or seeds as `leaderboard/readme.py` tells, and {END} after each.",
-        )
+    begun = {found.start() for found in MARK.finditer(text)}
+    for line in re.finditer(rf"<!--[^\n]*?{re.escape(COMMAND)}", text):
+        if line.start() not in begun:
+            raise UserError(
+                f"{line[0]} is not understood, or has no end before the next mark.",
+                f"Write results, differences or seeds as `leaderboard/readme.py` tells, and {END} after each.",
+            )
     return MARK.sub(lambda found: _block(found, entries), text)
 
 

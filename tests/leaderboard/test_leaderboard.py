@@ -583,8 +583,9 @@ def test_a_mark_that_is_not_understood_or_has_no_end_is_a_sentence(tmp_path, wro
     fill(tmp_path)
     entries = [e for e in read_entries(tmp_path / "results") if e.data_revision == "rev1"]
     good = f"<!-- results on mini-v1: python -m leaderboard documents -->\n{END}\n"
-    for text in (f"<!-- {wrong}: python -m leaderboard documents -->\n{END}\n{good}", good.replace(END, "kept") + good):
-        with pytest.raises(UserError, match="not understood, or has no end"):
+    bad = f"<!-- {wrong}: python -m leaderboard documents -->"
+    for text, named in ((f"{good}{bad}\n{END}\n{good}", bad), (good.replace(END, "kept") + good, good.split("\n")[0])):
+        with pytest.raises(UserError, match=f"^{re.escape(named)} is not understood, or has no end"):
             rendered(text, entries)
 
 
